@@ -1,0 +1,211 @@
+import type { FunctionSpec } from '../model/function.ts'
+
+/** Dialect-owned members of a record: stored and echoed, never read below the dialects. JSON-serialisable. */
+export type Extras = Readonly<Record<string, unknown>>
+
+interface Stamped {
+  readonly createdAtMs: number
+  readonly modifiedAtMs: number
+}
+
+/** A container of functions. Some APIs version it as a whole. */
+export interface NamespaceRecord extends Stamped {
+  readonly account: string
+  readonly name: string
+  /** Unique, never used again, even for a namespace of the same name. */
+  readonly namespaceId: string
+  readonly description: string
+  readonly facts: Readonly<Record<string, string>>
+  /** Highest version number ever published here: numbers are not used again after a deletion. */
+  readonly lastVersion: number
+  readonly extras: Extras
+}
+
+/** A function at one version: `LATEST` is the mutable one, a number a snapshot that nobody changes. */
+export interface FunctionRecord extends Stamped {
+  readonly account: string
+  readonly namespace: string
+  readonly name: string
+  readonly version: string
+  readonly functionId: string
+  /** Names this state among all states of all functions; becomes `FunctionVersion.id`. */
+  readonly stateId: string
+  readonly description: string
+  readonly spec: FunctionSpec
+  readonly facts: Readonly<Record<string, string>>
+  readonly extras: Extras
+}
+
+/** A published version of a namespace, or of one function when `functionName` is given. */
+export interface VersionRecord extends Stamped {
+  readonly account: string
+  readonly namespace: string
+  readonly functionName?: string
+  readonly version: string
+  readonly description: string
+  /** The namespace as it was when the version was published; absent for a version of one function. */
+  readonly snapshot?: NamespaceRecord
+}
+
+/** A name for a version, with an optional share of calls for other versions. */
+export interface AliasRecord extends Stamped {
+  readonly account: string
+  readonly namespace: string
+  readonly functionName?: string
+  readonly name: string
+  readonly version: string
+  /** Version → share of calls, 0 … 1; the rest goes to `version`. */
+  readonly weights: Readonly<Record<string, number>>
+  readonly description: string
+  readonly extras: Extras
+}
+
+/** How asynchronous calls through one qualifier are treated. Absent members mean the contract's default. */
+export interface AsyncConfigRecord extends Stamped {
+  readonly account: string
+  readonly namespace: string
+  readonly functionName: string
+  readonly qualifier: string
+  /** Repeats after a failed run, 0 … 8. */
+  readonly maxRetries?: number
+  /** Age at which a waiting call is given up, milliseconds since it was accepted. */
+  readonly maxAgeMs?: number
+  readonly extras: Extras
+}
+
+/** The cap of on-demand instances through one qualifier. */
+export interface ScalingRecord extends Stamped {
+  readonly account: string
+  readonly namespace: string
+  readonly functionName: string
+  readonly qualifier: string
+  readonly maxInstances: number
+}
+
+/** Instances to keep ready through one qualifier. */
+export interface ProvisionRecord extends Stamped {
+  readonly account: string
+  readonly namespace: string
+  readonly functionName: string
+  readonly qualifier: string
+  readonly target: number
+  readonly extras: Extras
+}
+
+/** Tags of one resource, addressed by the neutral key of its record. */
+export interface TagsRecord extends Stamped {
+  readonly account: string
+  /** `namespace` or `namespace/function`. */
+  readonly resource: string
+  readonly tags: Readonly<Record<string, string>>
+}
+
+/** Every kind of definition there is, by its name in the store. */
+export interface RecordKinds {
+  namespace: NamespaceRecord
+  function: FunctionRecord
+  version: VersionRecord
+  alias: AliasRecord
+  asyncConfig: AsyncConfigRecord
+  scaling: ScalingRecord
+  provision: ProvisionRecord
+  tags: TagsRecord
+}
+
+export type RecordKind = keyof RecordKinds
+
+/** A record with its key and revision. Keys are built by `engine/keys.ts`; the store takes them as they are. */
+export interface Stored<K extends RecordKind = RecordKind> {
+  readonly kind: K
+  readonly key: string
+  /** Counts the changes of this key from 1. */
+  readonly revision: number
+  readonly value: RecordKinds[K]
+}
+
+/** `value` absent: the record is deleted. `expectedRevision` 0: it must not exist yet. */
+export interface Change<K extends RecordKind = RecordKind> {
+  readonly kind: K
+  readonly key: string
+  readonly expectedRevision: number
+  readonly value?: RecordKinds[K]
+}
+
+/** Definitions: few, small, read from memory by everyone, written durably. */
+export interface DefinitionStore {
+  /** All records, at start. */
+  load(): Promise<readonly Stored[]>
+  /**
+   * Applies all changes or none; resolves once they are durable.
+   *
+   * @throws {RevisionConflict} a record is not at its expected revision; nothing was changed.
+   * @throws {EngineError} `platform/store-failed`
+   */
+  commit(changes: readonly Change[]): Promise<void>
+}
+
+/** Someone else changed the record first. */
+export class RevisionConflict extends Error {
+  override readonly name = 'RevisionConflict'
+  readonly key: string
+
+  constructor(key: string) {
+    super(`${key} was changed in the meantime`)
+    this.key = key
+  }
+}
+
+/** An asynchronous call waiting for its run. */
+export interface NewTask {
+  /** The request id: the same over all attempts. */
+  readonly requestId: string
+  readonly account: string
+  readonly namespace: string
+  readonly functionName: string
+  /** As the caller named it; undefined means the latest state. */
+  readonly qualifier?: string
+  /** Given by the caller to find the task again; unique per function while the task is kept. */
+  readonly taskId?: string
+  readonly payload: Buffer
+  readonly acceptedAtMs: number
+  /** Earliest run. */
+  readonly dueAtMs: number
+  readonly maxRetries: number
+  /** Moment after which it is not run any more. */
+  readonly expiresAtMs: number
+}
+
+/** A task that this server may run until its lease ends. */
+export interface ClaimedTask extends NewTask {
+  /** Row number in the queue. */
+  readonly sequence: number
+  /** Only the holder of the current lease may renew, postpone or settle. Unique per claim. */
+  readonly lease: string
+  /** Ended runs that counted as attempts. */
+  readonly attempts: number
+  /** Refusals (throttling, platform faults) since the last attempt; they do not count as attempts. */
+  readonly deferrals: number
+}
+
+/** Asynchronous calls: accepted means committed. */
+export interface TaskQueue {
+  /**
+   * Resolves once the task is durable; concurrent calls share one commit.
+   *
+   * @throws {EngineError} `caller/task-exists`, `caller/queue-full`, `platform/store-failed`
+   */
+  enqueue(task: NewTask): Promise<void>
+  /** Takes up to `limit` due tasks, oldest due first, for `leaseMs`. Tasks whose lease has ended are due again. */
+  claim(limit: number, nowMs: number, leaseMs: number): Promise<readonly ClaimedTask[]>
+  /** Whether each lease was still current and now lasts until `untilMs`. */
+  renew(leases: readonly string[], untilMs: number): Promise<readonly boolean[]>
+  /** Puts a task back for `dueAtMs`; false when the lease was no longer current. */
+  postpone(
+    lease: string,
+    next: { dueAtMs: number; attempts: number; deferrals: number },
+  ): Promise<boolean>
+  /** Ends a task; false when the lease was no longer current. */
+  settle(lease: string, ending: 'succeeded' | 'failed' | 'expired'): Promise<boolean>
+  /** When the next task is due, or undefined when none waits. */
+  nextDueAtMs(): Promise<number | undefined>
+}
