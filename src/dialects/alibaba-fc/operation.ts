@@ -1,0 +1,52 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Catalogue } from '../../engine/catalogue.ts'
+import type { PackageStore } from '../../store/packages/packages.ts'
+
+/** The two generations this dialect speaks; they differ in few fields and in where the qualifier travels. */
+export type ApiVersion = '2016-08-15' | '2021-04-06'
+
+/**
+ * A request body decoded the way the service does it: member names match in any case, at every depth that has
+ * named members, and unknown ones are ignored. `undefined` and `null` both mean "not given".
+ */
+export type JsonObject = Readonly<Record<string, unknown>>
+
+/** One control-plane request after routing, authentication and decoding. */
+export interface Call {
+  readonly api: ApiVersion
+  readonly requestId: string
+  readonly accountId: string
+  /** Path parameters, percent-decoded, by the names in the operation's pattern. `service` comes without its qualifier. */
+  readonly params: Readonly<Record<string, string>>
+  /** From the service segment (`demo.prod`, `demo.` means LATEST) or the query. Absent means LATEST. */
+  readonly qualifier?: string
+  /** Decoded query parameters; a repeated name keeps its first value. */
+  readonly query: ReadonlyMap<string, string>
+  readonly headers: IncomingHttpHeaders
+  /** Empty when the request had no body. */
+  readonly body: JsonObject
+  /** `http://host:port` as the client reached us, for addresses in answers. */
+  readonly origin: string
+}
+
+export interface Answer {
+  readonly status: number
+  /** Serialised as JSON; `undefined` members are left out. Absent: an empty body. */
+  readonly body?: Readonly<Record<string, unknown>>
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** What an operation may use. */
+export interface Rooms {
+  readonly catalogue: Catalogue
+  readonly packages: PackageStore
+  readonly region: string
+  readonly now: () => number
+  /** Throws `caller/runtime-missing` for a runtime whose interpreter this host lacks. */
+  readonly requireRuntime: (runtime: string) => void
+  /** A link that downloads a package without a signature until it expires. */
+  readonly codeLink: (call: Call, digest: string) => string
+}
+
+/** One control-plane operation. Throws {@link import('./errors.ts').FcError} or an EngineError to refuse. */
+export type Operation = (call: Call, rooms: Rooms) => Promise<Answer> | Answer
