@@ -1,0 +1,69 @@
+import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+
+/** A host path shown read-only to the process. In a driver without namespaces the process sees the host path. */
+export interface Mount {
+  readonly source: string
+  readonly target: string
+}
+
+/** What to start. Nothing in it is a shell string; everything is passed as separate arguments. */
+export interface SandboxSpec {
+  /** Instances of the same function share an unprivileged user id, those of different functions never do. */
+  readonly functionId: string
+  /** Program and arguments; a path that lies under a mount's target is translated for drivers without namespaces. */
+  readonly command: readonly string[]
+  readonly mounts: readonly Mount[]
+  /** The whole environment of the process: nothing is inherited from the server. */
+  readonly environment: Readonly<Record<string, string>>
+  /** Working directory, a mount's target or under one. */
+  readonly workDir: string
+  /** Memory the function may use, MiB. */
+  readonly memoryMib: number
+  /** Size of the private `/tmp`, MiB. */
+  readonly diskMib: number
+  /** Descriptor of the ticket book that the process gets as its descriptor 4. See runtimes/protocol.md. */
+  readonly ticketsFd: number
+}
+
+export type SandboxExit =
+  | { readonly kind: 'exited'; readonly exitCode: number }
+  | { readonly kind: 'signalled'; readonly signal: string }
+  /** It passed its memory limit, by the language's own limit, the watch or the kernel. */
+  | { readonly kind: 'outOfMemory' }
+  /** It never ran: `reason` is for the operator, not for callers. */
+  | { readonly kind: 'notStarted'; readonly reason: string }
+
+/** A running sandbox with one process tree. */
+export interface SandboxProcess {
+  /** The server's end of descriptor 3. */
+  readonly channel: Socket
+  /** Descriptors 1 and 2. */
+  readonly stdout: Readable
+  readonly stderr: Readable
+  /** Settles once, when nothing of the tree runs any more. */
+  readonly exited: Promise<SandboxExit>
+  /** How the process sees a path that a mount shows: the target, or the source in a driver without namespaces. */
+  locate(target: string): string
+  /** Resident memory of the whole tree now and its peak so far, bytes; the last known figures once it has ended. */
+  memory(): Promise<{ currentBytes: number; peakBytes: number }>
+  /** Ends the whole tree at once. Safe to call at any time, any number of times. */
+  kill(): void
+}
+
+/** One way to run a process apart from everything else. */
+export interface Sandbox {
+  readonly name: 'bwrap' | 'process'
+  /** Never throws: a failed start is an exit of kind `notStarted`. */
+  start(spec: SandboxSpec): SandboxProcess
+  /** Ends every process that was started and resolves when none runs. */
+  close(): Promise<void>
+}
+
+/** What a probe of the host found about one driver. */
+export interface ProbeFinding {
+  readonly driver: Sandbox['name']
+  readonly works: boolean
+  /** Why it works or not, in a sentence for the operator, with what to do about it. */
+  readonly detail: string
+}
