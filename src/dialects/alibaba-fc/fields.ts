@@ -175,7 +175,9 @@ function label(name: string): string {
   return name.charAt(0).toUpperCase() + name.slice(1)
 }
 
+/** Never walks into a value: a caller may nest one deeper than the stack. */
 function shown(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? 'undefined')
+  if (typeof value === 'object') return Array.isArray(value) ? '[…]' : '{…}'
+  const text = String(value)
   return text.length > SHOWN_VALUE_CHARS ? `${text.slice(0, SHOWN_VALUE_CHARS)}…` : text
 }
