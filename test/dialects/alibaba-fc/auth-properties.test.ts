@@ -1,11 +1,9 @@
 import * as fc from 'fast-check'
-import { createHash, createHmac } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { authenticate, type SignedRequest } from '../../../src/dialects/alibaba-fc/auth.ts'
-import { CLOCK_MS, DATE, keyringOf, signFc } from './auth-signing.ts'
+import { acsRequest, CLOCK_MS, DATE, ISO_DATE, keyringOf, signFc } from './auth-signing.ts'
 
 const ring = keyringOf()
-const ISO_DATE = '2024-05-06T07:08:09Z'
 const segment = fc.string({
   unit: fc.constantFrom(...Array.from('abcXYZ019-_.')),
   minLength: 1,
@@ -35,20 +33,8 @@ function signedFc(service: string, headers: Record<string, string>, isProxy: boo
 }
 
 function signedAcs3(service: string, extra: string): SignedRequest {
-  const headers: Record<string, string> = {
-    host: 'localhost:7400',
-    'x-acs-content-sha256': createHash('sha256').update(extra).digest('hex'),
-    'x-acs-date': ISO_DATE,
-    'x-acs-extra': extra,
-  }
   const rawPath = `/2021-04-06/services/${service}`
-  const names = Object.keys(headers)
-  const block = names.map((name) => `${name}:${headers[name]}\n`).join('')
-  const canonical = `POST\n${rawPath}\na=1&b=2\n${block}\n${names.join(';')}\n${headers['x-acs-content-sha256']}`
-  const toSign = `ACS3-HMAC-SHA256\n${createHash('sha256').update(canonical).digest('hex')}`
-  const signature = createHmac('sha256', 'secret').update(toSign).digest('hex')
-  const authorization = `ACS3-HMAC-SHA256 Credential=id,SignedHeaders=${names.join(';')},Signature=${signature}`
-  return { method: 'POST', rawPath, rawQuery: 'a=1&b=2', headers: { ...headers, authorization } }
+  return acsRequest('ACS3', { rawPath, rawQuery: 'a=1&b=2', extra, path: rawPath, query: 'a=1&b=2' })
 }
 
 /** Every signed part of a request, each with a way to change it. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { KeyRing } from '../../../src/auth/keyring.ts'
 import { authenticate, bodyMatches, type SignedRequest } from '../../../src/dialects/alibaba-fc/auth.ts'
-import { ACCOUNT, CLOCK_MS, DATE, fcRequest, keyringOf, signFc } from './auth-signing.ts'
+import { ACCOUNT, acsRequest, CLOCK_MS, DATE, fcRequest, keyringOf, signFc } from './auth-signing.ts'
 
 interface PlainVector {
   name: string
@@ -173,6 +173,48 @@ describe('every published or captured signature is accepted', () => {
   })
 })
 
+describe('spellings that clients differ in', () => {
+  const ring = keyringOf()
+
+  test('FC: the path of an API call is signed as sent or decoded', () => {
+    for (const signed of ['/2016-08-15/layerarn/a%3Ab%2Fc', '/2016-08-15/layerarn/a:b/c']) {
+      const authorization = signFc(`GET\n\n\n${DATE}\n${signed}`)
+      const request = fcRequest({ rawPath: '/2016-08-15/layerarn/a%3Ab%2Fc', headers: { authorization } })
+      expect(authenticate(request, ring, CLOCK_MS)).toMatchObject({ kind: 'accepted' })
+    }
+  })
+
+  test('FC: a query key sent without = is signed with or without it', () => {
+    for (const [line, kind] of [
+      ['flag', 'accepted'],
+      ['flag=', 'accepted'],
+      ['flag=1', 'refused'],
+    ] as const) {
+      const authorization = signFc(`GET\n\n\n${DATE}\n/2016-08-15/proxy/s/f/\na=\n${line}`)
+      const request = fcRequest({ rawPath: '/2016-08-15/proxy/s/f/', headers: { authorization } })
+      expect(authenticate({ ...request, rawQuery: 'flag&a=' }, ring, CLOCK_MS)).toMatchObject({ kind })
+    }
+  })
+
+  test.each(['ACS3', 'ACS4'] as const)('%s: the path is signed in one spelling', (version) => {
+    const request = acsRequest(version, {
+      rawPath: '/2023-03-30/functions/a+b*%7Ec',
+      path: '/2023-03-30/functions/a%20b%2A~c',
+      rawQuery: '',
+      query: '',
+    })
+    expect(authenticate(request, ring, CLOCK_MS)).toMatchObject({ kind: 'accepted' })
+  })
+
+  test('ACS3 signs keys as they are and an empty value with =, ACS4 encodes keys and leaves the = out', () => {
+    const sent = { rawPath: '/2023-03-30/functions', path: '/2023-03-30/functions', rawQuery: 'k%24=1&e=' }
+    const acs3 = acsRequest('ACS3', { ...sent, query: 'e=&k$=1' })
+    const acs4 = acsRequest('ACS4', { ...sent, query: 'e&k%24=1' })
+    expect(authenticate(acs3, ring, CLOCK_MS)).toMatchObject({ kind: 'accepted' })
+    expect(authenticate(acs4, ring, CLOCK_MS)).toMatchObject({ kind: 'accepted' })
+  })
+})
+
 describe('what is not signed as it must be is refused', () => {
   const ring = keyringOf()
 
@@ -214,6 +256,25 @@ describe('what is not signed as it must be is refused', () => {
         status: 403,
         message: expect.stringContaining(`the request time '${DATE}' and the current time '`),
       })
+    }
+  })
+
+  test('the clock counts in every scheme', () => {
+    for (const { name, scheme, ...capture } of vectors.wire) {
+      const [rawPath = '', rawQuery = ''] = capture.url.split('?')
+      const request = { method: capture.method, rawPath, rawQuery, headers: lowerCased(capture.headers) }
+      const verdict = authenticate(request, ringFor(capture), clockMs + 15 * 60 * 1000 + 1)
+      expect({ scheme, name, verdict }).toMatchObject({ verdict: { status: 403, code: 'AccessDenied' } })
+    }
+  })
+
+  test('a field of Authorization that is given twice, or a fourth one, is refused', () => {
+    const sent = { rawPath: '/', path: '/', rawQuery: '', query: '' }
+    for (const extra of ['Credential=id', 'Other=1', '']) {
+      const request = acsRequest('ACS3', sent)
+      const authorization = `${String(request.headers['authorization'])},${extra}`
+      const changed = { ...request, headers: { ...request.headers, authorization } }
+      expect(authenticate(changed, ring, CLOCK_MS)).toMatchObject({ status: 400, code: 'InvalidArgument' })
     }
   })
 
