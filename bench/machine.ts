@@ -1,0 +1,45 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { cpus, loadavg, release, totalmem } from 'node:os'
+
+/** What the figures were measured on. */
+export interface Machine {
+  readonly cpu: string
+  readonly cpuCount: number
+  readonly memoryMib: number
+  readonly kernel: string
+  readonly node: string
+  readonly wrk: string
+  readonly functionsFramework: string
+  readonly workerd: string
+  /** One-minute load average before the first run: above about 0.5 something else was busy. */
+  readonly loadAverage: number
+}
+
+/** Describes this machine. Throws when wrk or a compared package is not installed. */
+export function describeMachine(): Machine {
+  const processors = cpus()
+  const { dependencies }: { readonly dependencies: Readonly<Record<string, string>> } = JSON.parse(
+    readFileSync(new URL('package.json', import.meta.url), 'utf8'),
+  )
+  return {
+    cpu: processors[0]?.model.trim() ?? 'unknown',
+    cpuCount: processors.length,
+    memoryMib: Math.round(totalmem() / 1024 / 1024),
+    kernel: release(),
+    node: process.version,
+    wrk: wrkVersion(),
+    functionsFramework: dependencies['@google-cloud/functions-framework'] ?? 'unknown',
+    workerd: dependencies['workerd'] ?? 'unknown',
+    loadAverage: loadavg()[0] ?? 0,
+  }
+}
+
+function wrkVersion(): string {
+  try {
+    // wrk -v prints its version and its usage, and exits with 1.
+    return execFileSync('sh', ['-c', 'wrk -v || true'], { encoding: 'utf8' }).split(/\s+/)[1] ?? 'unknown'
+  } catch {
+    throw new Error('wrk is not installed: apt-get install wrk')
+  }
+}

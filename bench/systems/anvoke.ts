@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createFcClient, type FcClient } from '../fc.ts'
+import { freePort, startChild } from '../process.ts'
+import type { FunctionName } from '../workloads.ts'
+import { waitUntilReady, type RunningServer, type Server, type SystemName } from './system.ts'
+
+const launcher = fileURLToPath(new URL('../../bin/anvoke.js', import.meta.url))
+const service = 'bench'
+
+/** Value of `instanceConcurrency` in the row "anvoke-16". */
+export const instanceConcurrency = 16
+
+/** Anvoke with what the special phases need besides the common contract. */
+export interface RunningAnvoke extends RunningServer {
+  readonly client: FcClient
+  /** FC service that all functions of the benchmark live in. */
+  readonly service: string
+  /** `http://host:port` */
+  readonly origin: string
+}
+
+/** The server program, whose start gives more than the common contract asks for. */
+export interface AnvokeServer extends Server {
+  start(signal: AbortSignal): Promise<RunningAnvoke>
+}
+
+/** The source of a function, the same file that the other systems load. */
+export function functionSource(name: FunctionName): string {
+  return readFileSync(new URL(`../functions/${name}/index.js`, import.meta.url), 'utf8')
+}
+
+/**
+ * `anvoke serve` as a user starts it: defaults, so signatures are checked and logs and accounting are on;
+ * driven through its FC 2.0 API only. Each start gets an empty data directory below `directory`.
+ */
+export function createAnvoke(directory: string): AnvokeServer {
+  return { name: 'anvoke', systems: ['anvoke', 'anvoke-16'], start }
+
+  async function start(signal: AbortSignal): Promise<RunningAnvoke> {
+    const port = await freePort()
+    const origin = `http://127.0.0.1:${port}`
+    const data = mkdtempSync(join(directory, 'data-'))
+    const credentials = {
+      accountId: '1234567890123456',
+      accessKeyId: `bench${randomBytes(6).toString('hex')}`,
+      accessKeySecret: randomBytes(24).toString('base64url'),
+    }
+    const args = [launcher, 'serve', '--listen', `127.0.0.1:${port}`, '--data', data]
+    const child = await startChild('anvoke', process.execPath, args, {
+      ANVOKE_ACCESS_KEY_ID: credentials.accessKeyId,
+      ANVOKE_ACCESS_KEY_SECRET: credentials.accessKeySecret,
+      ANVOKE_ACCOUNT_ID: credentials.accountId,
+    })
+    const readyMs = await waitUntilReady(child, { url: `${origin}/healthz`, method: 'GET' }, signal)
+    const client = createFcClient(origin, credentials)
+    return {
+      child,
+      readyMs,
+      client,
+      service,
+      origin,
+      async prepare() {
+        await client.createService(service)
+        for (const name of ['hello', 'echo'] as const) {
+          const source = functionSource(name)
+          await client.createFunction(service, { functionName: functionName('anvoke', name), source })
+          await client.createFunction(service, {
+            functionName: functionName('anvoke-16', name),
+            instanceConcurrency,
+            source,
+          })
+        }
+      },
+      target(system, workload) {
+        const name = functionName(system, workload.function)
+        return { url: client.invokeUrl(service, name), headers: client.invokeHeaders(service, name) }
+      },
+    }
+  }
+}
+
+function functionName(system: SystemName, name: FunctionName): string {
+  return system === 'anvoke-16' ? `${name}-16` : name
+}
