@@ -7,6 +7,7 @@ export const STATUS_OF = {
   PathNotSupported: 400,
   EntityTooLarge: 400,
   LimitExceeded: 400,
+  InstanceMetricsRequired: 400,
   AccessDenied: 403,
   SignatureNotMatch: 403,
   InvalidAccessKeyID: 403,
@@ -66,10 +67,16 @@ const FC_ERRORS: { [C in EngineErrorCode]: (details: EngineErrorDetails[C]) => F
   'caller/queue-full': ({ limit }) =>
     new FcError('ResourceExhausted', `the queue of asynchronous invocations is full (${limit}); retry later`),
   'caller/task-exists': ({ taskId }) =>
-    new FcError('StatefulAsyncInvocationAlreadyExists', `stateful async invocation '${taskId}' already exists`),
+    new FcError(
+      'StatefulAsyncInvocationAlreadyExists',
+      `stateful async invocation '${taskId}' already exists`,
+    ),
   'caller/gone': () => new FcError('ClientClosedRequest', 'the client closed the request'),
   'platform/no-capacity': ({ waitedMs }) =>
-    new FcError('ResourceThrottled', `no instance became free within ${Math.round(waitedMs)} ms; retry later`),
+    new FcError(
+      'ResourceThrottled',
+      `no instance became free within ${Math.round(waitedMs)} ms; retry later`,
+    ),
   'platform/start-failed': () =>
     new FcError('InternalServerError', 'an internal error has occurred. Please retry.'),
   'platform/draining': () => new FcError('ResourceThrottled', 'the server is shutting down; retry later'),

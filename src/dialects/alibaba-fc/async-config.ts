@@ -1,0 +1,163 @@
+import { qualifiedKey } from '../../engine/keys.ts'
+import type { AsyncConfigRecord, Stored } from '../../store/store.ts'
+import { FcError } from './errors.ts'
+import { booleanField, integerField, invalidValue, isObject, objectField, stringField } from './fields.ts'
+import { requireFunction } from './lookup.ts'
+import { etagOf, formatTime } from './names.ts'
+import type { Answer, JsonObject, Operation } from './operation.ts'
+import { page } from './paging.ts'
+import { requireMatch } from './precondition.ts'
+import { qualifiedFunctionOf, type QualifiedFunction } from './target.ts'
+
+/** Repeats after a failed run. Source: the vendor's PutFunctionAsyncInvokeConfig page. */
+const RETRIES = { min: 0, max: 8 }
+
+/** Age of a waiting call, seconds: up to 7 days. Source: the same page. */
+const AGE_SECONDS = { min: 1, max: 604_800 }
+
+/** Longest destination, characters. The vendor publishes no number. */
+const DESTINATION_CHARS = 1024
+
+/** Queues and topics, functions, event buses, RocketMQ topics. */
+const DESTINATION = /^acs:(?:mns|fc|eventbridge|mq):[^:\s]*:[^:\s]*:\S+$/
+
+interface Destinations {
+  readonly onSuccess?: { readonly destination: string }
+  readonly onFailure?: { readonly destination: string }
+}
+
+/** @throws {FcError} AsyncConfigNotExists */
+export const getFunctionAsyncInvokeConfig: Operation = (call, { catalogue }) => {
+  const target = qualifiedFunctionOf(call)
+  const config = catalogue.get('asyncConfig', keyOf(target))
+  if (config !== undefined) return configAnswer(config)
+  requireFunction(catalogue, target.account, target.service, target.name, target.qualifier)
+  throw notFound(target)
+}
+
+/** Sets the members that were sent and leaves the others as they are. Whether a destination exists is not asked. */
+export const putFunctionAsyncInvokeConfig: Operation = async (call, { catalogue, now }) => {
+  const target = qualifiedFunctionOf(call)
+  const maxRetries = integerField(call.body, 'maxAsyncRetryAttempts', RETRIES)
+  const maxAgeSeconds = integerField(call.body, 'maxAsyncEventAgeInSeconds', AGE_SECONDS)
+  const stateful = booleanField(call.body, 'statefulInvocation')
+  const destinations = destinationsField(call.body)
+  const stored = await catalogue.change((draft) => {
+    requireFunction(draft, target.account, target.service, target.name, target.qualifier)
+    const before = draft.get('asyncConfig', keyOf(target))
+    if (before !== undefined) requireMatch(call, before)
+    const nowMs = now()
+    return draft.put('asyncConfig', keyOf(target), {
+      ...before?.value,
+      account: target.account,
+      namespace: target.service,
+      functionName: target.name,
+      qualifier: target.qualifier,
+      ...(maxRetries !== undefined && { maxRetries }),
+      ...(maxAgeSeconds !== undefined && { maxAgeMs: maxAgeSeconds * 1000 }),
+      extras: {
+        ...before?.value.extras,
+        ...(stateful !== undefined && { statefulInvocation: stateful }),
+        destinationConfig: destinations(destinationsOf(before?.value)),
+      },
+      createdAtMs: before?.value.createdAtMs ?? nowMs,
+      modifiedAtMs: nowMs,
+    })
+  })
+  return configAnswer(stored)
+}
+
+/** @throws {FcError} AsyncConfigNotExists */
+export const deleteFunctionAsyncInvokeConfig: Operation = async (call, { catalogue }) => {
+  const target = qualifiedFunctionOf(call)
+  await catalogue.change((draft) => {
+    const config = draft.get('asyncConfig', keyOf(target))
+    if (config === undefined) {
+      requireFunction(draft, target.account, target.service, target.name, target.qualifier)
+      throw notFound(target)
+    }
+    requireMatch(call, config)
+    draft.delete('asyncConfig', config.key)
+  })
+  return { status: 204 }
+}
+
+/**
+ * The configurations of one function in the order of their qualifiers. As the vendor's suites measured it, the last
+ * page has an empty `nextToken` and an empty list has no `configs`.
+ */
+export const listFunctionAsyncInvokeConfigs: Operation = (call, { catalogue }) => {
+  const target = qualifiedFunctionOf(call)
+  const configs = catalogue.list('asyncConfig', keyOf({ ...target, qualifier: '' }))
+  if (configs.length === 0) requireFunction(catalogue, target.account, target.service, target.name)
+  const { items, nextToken } = page(call.query, configs, ({ value }) => value.qualifier)
+  return {
+    status: 200,
+    body: {
+      ...(items.length > 0 && { configs: items.map(({ value }) => configBody(value)) }),
+      nextToken: nextToken ?? '',
+    },
+  }
+}
+
+function keyOf({ account, service, name, qualifier }: QualifiedFunction): string {
+  return qualifiedKey(account, service, name, qualifier)
+}
+
+function notFound({ service, name, qualifier }: QualifiedFunction): FcError {
+  return new FcError(
+    'AsyncConfigNotExists',
+    `async config of function '${name}' in service '${service}' with qualifier '${qualifier}' does not exist`,
+  )
+}
+
+/** Reads what was sent now, to be laid over what is there later. An empty object clears; so does an empty text. */
+function destinationsField(body: JsonObject): (before: Destinations) => Destinations {
+  const given = objectField(body, 'destinationConfig')
+  if (given === undefined) return (before) => before
+  if (Object.keys(given).length === 0) return () => ({})
+  const onSuccess = destinationField(given, 'onSuccess')
+  const onFailure = destinationField(given, 'onFailure')
+  return (before) => ({
+    ...member('onSuccess', onSuccess ?? before.onSuccess?.destination),
+    ...member('onFailure', onFailure ?? before.onFailure?.destination),
+  })
+}
+
+/** @returns `undefined` when not sent, an empty text when it is to be cleared. */
+function destinationField(config: JsonObject, name: keyof Destinations): string | undefined {
+  const given = objectField(config, name)
+  if (given === undefined) return undefined
+  const destination = stringField(given, 'destination', { max: DESTINATION_CHARS }) ?? ''
+  if (destination !== '' && !DESTINATION.test(destination))
+    throw invalidValue(`${name}.destination`, 'the ARN of a queue, topic, function or event bus', destination)
+  return destination
+}
+
+function destinationsOf(config: AsyncConfigRecord | undefined): Destinations {
+  const stored = config?.extras['destinationConfig']
+  return isObject(stored) ? stored : {}
+}
+
+function member(name: keyof Destinations, destination: string | undefined): Destinations {
+  return destination === undefined || destination === '' ? {} : { [name]: { destination } }
+}
+
+function configAnswer(config: Stored<'asyncConfig'>): Answer {
+  return { status: 200, body: configBody(config.value), headers: { ETag: etagOf(config) } }
+}
+
+/** Numbers that were never set are absent: no default is filled in. */
+function configBody(config: AsyncConfigRecord): Record<string, unknown> {
+  return {
+    service: config.namespace,
+    function: config.functionName,
+    qualifier: config.qualifier,
+    createdTime: formatTime(config.createdAtMs),
+    lastModifiedTime: formatTime(config.modifiedAtMs),
+    destinationConfig: destinationsOf(config),
+    statefulInvocation: config.extras['statefulInvocation'] ?? false,
+    ...(config.maxAgeMs !== undefined && { maxAsyncEventAgeInSeconds: Math.floor(config.maxAgeMs / 1000) }),
+    ...(config.maxRetries !== undefined && { maxAsyncRetryAttempts: config.maxRetries }),
+  }
+}

@@ -1,0 +1,134 @@
+import type { Definitions } from '../../engine/catalogue.ts'
+import { namespaceKey, qualifiedKey } from '../../engine/keys.ts'
+import type { ProvisionRecord, Stored } from '../../store/store.ts'
+import { FcError } from './errors.ts'
+import { booleanField, field, integerField, isObject } from './fields.ts'
+import { requireFunction } from './lookup.ts'
+import { etagOf } from './names.ts'
+import type { Answer, Operation } from './operation.ts'
+import { page } from './paging.ts'
+import { requireMatch } from './precondition.ts'
+import {
+  PROVISION_TARGET,
+  scheduledActionsField,
+  targetTrackingPoliciesField,
+  type TargetTrackingPolicy,
+} from './provision-policies.ts'
+import { qualifiedFunctionOf, type QualifiedFunction } from './target.ts'
+
+/** @throws {FcError} ProvisionConfigNotFound */
+export const getProvisionConfig: Operation = (call, { catalogue }) => {
+  const target = qualifiedFunctionOf(call)
+  const config = catalogue.get('provision', keyOf(target))
+  if (config !== undefined) return configAnswer(config)
+  requireFunction(catalogue, target.account, target.service, target.name, target.qualifier)
+  throw new FcError(
+    'ProvisionConfigNotFound',
+    `provision config of function '${target.name}' in service '${target.service}' with qualifier ` +
+      `'${target.qualifier}' does not exist`,
+  )
+}
+
+/**
+ * Sets the members that were sent and leaves the others as they are; an empty list clears. A target of 0 without
+ * schedules and policies takes the configuration out of the lists, also when its alias leads nowhere any more.
+ *
+ * @throws {FcError} InvalidArgument, InstanceMetricsRequired
+ */
+export const putProvisionConfig: Operation = async (call, { catalogue, now }) => {
+  const target = qualifiedFunctionOf(call)
+  const count = integerField(call.body, 'target', PROVISION_TARGET)
+  const alwaysAllocateCPU = booleanField(call.body, 'alwaysAllocateCPU')
+  const scheduledActions = scheduledActionsField(call.body)
+  const targetTrackingPolicies = targetTrackingPoliciesField(call.body)
+  const stored = await catalogue.change((draft) => {
+    const before = draft.get('provision', keyOf(target))
+    if (before !== undefined) requireMatch(call, before)
+    const nowMs = now()
+    const after: ProvisionRecord = {
+      account: target.account,
+      namespace: target.service,
+      functionName: target.name,
+      qualifier: target.qualifier,
+      target: count ?? before?.value.target ?? 0,
+      extras: {
+        ...before?.value.extras,
+        ...(alwaysAllocateCPU !== undefined && { alwaysAllocateCPU }),
+        ...(scheduledActions !== undefined && { scheduledActions }),
+        ...(targetTrackingPolicies !== undefined && { targetTrackingPolicies }),
+      },
+      createdAtMs: before?.value.createdAtMs ?? nowMs,
+      modifiedAtMs: nowMs,
+    }
+    if (before === undefined || asksForInstances(after))
+      requireFunction(draft, target.account, target.service, target.name, target.qualifier)
+    requireMetrics(draft, target, targetTrackingPolicies ?? [])
+    return draft.put('provision', keyOf(target), after)
+  })
+  return configAnswer(stored)
+}
+
+/** The account's configurations, or those of one service or of one of its qualifiers, in the order of `resource`. */
+export const listProvisionConfigs: Operation = (call, { catalogue }) => {
+  const service = call.query.get('serviceName') ?? ''
+  const qualifier = call.query.get('qualifier') ?? ''
+  if (qualifier !== '' && service === '')
+    throw new FcError('InvalidArgument', 'Service name is required if qualifier is provided')
+  const configs = catalogue
+    .list('provision', service === '' ? `${call.accountId}/` : `${namespaceKey(call.accountId, service)}/`)
+    .filter(({ value }) => asksForInstances(value) && (qualifier === '' || value.qualifier === qualifier))
+  const { items, nextToken } = page(call.query, configs, ({ value }) => resourceOf(value))
+  return {
+    status: 200,
+    body: { provisionConfigs: items.map(({ value }) => configBody(value)), nextToken },
+  }
+}
+
+function keyOf({ account, service, name, qualifier }: QualifiedFunction): string {
+  return qualifiedKey(account, service, name, qualifier)
+}
+
+function asksForInstances({ target, extras }: ProvisionRecord): boolean {
+  return target > 0 || [extras['scheduledActions'], extras['targetTrackingPolicies']].some(isFilledList)
+}
+
+const isFilledList = (value: unknown): boolean => Array.isArray(value) && value.length > 0
+
+/**
+ * What instances use of their processor or GPU memory is known only while the service collects instance metrics. The
+ * share of busy instances is known without: the vendor's own suite tracks it for a service without any.
+ */
+function requireMetrics(
+  definitions: Definitions,
+  { account, service }: QualifiedFunction,
+  policies: readonly TargetTrackingPolicy[],
+): void {
+  if (policies.every(({ metricType }) => metricType === 'ProvisionedConcurrencyUtilization')) return
+  const logConfig = definitions.get('namespace', namespaceKey(account, service))?.value.extras['logConfig']
+  if (isObject(logConfig) && field(logConfig, 'enableInstanceMetrics') === true) return
+  throw new FcError(
+    'InstanceMetricsRequired',
+    `target tracking by this metric requires instance metrics; set logConfig.enableInstanceMetrics of service '${service}'`,
+  )
+}
+
+function configAnswer(config: Stored<'provision'>): Answer {
+  return { status: 200, body: configBody(config.value), headers: { ETag: etagOf(config) } }
+}
+
+/** No instance is started ahead of its first call, so `current` is 0. */
+function configBody(config: ProvisionRecord): Record<string, unknown> {
+  return {
+    resource: resourceOf(config),
+    target: config.target,
+    current: 0,
+    currentError: '',
+    alwaysAllocateCPU: config.extras['alwaysAllocateCPU'] ?? false,
+    scheduledActions: config.extras['scheduledActions'] ?? [],
+    targetTrackingPolicies: config.extras['targetTrackingPolicies'] ?? [],
+  }
+}
+
+function resourceOf({ account, namespace, qualifier, functionName }: ProvisionRecord): string {
+  return [account, namespace, qualifier, functionName].join('#')
+}

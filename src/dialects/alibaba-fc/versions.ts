@@ -1,0 +1,146 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Draft } from '../../engine/catalogue.ts'
+import { functionKey, namespaceKey, versionKey } from '../../engine/keys.ts'
+import { LATEST } from '../../model/function.ts'
+import type { FunctionRecord, NamespaceRecord, Stored } from '../../store/store.ts'
+import { FcError } from './errors.ts'
+import { invalidValue, stringField } from './fields.ts'
+import { etagOf, formatTime, newId } from './names.ts'
+import type { Operation } from './operation.ts'
+import { page, type KeyOrder } from './paging.ts'
+import { requireMatch } from './precondition.ts'
+import { pathParameter, requireService, requireVersion, serviceOf } from './target.ts'
+
+/** Longest description, characters. Source: the vendor's CreateService page. */
+export const DESCRIPTION_CHARS = 256
+
+const VERSION_ID = /^[1-9]\d{0,14}$/
+
+/**
+ * Freezes the service and all its functions as they are now under the next number. Numbers count from 1 and are not
+ * used again after a deletion.
+ *
+ * @throws {FcError} InvalidArgument: nothing was changed since the newest version
+ */
+export const publishServiceVersion: Operation = async (call, { catalogue, now }) => {
+  const account = call.accountId
+  const service = serviceOf(call)
+  const description = stringField(call.body, 'description', { max: DESCRIPTION_CHARS }) ?? ''
+  const published = await catalogue.change((draft) => {
+    const namespace = requireService(draft, account, service)
+    requireMatch(call, namespace)
+    const functions = functionsAt(draft, account, service, LATEST)
+    if (!changedSinceLastVersion(draft, namespace.value, functions))
+      throw new FcError(
+        'InvalidArgument',
+        `service '${service}' has no changes since version '${namespace.value.lastVersion}'`,
+      )
+    const lastVersion = namespace.value.lastVersion + 1
+    const version = String(lastVersion)
+    const nowMs = now()
+    draft.put('namespace', namespaceKey(account, service), { ...namespace.value, lastVersion })
+    for (const { value } of functions)
+      draft.put('function', functionKey(account, service, value.name, version), {
+        ...value,
+        version,
+        stateId: newId(),
+      })
+    return draft.put('version', versionKey(account, service, version), {
+      account,
+      namespace: service,
+      version,
+      description,
+      snapshot: namespace.value,
+      createdAtMs: nowMs,
+      modifiedAtMs: nowMs,
+    })
+  })
+  return { status: 200, body: versionBody(published), headers: { ETag: etagOf(published) } }
+}
+
+/** Versions by number: `direction` `BACKWARD` (default) from the newest, `FORWARD` from the oldest. */
+export const listServiceVersions: Operation = (call, { catalogue }) => {
+  const service = serviceOf(call)
+  requireService(catalogue, call.accountId, service)
+  const direction = call.query.get('direction') || 'BACKWARD'
+  if (direction !== 'BACKWARD' && direction !== 'FORWARD')
+    throw invalidValue('direction', 'BACKWARD | FORWARD', direction)
+  for (const name of ['startKey', 'nextToken']) {
+    const key = call.query.get(name) ?? ''
+    if (key !== '' && !VERSION_ID.test(key)) throw invalidValue(name, 'a version number', key)
+  }
+  const order: KeyOrder =
+    direction === 'FORWARD' ? (a, b) => Number(a) - Number(b) : (a, b) => Number(b) - Number(a)
+  const versions = catalogue.list('version', versionKey(call.accountId, service, ''))
+  const { items, nextToken } = page(call.query, versions, ({ value }) => value.version, order)
+  return { status: 200, body: { versions: items.map(versionBody), nextToken, direction } }
+}
+
+/** Removes a version and its functions. Aliases that name it stay, and calls through them fail. */
+export const deleteServiceVersion: Operation = async (call, { catalogue }) => {
+  const account = call.accountId
+  const service = serviceOf(call)
+  const version = pathParameter(call, 'versionId')
+  if (!VERSION_ID.test(version)) throw invalidValue('versionId', 'the number of a published version', version)
+  await catalogue.change((draft) => {
+    requireService(draft, account, service)
+    requireVersion(draft, account, service, version)
+    for (const { key } of functionsAt(draft, account, service, version)) draft.delete('function', key)
+    draft.delete('version', versionKey(account, service, version))
+    deleteProvisionsThrough(draft, account, service, version)
+  })
+  return { status: 204 }
+}
+
+/** A qualifier that is gone keeps no instances ready. */
+export function deleteProvisionsThrough(
+  draft: Draft,
+  account: string,
+  service: string,
+  qualifier: string,
+): void {
+  for (const { key, value } of draft.list('provision', `${namespaceKey(account, service)}/`))
+    if (value.qualifier === qualifier) draft.delete('provision', key)
+}
+
+function functionsAt(
+  draft: Draft,
+  account: string,
+  service: string,
+  version: string,
+): readonly Stored<'function'>[] {
+  return draft.list('function', functionKey(account, service, '', version))
+}
+
+/** Compares what callers and code can tell apart; a newest version that was deleted counts as different. */
+function changedSinceLastVersion(
+  draft: Draft,
+  namespace: NamespaceRecord,
+  functions: readonly Stored<'function'>[],
+): boolean {
+  const { account, name, lastVersion } = namespace
+  const last = draft.get('version', versionKey(account, name, String(lastVersion)))
+  if (last?.value.snapshot === undefined) return true
+  const frozen = functionsAt(draft, account, name, String(lastVersion))
+  return !isDeepStrictEqual(
+    [contentOfNamespace(namespace), functions.map(({ value }) => contentOfFunction(value))],
+    [contentOfNamespace(last.value.snapshot), frozen.map(({ value }) => contentOfFunction(value))],
+  )
+}
+
+function contentOfNamespace({ namespaceId, description, facts, extras }: NamespaceRecord): unknown {
+  return { namespaceId, description, facts, extras }
+}
+
+function contentOfFunction({ name, functionId, description, spec, facts, extras }: FunctionRecord): unknown {
+  return { name, functionId, description, spec, facts, extras }
+}
+
+function versionBody({ value }: Stored<'version'>): Record<string, unknown> {
+  return {
+    versionId: value.version,
+    description: value.description,
+    createdTime: formatTime(value.createdAtMs),
+    lastModifiedTime: formatTime(value.modifiedAtMs),
+  }
+}
