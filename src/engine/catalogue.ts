@@ -61,7 +61,9 @@ export class Catalogue implements Definitions {
   }
 
   list<K extends RecordKind>(kind: K, prefix: string): readonly Stored<K>[] {
-    return sorted([...this.#shelf(kind).values()].filter((record) => record.key.startsWith(prefix))) as Stored<K>[]
+    return sorted(
+      [...this.#shelf(kind).values()].filter((record) => record.key.startsWith(prefix)),
+    ) as Stored<K>[]
   }
 
   /**
@@ -72,7 +74,8 @@ export class Catalogue implements Definitions {
    */
   resolve(target: InvokeTarget): FunctionVersion {
     const { account, namespace, name, qualifier } = target
-    const version = qualifier === undefined || qualifier === LATEST ? LATEST : this.#versionOf(target, qualifier)
+    const version =
+      qualifier === undefined || qualifier === LATEST ? LATEST : this.#versionOf(target, qualifier)
     const found = this.#versions.get(functionKey(account, namespace, name, version))
     if (found !== undefined) return found
     if (this.get('namespace', namespaceKey(account, namespace)) === undefined)

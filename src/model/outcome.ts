@@ -28,7 +28,12 @@ export type CrashCause = 'exited' | 'signalled' | 'outOfMemory'
 export type Ending =
   | { readonly kind: 'returned'; readonly payload: Payload }
   /** The code failed: `handled` when it reported the failure itself through the contract's own way. */
-  | { readonly kind: 'threw'; readonly errorType: string; readonly handled: boolean; readonly payload: Payload }
+  | {
+      readonly kind: 'threw'
+      readonly errorType: string
+      readonly handled: boolean
+      readonly payload: Payload
+    }
   | { readonly kind: 'timedOut'; readonly afterMs: number }
   | {
       readonly kind: 'crashed'

@@ -1,0 +1,115 @@
+import type { HandlerContract } from '../contracts/contract.ts'
+import type { EngineError } from '../model/errors.ts'
+import type { FunctionVersion } from '../model/function.ts'
+import type { Caller, InvokeRequest } from '../model/invocation.ts'
+import type { Ending, Measured, Outcome } from '../model/outcome.ts'
+import { CallLog, type LogWriter } from './call-log.ts'
+
+/** What an instance knows about a call when it ends. */
+export interface Figures {
+  readonly instanceId: string
+  readonly durationMs: number
+  readonly maxMemoryBytes: number
+}
+
+/**
+ * One call inside the engine, from admission to its outcome.
+ *
+ * It waits in a crew's queue, is delivered to an instance (perhaps several times, each time only after it was certain that it had not begun) and
+ * is settled exactly once.
+ */
+export class Call {
+  readonly version: FunctionVersion
+  readonly request: InvokeRequest
+  readonly caller: Caller
+  readonly contract: HandlerContract
+  /** Monotonic milliseconds. */
+  readonly enteredAtMs: number
+  readonly log: CallLog
+  /** The instance started for this call became ready after this many milliseconds; 0 when none was. */
+  initDurationMs = 0
+  coldStart = false
+  /** Set at each delivery: the frame id, and its place among the calls of its ticket epoch, counted from 1. */
+  callId = 0
+  epoch = 0
+  ordinal = 0
+  /** Monotonic milliseconds. */
+  deliveredAtMs = 0
+  /** Monotonic milliseconds from which it is taken to be running; 0 while it is not. */
+  runningSinceMs = 0
+  /** Times it was taken back unbegun from an instance that ended. */
+  redeliveries = 0
+  #opened = false
+  #settled = false
+  readonly #resolve: (outcome: Outcome) => void
+  readonly #reject: (error: EngineError) => void
+
+  constructor(
+    given: {
+      version: FunctionVersion
+      request: InvokeRequest
+      caller: Caller
+      contract: HandlerContract
+      enteredAtMs: number
+      writeLog: LogWriter
+    },
+    resolve: (outcome: Outcome) => void,
+    reject: (error: EngineError) => void,
+  ) {
+    this.version = given.version
+    this.request = given.request
+    this.caller = given.caller
+    this.contract = given.contract
+    this.enteredAtMs = given.enteredAtMs
+    this.log = new CallLog(given.writeLog)
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  get settled(): boolean {
+    return this.#settled
+  }
+
+  /** Adds text the code wrote during this call. */
+  addLog(text: Buffer): void {
+    this.openLog()
+    this.log.append(text)
+  }
+
+  /** Writes the contract's opening, once. */
+  openLog(): void {
+    if (this.#opened) return
+    this.#opened = true
+    const opening = this.contract.logOpening({ requestId: this.request.requestId, version: this.version })
+    if (opening !== '') this.log.append(Buffer.from(opening))
+  }
+
+  /** Ends the call with what the function did. A caller who hung up turns every ending into `cancelled`. */
+  settle(ending: Ending, figures: Figures): void {
+    if (this.#settled) return
+    this.#settled = true
+    const final: Ending = this.caller.gone ? { kind: 'cancelled' } : ending
+    const measured: Omit<Measured, 'logTail'> = {
+      version: this.version,
+      instanceId: figures.instanceId,
+      coldStart: this.coldStart,
+      durationMs: figures.durationMs,
+      billedDurationMs: Math.ceil(figures.durationMs),
+      initDurationMs: this.initDurationMs,
+      maxMemoryBytes: figures.maxMemoryBytes,
+    }
+    this.openLog()
+    this.log.close(
+      this.contract.logClosing({ requestId: this.request.requestId, version: this.version }, final, measured),
+    )
+    this.#resolve(Object.assign(measured, final, { logTail: () => this.log.tail() }))
+  }
+
+  /** Ends the call that was never given to the function. */
+  refuse(error: EngineError): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.log.flush()
+    this.#reject(error)
+  }
+}

@@ -1,0 +1,85 @@
+import type { HandlerContract } from '../contracts/contract.ts'
+import { EngineError } from '../model/errors.ts'
+import type { FunctionVersion } from '../model/function.ts'
+import type { Caller, InvokeRequest } from '../model/invocation.ts'
+import type { Outcome } from '../model/outcome.ts'
+import type { Admission } from './admission.ts'
+import { Call } from './call.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { Pool } from './pool.ts'
+
+/** Takes what calls log, to keep it. Must not wait. */
+export interface LogKeeper {
+  keep(version: FunctionVersion, requestId: string, text: Buffer): void
+}
+
+interface Rooms {
+  readonly catalogue: Catalogue
+  readonly admission: Admission
+  readonly pool: Pool
+  readonly contracts: ReadonlyMap<string, HandlerContract>
+  readonly logs: LogKeeper
+  /** Monotonic milliseconds. */
+  readonly clock: () => number
+}
+
+/** The façade: one call from its name to its outcome. */
+export class Engine {
+  readonly #rooms: Rooms
+  #draining = false
+
+  constructor(rooms: Rooms) {
+    this.#rooms = rooms
+  }
+
+  /**
+   * Runs one call to its end and resolves with what the function did.
+   *
+   * Handler exceptions, timeouts and crashes are outcomes. The promise rejects only when the function was never given
+   * the event, so a rejected call is always safe to repeat.
+   *
+   * @param caller Ends the waiting when it hangs up. Never ends a handler that already has the event: that runs on,
+   *   its log and figures are kept, and its outcome is `cancelled`.
+   * @throws {EngineError} `caller/…-not-found`, `caller/concurrency-exceeded`, `caller/runtime-missing`, `caller/gone`,
+   *   `platform/no-capacity`, `platform/start-failed`, `platform/draining`
+   */
+  async invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> {
+    if (this.#draining) throw new EngineError('platform/draining', {})
+    const { catalogue, admission } = this.#rooms
+    const version = catalogue.resolve(request.target)
+    admission.enter(version)
+    try {
+      return await this.#run(version, request, caller)
+    } finally {
+      admission.leave(version)
+    }
+  }
+
+  /** Refuses every further call. */
+  stopAdmitting(): void {
+    this.#draining = true
+  }
+
+  #run(version: FunctionVersion, request: InvokeRequest, caller: Caller): Promise<Outcome> {
+    const { pool, contracts, logs, clock } = this.#rooms
+    const contract = contracts.get(version.contract)
+    if (contract === undefined)
+      throw new EngineError('platform/start-failed', { reason: `no contract '${version.contract}'` })
+    return new Promise<Outcome>((resolve, reject) => {
+      pool.run(
+        new Call(
+          {
+            version,
+            request,
+            caller,
+            contract,
+            enteredAtMs: clock(),
+            writeLog: (text) => logs.keep(version, request.requestId, text),
+          },
+          resolve,
+          reject,
+        ),
+      )
+    })
+  }
+}

@@ -1,0 +1,88 @@
+import { closeSync, ftruncateSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { randomUUID } from 'node:crypto'
+
+/** Tickets kept ahead of deliveries: no more calls than this may be delivered and unanswered. */
+export const TICKETS_AHEAD = 4096
+
+const LAST_EPOCH = 255
+
+/**
+ * The file that decides which delivered calls have begun; `runtimes/protocol.md` tells why and how.
+ *
+ * Every byte is a ticket. Server and process read from one shared open file description, so the kernel gives each byte
+ * to exactly one of them. The file is unlinked at birth and lives in memory-backed storage: no call here waits for a disk.
+ */
+export class TicketBook {
+  readonly #writeFd: number
+  readonly #readFd: number
+  readonly #page = Buffer.alloc(TICKETS_AHEAD)
+  #end = 0
+  #issuedInEpoch = 0
+  #epoch = 1
+  #closed = false
+
+  /** @param dir A directory on memory-backed storage that only the server can enter. */
+  constructor(dir: string) {
+    const path = join(dir, `tickets-${randomUUID()}`)
+    this.#writeFd = openSync(path, 'wx', 0o400)
+    this.#readFd = openSync(path, 'r')
+    unlinkSync(path)
+    this.#issue(TICKETS_AHEAD)
+  }
+
+  /** The descriptor to hand to the process as its descriptor 4. */
+  get fd(): number {
+    return this.#readFd
+  }
+
+  /** The epoch that calls delivered from now on belong to. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /**
+   * Keeps the promise that there are always tickets for delivered calls.
+   *
+   * @param deliveredInEpoch Calls delivered since the epoch began.
+   */
+  provideFor(deliveredInEpoch: number): void {
+    if (deliveredInEpoch + TICKETS_AHEAD / 2 > this.#issuedInEpoch) this.#issue(TICKETS_AHEAD)
+  }
+
+  /**
+   * Takes every remaining ticket back and begins the next epoch.
+   *
+   * @returns How many calls of the old epoch have begun; those after them never will.
+   */
+  revoke(): number {
+    if (this.#closed) return 0
+    let back = 0
+    for (;;) {
+      const read = readSync(this.#readFd, this.#page, 0, this.#page.length, null)
+      if (read === 0) break
+      back += read
+    }
+    const begun = this.#issuedInEpoch - back
+    this.#epoch = this.#epoch === LAST_EPOCH ? 1 : this.#epoch + 1
+    this.#issuedInEpoch = 0
+    // Everything up to #end is read, by one side or the other: give the memory back, keep the offset.
+    ftruncateSync(this.#writeFd, 0)
+    this.#issue(TICKETS_AHEAD)
+    return begun
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    closeSync(this.#writeFd)
+    closeSync(this.#readFd)
+  }
+
+  #issue(count: number): void {
+    this.#page.fill(this.#epoch)
+    writeSync(this.#writeFd, this.#page, 0, count, this.#end)
+    this.#end += count
+    this.#issuedInEpoch += count
+  }
+}
