@@ -1,0 +1,123 @@
+import fs from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+export type LoadErrorKind =
+  'invalidHandlerName' | 'moduleNotFound' | 'syntaxError' | 'moduleThrew' | 'handlerNotFound'
+
+/** Why a handler could not be had. `cause` is what the code threw, where it did. */
+export class LoadError extends Error {
+  readonly kind: LoadErrorKind
+
+  constructor(kind: LoadErrorKind, message: string, options?: { cause: unknown }) {
+    super(message, options as ErrorOptions)
+    this.kind = kind
+  }
+}
+
+export type UserFunction = (...parameters: unknown[]) => unknown
+
+const EXTENSIONS = ['', '.js', '.mjs', '.cjs'] as const
+
+/**
+ * Loads the function that `path/file.export` names, relative to `codeDir`.
+ *
+ * The file is taken as it is named, else with `.js`, `.mjs` or `.cjs`, else as a directory with an index. ES modules
+ * (`.mjs`, or `"type": "module"`) are imported, everything else is required.
+ *
+ * @throws {LoadError}
+ */
+export async function loadFunction(codeDir: string, handler: string): Promise<UserFunction> {
+  const dot = handler.lastIndexOf('.')
+  const modulePath = handler.slice(0, dot)
+  const exportName = handler.slice(dot + 1)
+  if (dot <= 0 || exportName === '' || modulePath.endsWith('/')) {
+    throw new LoadError('invalidHandlerName', `Invalid handler '${handler}'`)
+  }
+  const loaded = await loadModule(codeDir, modulePath)
+  const found = exported(loaded, exportName)
+  if (typeof found !== 'function') {
+    throw new LoadError('handlerNotFound', `Handler '${exportName}' is missing on module '${modulePath}'`)
+  }
+  return found as UserFunction
+}
+
+async function loadModule(codeDir: string, modulePath: string): Promise<unknown> {
+  const file = findFile(path.resolve(codeDir, modulePath))
+  if (file === undefined) {
+    throw new LoadError('moduleNotFound', `Cannot find module '${path.resolve(codeDir, modulePath)}'`)
+  }
+  try {
+    return isEsModule(file) ? await import(pathToFileURL(file).href) : await requireOrImport(file)
+  } catch (error) {
+    throw loadErrorOf(error)
+  }
+}
+
+async function requireOrImport(file: string): Promise<unknown> {
+  try {
+    return createRequire(file)(file)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException | null)?.code
+    // Code that Node recognises as an ES module by its syntax, or one that awaits at its top level.
+    if (code === 'ERR_REQUIRE_ESM' || code === 'ERR_REQUIRE_ASYNC_MODULE') {
+      return import(pathToFileURL(file).href)
+    }
+    throw error
+  }
+}
+
+function exported(loaded: unknown, name: string): unknown {
+  if (loaded === null || (typeof loaded !== 'object' && typeof loaded !== 'function')) return undefined
+  const members = loaded as Record<string, unknown>
+  if (members[name] !== undefined) return members[name]
+  const fallback = members['default']
+  return fallback !== null && typeof fallback === 'object'
+    ? (fallback as Record<string, unknown>)[name]
+    : undefined
+}
+
+function findFile(base: string): string | undefined {
+  for (const extension of EXTENSIONS) {
+    if (isFile(base + extension)) return base + extension
+  }
+  try {
+    return createRequire(`${base}/`).resolve(base)
+  } catch {
+    return undefined
+  }
+}
+
+function isFile(file: string): boolean {
+  return fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true
+}
+
+/** By extension, else by the nearest `package.json`, as Node decides. */
+function isEsModule(file: string): boolean {
+  if (file.endsWith('.mjs')) return true
+  if (!file.endsWith('.js')) return false
+  let directory = path.dirname(file)
+  while (path.basename(directory) !== 'node_modules') {
+    try {
+      const manifest: unknown = JSON.parse(fs.readFileSync(path.join(directory, 'package.json'), 'utf8'))
+      return (manifest as { type?: unknown } | null)?.type === 'module'
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === undefined) return false
+    }
+    const parent = path.dirname(directory)
+    if (parent === directory) return false
+    directory = parent
+  }
+  return false
+}
+
+function loadErrorOf(error: unknown): LoadError {
+  const message = error instanceof Error ? error.message : String(error)
+  const code = (error as NodeJS.ErrnoException | null)?.code
+  if (code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND') {
+    return new LoadError('moduleNotFound', message, { cause: error })
+  }
+  if (error instanceof SyntaxError) return new LoadError('syntaxError', message, { cause: error })
+  return new LoadError('moduleThrew', message, { cause: error })
+}

@@ -1,0 +1,249 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import fs from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { Duplex, Readable } from 'node:stream'
+
+/** A frame of `src/runtimes/protocol.md` as the bootstrap sent it. */
+export interface Frame {
+  readonly type: number
+  readonly flag: number
+  readonly callId: number
+  readonly meta: Record<string, unknown>
+  readonly payload: Buffer
+}
+
+export const TYPE = {
+  hello: 1,
+  setup: 2,
+  ready: 3,
+  failed: 4,
+  invoke: 5,
+  result: 6,
+  log: 7,
+  loaded: 8,
+} as const
+
+export interface SetupOverrides {
+  handler: string
+  codeDir: string
+  initializer?: string
+  concurrency?: number
+  contract?: string
+  environment?: Record<string, string>
+  context?: Record<string, unknown>
+}
+
+const RUNTIMES = path.resolve(import.meta.dirname, '../../src/runtimes')
+export const FUNCTIONS = path.resolve(import.meta.dirname, '../fixtures/functions')
+
+/** What `src/contracts/alibaba-fc.ts` puts into the set-up, for tests that drive a bootstrap by themselves. */
+export function alibabaContext(generation: readonly number[], more: Record<string, unknown> = {}) {
+  return {
+    generation,
+    region: 'cn-hangzhou',
+    accountId: '1234567890123456',
+    credentials: { accessKeyId: 'id', accessKeySecret: 'secret', securityToken: 'token' },
+    function: { name: 'f', handler: 'index.handler', memory: 128, timeout: 3 },
+    service: { name: 's', logProject: 'lp', logStore: 'ls', qualifier: 'LATEST', versionId: 'LATEST' },
+    ...more,
+  }
+}
+
+/** Writes the Node bootstrap as plain JavaScript into a new directory and returns the entry's path. */
+export function stripNodeBootstrap(): string {
+  const source = path.join(RUNTIMES, 'nodejs')
+  const target = fs.mkdtempSync(path.join(tmpdir(), 'anvoke-bootstrap-'))
+  fs.writeFileSync(path.join(target, 'package.json'), '{"type":"module"}')
+  for (const file of fs.readdirSync(source, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.ts')) continue
+    const code = stripTypeScriptTypes(fs.readFileSync(path.join(source, file), 'utf8'))
+    const script = path.join(target, file.replace(/\.ts$/, '.js'))
+    fs.mkdirSync(path.dirname(script), { recursive: true })
+    fs.writeFileSync(script, code.replaceAll(/((?:from|import\()\s*'\.{1,2}\/[^']+)\.ts'/g, "$1.js'"))
+  }
+  return path.join(target, 'bootstrap.js')
+}
+
+export const PYTHON_BOOTSTRAP = path.join(RUNTIMES, 'python', 'bootstrap.py')
+
+/** One bootstrap as a real child process, seen from the server's end of the channel and of the ticket book. */
+export class Driver {
+  readonly child: ChildProcess
+  readonly frames: Frame[] = []
+  /** Bytes that reached descriptors 1 and 2 behind the bootstrap's back. */
+  direct = ''
+  epoch = 1
+  readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>
+  readonly #channel: Duplex
+  readonly #bookFd: number
+  readonly #bookPath: string
+  readonly #writeFd: number
+  #bookEnd = 0
+  #nextCallId = 1
+  #unread: Buffer = Buffer.alloc(0)
+  readonly #waiters = new Set<() => void>()
+  #ended = false
+
+  constructor(command: string, args: readonly string[], environment: Record<string, string> = {}) {
+    this.#bookPath = path.join(fs.mkdtempSync(path.join(tmpdir(), 'anvoke-tickets-')), 'book')
+    this.#writeFd = fs.openSync(this.#bookPath, 'w')
+    this.#bookFd = fs.openSync(this.#bookPath, 'r')
+    this.issue(4096)
+    this.child = spawn(command, args, {
+      env: { PATH: '/usr/bin:/bin', ...environment },
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe', this.#bookFd],
+    })
+    this.#channel = this.child.stdio[3] as Duplex
+    this.#channel.on('data', (chunk: Buffer) => this.#read(chunk))
+    this.#channel.on('error', () => {})
+    const end = (): void => {
+      this.#ended = true
+      for (const wake of this.#waiters) wake()
+    }
+    this.#channel.on('close', end)
+    for (const fd of [1, 2]) {
+      ;(this.child.stdio[fd] as Readable).on('data', (chunk: Buffer) => {
+        this.direct += chunk.toString()
+        for (const wake of this.#waiters) wake()
+      })
+    }
+    this.exited = once(this.child, 'close').then(([code, signal]) => ({ code, signal }))
+  }
+
+  /** Adds tickets of the current epoch to the book. */
+  issue(count: number): void {
+    fs.writeSync(this.#writeFd, Buffer.alloc(count, this.epoch), 0, count, this.#bookEnd)
+    this.#bookEnd += count
+  }
+
+  /** Takes back every ticket that is left, and begins the next epoch. Returns how many were left. */
+  revoke(): number {
+    const rest = Buffer.alloc(1 << 16)
+    let left = 0
+    for (;;) {
+      const bytes = fs.readSync(this.#bookFd, rest, 0, rest.length, null)
+      if (bytes === 0) break
+      left += bytes
+    }
+    this.epoch++
+    return left
+  }
+
+  send(type: number, flag: number, callId: number, meta: string, payload: Buffer | string = ''): void {
+    const head = Buffer.alloc(12)
+    const metaBytes = Buffer.from(meta)
+    const content = Buffer.from(payload as string)
+    head.writeUInt32LE(8 + metaBytes.length + content.length, 0)
+    head[4] = type
+    head[5] = flag
+    head.writeUInt16LE(metaBytes.length, 6)
+    head.writeUInt32LE(callId, 8)
+    this.#channel.write(Buffer.concat([head, metaBytes, content]))
+  }
+
+  /** Raw bytes onto the channel. */
+  write(bytes: Buffer): void {
+    this.#channel.write(bytes)
+  }
+
+  setup(overrides: SetupOverrides): void {
+    const setup = {
+      contract: 'alibaba-fc',
+      concurrency: 1,
+      environment: { PATH: '/usr/bin:/bin' },
+      context: alibabaContext([20]),
+      ...overrides,
+    }
+    this.send(TYPE.setup, 0, 0, '', JSON.stringify(setup))
+  }
+
+  /** Delivers one call and returns its id. */
+  deliver(event: Buffer | string = '', meta: Record<string, unknown> = {}): number {
+    const callId = this.#nextCallId++
+    this.send(TYPE.invoke, this.epoch, callId, JSON.stringify({ requestId: `r-${callId}`, ...meta }), event)
+    return callId
+  }
+
+  /** The first frame, seen or still to come, that matches. */
+  async frame(matches: (frame: Frame) => boolean): Promise<Frame> {
+    for (;;) {
+      const found = this.frames.find(matches)
+      if (found !== undefined) return found
+      if (this.#ended) throw new Error(`the bootstrap ended without that frame; it wrote: ${this.direct}`)
+      await this.#news()
+    }
+  }
+
+  /** Resolves once what was written to descriptors 1 and 2 contains `text`. */
+  async directOutput(text: string): Promise<void> {
+    while (!this.direct.includes(text)) {
+      if (this.#ended) throw new Error(`ended with only: ${this.direct}`)
+      await this.#news()
+    }
+  }
+
+  result(callId: number): Promise<Frame> {
+    return this.frame((frame) => frame.type === TYPE.result && frame.callId === callId)
+  }
+
+  /** Sets the code up and waits until it is ready. */
+  async ready(overrides: SetupOverrides): Promise<Frame> {
+    this.setup(overrides)
+    return this.frame((frame) => {
+      if (frame.type === TYPE.failed) throw new Error(`failed: ${frame.payload.toString()}`)
+      return frame.type === TYPE.ready
+    })
+  }
+
+  /** One call from delivery to result. */
+  call(event: Buffer | string = '', meta: Record<string, unknown> = {}): Promise<Frame> {
+    return this.result(this.deliver(event, meta))
+  }
+
+  /** The text of the LOG frames of a call, in order. */
+  logOf(callId: number): string {
+    const logs = this.frames.filter((frame) => frame.type === TYPE.log && frame.callId === callId)
+    return Buffer.concat(logs.map((frame) => frame.payload)).toString()
+  }
+
+  /** Ends the server's side; resolves when the bootstrap is gone. Kills it when it is stuck in code. */
+  async close(): Promise<void> {
+    this.#channel.destroy()
+    const kill = setTimeout(() => this.child.kill('SIGKILL'), 2000)
+    await this.exited
+    clearTimeout(kill)
+    fs.closeSync(this.#writeFd)
+    fs.closeSync(this.#bookFd)
+    fs.rmSync(path.dirname(this.#bookPath), { recursive: true })
+  }
+
+  #news(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#waiters.add(resolve)
+    return promise.finally(() => this.#waiters.delete(resolve))
+  }
+
+  #read(chunk: Buffer): void {
+    this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk])
+    for (;;) {
+      const bytes = this.#unread
+      if (bytes.length < 12) break
+      const length = bytes.readUInt32LE(0)
+      if (bytes.length < 4 + length) break
+      const metaLength = bytes.readUInt16LE(6)
+      const meta = bytes.toString('utf8', 12, 12 + metaLength)
+      this.frames.push({
+        type: bytes[4]!,
+        flag: bytes[5]!,
+        callId: bytes.readUInt32LE(8),
+        meta: meta === '' ? {} : (JSON.parse(meta) as Record<string, unknown>),
+        payload: bytes.subarray(12 + metaLength, 4 + length),
+      })
+      this.#unread = bytes.subarray(4 + length)
+    }
+    for (const wake of this.#waiters) wake()
+  }
+}
