@@ -1,0 +1,164 @@
+import { lstatSync, readlinkSync } from 'node:fs'
+import { dirname, normalize } from 'node:path'
+import type { Mount, SandboxSpec } from '../sandbox.ts'
+import { HOST_NAME, type SyntheticEtc } from './etc.ts'
+
+/** Programs of the host that take part in a start; absolute paths under the read-only `/usr`. */
+export interface Launchers {
+  readonly bwrap: string
+  readonly setpriv: string
+  readonly unshare: string
+}
+
+/**
+ * How the process loses its privileges. `ownUserNamespace`: the server is an ordinary user and bwrap maps its id.
+ * `droppedThenUserNamespace`: the server is root, setpriv takes the function's id, unshare adds a user namespace.
+ * `dropped`: the same without the last step, for hosts that allow user namespaces to root alone.
+ */
+export type Privileges = 'ownUserNamespace' | 'droppedThenUserNamespace' | 'dropped'
+
+/** Descriptors of bwrap itself; 3 and 4 are the function's. Both are closed before the program runs. */
+export const ARGUMENTS_FD = 5
+export const STATUS_FD = 6
+
+/** Size of `/dev/shm`, bytes: semaphores and small rings of language libraries, not data. */
+const SHARED_MEMORY_BYTES = 16 * 1024 * 1024
+
+/** Places that a mount may not cover, with everything under them. */
+const RESERVED = [
+  '/usr',
+  '/bin',
+  '/sbin',
+  '/lib',
+  '/lib32',
+  '/lib64',
+  '/libx32',
+  '/etc',
+  '/proc',
+  '/sys',
+  '/dev',
+  '/tmp',
+]
+
+/** Variables that would make the dynamic loader run the function's code inside the launchers, before ids are dropped. */
+const LOADER_VARIABLE = /^(LD_|GLIBC_TUNABLES$|MALLOC_)/
+
+/** Host directories outside `/usr` that distributions need to run anything; links on merged-/usr hosts. */
+const SYSTEM_PLACES = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32']
+
+/** A specification that no sandbox can be made from. Its message is for the operator. */
+export class UnusableSpec extends Error {}
+
+/** @returns The mounts that show the host's programs and libraries, as bwrap arguments. Read once at start. */
+export function systemArguments(): string[] {
+  const links = SYSTEM_PLACES.flatMap((place) => {
+    const stat = lstatSync(place, { throwIfNoEntry: false })
+    if (stat === undefined) return []
+    return stat.isSymbolicLink() ? ['--symlink', readlinkSync(place), place] : ['--ro-bind', place, place]
+  })
+  return ['--ro-bind', '/usr', '/usr', ...links]
+}
+
+/**
+ * The text for bwrap's `--args` descriptor. It travels there and not on the command line, which every process of the
+ * sandbox can read in `/proc/1/cmdline`.
+ *
+ * @param system What {@link systemArguments} found.
+ * @throws {UnusableSpec}
+ */
+export function encodeArguments(
+  spec: SandboxSpec,
+  uid: number,
+  privileges: Privileges,
+  system: readonly string[],
+  etc: SyntheticEtc,
+): Buffer {
+  const parts = [
+    ...namespaceArguments(uid, privileges),
+    ...environmentArguments(spec.environment),
+    ...system,
+    '--ro-bind',
+    etc.directoryFor(uid),
+    '/etc',
+    ...etc.shown.flatMap(({ source, target }) => ['--ro-bind', source, target]),
+    ...words('--proc /proc --dev /dev'),
+    ...words(`--perms 1777 --size ${SHARED_MEMORY_BYTES} --tmpfs /dev/shm`),
+    ...words(`--perms 1777 --size ${Math.max(1, spec.diskMib) * 1024 * 1024} --tmpfs /tmp`),
+    ...mountArguments(spec.mounts),
+    // The bare root and /dev are tmpfs without a size; where the server is no root they would be the function's to fill.
+    ...words('--remount-ro /dev --remount-ro / --chdir'),
+    spec.workDir,
+  ]
+  if (parts.some((part) => part.includes('\0')))
+    throw new UnusableSpec('a path or variable holds a NUL character')
+  return Buffer.from(parts.map((part) => `${part}\0`).join(''))
+}
+
+/** @returns Program and arguments that bwrap executes inside: the function's command behind what drops privileges. */
+export function innerCommand(
+  command: readonly string[],
+  uid: number,
+  privileges: Privileges,
+  launchers: Launchers,
+): string[] {
+  if (privileges === 'ownUserNamespace') return [...command]
+  const drop = [
+    launchers.setpriv,
+    ...words(
+      `--reuid ${uid} --regid ${uid} --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all --`,
+    ),
+  ]
+  if (privileges === 'dropped') return [...drop, ...command]
+  return [...drop, launchers.unshare, '--user', '--map-current-user', '--', ...command]
+}
+
+function namespaceArguments(uid: number, privileges: Privileges): string[] {
+  const common = words(
+    `--unshare-pid --unshare-net --unshare-ipc --unshare-uts --unshare-cgroup-try --hostname ${HOST_NAME} ` +
+      '--die-with-parent --new-session --cap-drop ALL',
+  )
+  if (privileges === 'ownUserNamespace')
+    return [...common, ...words(`--unshare-user --uid ${uid} --gid ${uid}`)]
+  // What setpriv needs; it drops them before the function's program.
+  return [...common, ...words('--cap-add CAP_SETUID --cap-add CAP_SETGID --cap-add CAP_SETPCAP')]
+}
+
+function environmentArguments(environment: Readonly<Record<string, string>>): string[] {
+  const entries = Object.entries(environment)
+  const forbidden = entries.find(([name]) => LOADER_VARIABLE.test(name))
+  if (forbidden !== undefined)
+    throw new UnusableSpec(`the variable ${forbidden[0]} may not be set before the start`)
+  return ['--clearenv', ...entries.flatMap(([name, value]) => ['--setenv', name, value])]
+}
+
+function mountArguments(mounts: readonly Mount[]): string[] {
+  const made = new Set(['/'])
+  // Shorter targets first, so that a mount inside another is not covered by it.
+  const ordered = [...mounts].sort((a, b) => a.target.length - b.target.length)
+  return ordered.flatMap(({ source, target }) => {
+    requireUsableTarget(target)
+    const parents = parentsOf(target).filter((parent) => !made.has(parent))
+    for (const parent of parents) made.add(parent)
+    made.add(target)
+    // bwrap would make missing parents itself, but closed to every id except its own.
+    return [...parents.flatMap((parent) => ['--dir', parent]), '--ro-bind', source, target]
+  })
+}
+
+/** Splits options that hold nothing from outside. */
+function words(options: string): string[] {
+  return options.split(' ')
+}
+
+function requireUsableTarget(target: string): void {
+  const plain =
+    target.startsWith('/') && normalize(target) === target && target !== '/' && !target.endsWith('/')
+  const covers = RESERVED.some((place) => target === place || target.startsWith(`${place}/`))
+  if (!plain || covers) throw new UnusableSpec(`nothing may be mounted at ${target}`)
+}
+
+function parentsOf(path: string): string[] {
+  const parents: string[] = []
+  for (let parent = dirname(path); parent !== '/'; parent = dirname(parent)) parents.unshift(parent)
+  return parents
+}

@@ -1,0 +1,75 @@
+import { chmodSync, existsSync, mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** Host name inside every sandbox. */
+export const HOST_NAME = 'function'
+
+/**
+ * What of the host's `/etc` a runtime needs: the loader's cache, the time zone, public certificates and the links of
+ * Debian's alternatives. Paths that a host lacks are left out.
+ */
+const SHOWN = [
+  'ld.so.cache',
+  'localtime',
+  'alternatives',
+  'ssl/certs',
+  'ssl/openssl.cnf',
+  'pki/tls/certs',
+  'pki/ca-trust/extracted',
+]
+
+/** Makes the `/etc` that sandboxes see: one small directory per user id, and host files mounted into it. */
+export class SyntheticEtc {
+  readonly #root: string
+  readonly #made = new Set<number>()
+  /** Host files to mount over their empty places in every made directory. */
+  readonly shown: readonly { readonly source: string; readonly target: string }[]
+
+  /** @param root Directory to keep the made ones in; created by the first use. */
+  constructor(root: string) {
+    this.#root = root
+    this.shown = SHOWN.flatMap((name) => {
+      const source = join('/etc', name)
+      return existsSync(source) ? [{ source: realpathSync(source), target: source }] : []
+    })
+  }
+
+  /** @returns The directory for this id. Its text is the same at every start, so one left behind is written over. */
+  directoryFor(uid: number): string {
+    const directory = join(this.#root, `etc-${uid}`)
+    if (this.#made.has(uid)) return directory
+    makeDirectory(this.#root)
+    makeDirectory(directory)
+    for (const [name, text] of Object.entries(filesFor(uid))) writePublic(join(directory, name), text)
+    for (const { source, target } of this.shown) {
+      const place = join(directory, target.slice('/etc/'.length))
+      makeDirectory(join(place, '..'))
+      if (statSync(source).isDirectory()) makeDirectory(place)
+      else writePublic(place, '')
+    }
+    this.#made.add(uid)
+    return directory
+  }
+}
+
+function filesFor(uid: number): Record<string, string> {
+  return {
+    passwd: `root:x:0:0:root:/:/usr/sbin/nologin\nfunction:x:${uid}:${uid}:function:/tmp:/usr/sbin/nologin\n`,
+    group: `root:x:0:\nfunction:x:${uid}:\n`,
+    hosts: `127.0.0.1 localhost ${HOST_NAME}\n::1 localhost\n`,
+    hostname: `${HOST_NAME}\n`,
+    'resolv.conf': '# No network, so no name server.\n',
+    'nsswitch.conf': 'passwd: files\ngroup: files\nhosts: files dns\n',
+  }
+}
+
+// Modes are set after creation: the server's umask must not take them away.
+function makeDirectory(path: string): void {
+  mkdirSync(path, { recursive: true })
+  chmodSync(path, 0o755)
+}
+
+function writePublic(path: string, text: string): void {
+  writeFileSync(path, text)
+  chmodSync(path, 0o644)
+}

@@ -1,0 +1,160 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { Socket } from 'node:net'
+import { Readable, Writable } from 'node:stream'
+import { exitOf, fromShellCode, type RawExit } from '../exit-cause.ts'
+import type { InheritedDescriptors } from '../inherited-descriptors.ts'
+import { TreeMemory, type TreeUsage, type WatchedProcess } from '../memory.ts'
+import { untilGone } from '../proc.ts'
+import type { SandboxExit, SandboxProcess } from '../sandbox.ts'
+import { TextTail } from '../text-tail.ts'
+import { ARGUMENTS_FD, STATUS_FD } from './arguments.ts'
+
+/** How the launchers inside the sandbox begin the line that says why they could not go on. */
+const LAUNCHER_COMPLAINT = /^(?:bwrap|setpriv|unshare): .*/m
+
+/** Longest wait for the last words on standard error of a process that has ended, when nobody reads them. */
+const LAST_WORDS_MS = 100
+
+/** What to run: bwrap's own command line and the text of its `--args` descriptor. */
+export interface BwrapLaunch {
+  readonly bwrap: string
+  readonly command: readonly string[]
+  readonly argumentsText: Buffer
+  readonly ticketsFd: number
+  readonly inherited: InheritedDescriptors
+}
+
+/**
+ * One bwrap with the process tree inside it.
+ *
+ * Two processes of bwrap are involved: the outer one, which is our child, and the first process of the pid namespace. The
+ * kernel ends everything in the namespace together with the latter, so that is the one to kill; the outer one then
+ * ends by itself. When the outer one dies first (by the server's death, too), the inner one is sent SIGKILL by the kernel.
+ */
+export class BwrapProcess implements SandboxProcess, WatchedProcess {
+  readonly channel: Socket
+  readonly stdout: Readable
+  readonly stderr: TextTail
+  readonly exited: Promise<SandboxExit>
+  readonly #memory = new TreeMemory(() => this.#namespaceInit, false)
+  readonly #child: ChildProcess
+  #namespaceInit: number | undefined
+  /** The program was executed and has ended: bwrap reports its exit code only then. */
+  #programEnded = false
+  #killing = false
+  #overMemory = false
+  #ended = false
+
+  /** @throws When the process cannot be created at all. */
+  constructor(launch: BwrapLaunch) {
+    const stdio = ['ignore', 'pipe', 'pipe', 'pipe', launch.ticketsFd, 'pipe', 'pipe'] as const
+    this.#child = spawn(
+      launch.bwrap,
+      ['--args', String(ARGUMENTS_FD), '--json-status-fd', String(STATUS_FD), '--', ...launch.command],
+      // bwrap's own environment: the function's is among its arguments.
+      { stdio: launch.inherited.shadow(stdio), env: {}, cwd: '/' },
+    )
+    const [, stdout, stderr, channel, , argumentsPipe, status] = this.#child.stdio as readonly unknown[]
+    if (
+      !(stdout instanceof Readable && stderr instanceof Readable && channel instanceof Socket) ||
+      !(argumentsPipe instanceof Writable && status instanceof Readable)
+    )
+      throw new Error('the pipes of a new process are missing')
+    this.channel = channel
+    this.stdout = stdout
+    this.stderr = stderr.pipe(new TextTail())
+    // A peer that is gone is told by `exited`; an error nobody listens to would end the server.
+    for (const stream of [channel, argumentsPipe, status]) stream.on('error', () => undefined)
+    argumentsPipe.end(launch.argumentsText)
+    this.exited = this.#supervise(status)
+  }
+
+  locate(target: string): string {
+    return target
+  }
+
+  memory(): Promise<TreeUsage> {
+    return this.#memory.sample()
+  }
+
+  kill(): void {
+    if (this.#ended) return
+    // Before bwrap has told the pid the order waits for it: an outer bwrap killed that early would leave the inner one.
+    this.#killing = true
+    if (this.#namespaceInit !== undefined) sendKill(this.#namespaceInit)
+  }
+
+  killForMemory(): void {
+    this.#overMemory ||= !this.#ended
+    this.kill()
+  }
+
+  async #supervise(status: Readable): Promise<SandboxExit> {
+    const statusEnded = this.#readStatus(status)
+    const raw = await exitOfChild(this.#child)
+    this.#ended = true
+    if (raw instanceof Error) return { kind: 'notStarted', reason: `bwrap could not be run: ${raw.message}` }
+    await statusEnded
+    if (this.#namespaceInit !== undefined) await untilGone(this.#namespaceInit)
+    await this.stderr.complete(LAST_WORDS_MS)
+    await this.#memory.close()
+    return this.#causeOf(raw)
+  }
+
+  #causeOf(raw: RawExit): SandboxExit {
+    if (this.#overMemory) return { kind: 'outOfMemory' }
+    if (this.#killing) return { kind: 'signalled', signal: 'SIGKILL' }
+    const complaint = LAUNCHER_COMPLAINT.exec(this.stderr.text)?.[0]
+    // Without a report of bwrap, and not killed itself, it gave up before the program.
+    const launcherFailed = this.#programEnded
+      ? complaint !== undefined && this.channel.bytesRead === 0 && isLauncherFailure(raw.exitCode)
+      : raw.signal === null
+    if (launcherFailed) return { kind: 'notStarted', reason: complaint ?? `bwrap ended with ${raw.exitCode}` }
+    if (raw.exitCode === null) return exitOf(raw, this.stderr.text)
+    return exitOf(fromShellCode(raw.exitCode), this.stderr.text)
+  }
+
+  /** bwrap writes one JSON text when the namespaces exist and one when the program has ended. */
+  #readStatus(status: Readable): Promise<void> {
+    let text = ''
+    status.setEncoding('latin1')
+    status.on('data', (chunk: string) => {
+      text += chunk
+      const pid = /"child-pid"\s*:\s*(\d+)/.exec(text)?.[1]
+      if (pid !== undefined && this.#namespaceInit === undefined) {
+        this.#namespaceInit = Number(pid)
+        if (this.#killing) this.kill()
+      }
+      this.#programEnded ||= /"exit-code"\s*:\s*\d+/.test(text)
+    })
+    return ended(status)
+  }
+}
+
+/** setpriv and unshare answer 126 and 127 when the program cannot be executed and 1 when they themselves fail. */
+function isLauncherFailure(exitCode: number | null): boolean {
+  return exitCode === 1 || exitCode === 126 || exitCode === 127
+}
+
+function exitOfChild(child: ChildProcess): Promise<RawExit | Error> {
+  return new Promise((resolve) => {
+    child.once('error', resolve)
+    child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }))
+  })
+}
+
+function ended(stream: Readable): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.readableEnded || stream.destroyed) resolve()
+    stream.once('end', resolve)
+    stream.once('close', resolve)
+  })
+}
+
+function sendKill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It ended on its own in this moment.
+  }
+}

@@ -1,0 +1,42 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** Longest wait for a killed process that the kernel does not let go, such as one stuck in a dead file system. */
+const LONGEST_WAIT_MS = 10_000
+
+/**
+ * Resolves when a process, by then somebody else's child, runs no more. A zombie counts as gone: for the first
+ * process of a pid namespace the kernel reaches that state only after every other process in it has ended.
+ */
+export async function untilGone(pid: number): Promise<void> {
+  const first = await processState(pid)
+  const deadline = performance.now() + LONGEST_WAIT_MS
+  for (let state = first, pauseMs = 1; performance.now() < deadline; pauseMs = Math.min(pauseMs * 2, 50)) {
+    if (state === undefined || state.ended || state.startTime !== first?.startTime) return
+    await delay(pauseMs)
+    state = await processState(pid)
+  }
+}
+
+/** Children of every thread of a process; empty when it has ended. */
+export async function childrenOf(pid: number): Promise<number[]> {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => [])
+  const lists = await Promise.all(
+    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, 'utf8').catch(() => '')),
+  )
+  return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number))
+}
+
+interface ProcessState {
+  readonly ended: boolean
+  /** Clock ticks after boot: together with the pid it names one process for ever. */
+  readonly startTime: string | undefined
+}
+
+async function processState(pid: number): Promise<ProcessState | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+  if (stat === undefined) return undefined
+  // The name in parentheses may hold anything, so fields are counted from its end: state is field 3.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return { ended: fields[0] === 'Z' || fields[0] === 'X', startTime: fields[19] }
+}
