@@ -177,7 +177,8 @@ function label(name: string): string {
 
 /** Never walks into a value: a caller may nest one deeper than the stack. */
 function shown(value: unknown): string {
-  if (typeof value === 'object') return Array.isArray(value) ? '[…]' : '{…}'
-  const text = String(value)
-  return text.length > SHOWN_VALUE_CHARS ? `${text.slice(0, SHOWN_VALUE_CHARS)}…` : text
+  if (typeof value === 'string')
+    return value.length > SHOWN_VALUE_CHARS ? `${value.slice(0, SHOWN_VALUE_CHARS)}…` : value
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  return Array.isArray(value) ? '[…]' : value === null ? 'null' : '{…}'
 }

@@ -1,19 +1,9 @@
 import type { Definitions } from '../../engine/catalogue.ts'
-import { aliasKey, functionKey, namespaceKey, versionKey } from '../../engine/keys.ts'
+import { aliasKey, functionKey } from '../../engine/keys.ts'
 import { EngineError } from '../../model/errors.ts'
 import { LATEST } from '../../model/function.ts'
 import type { Stored } from '../../store/store.ts'
-
-/** @throws {EngineError} `caller/namespace-not-found` */
-export function requireService(
-  definitions: Definitions,
-  account: string,
-  service: string,
-): Stored<'namespace'> {
-  const record = definitions.get('namespace', namespaceKey(account, service))
-  if (record === undefined) throw new EngineError('caller/namespace-not-found', { namespace: service })
-  return record
-}
+import { requireService, requireVersion } from './target.ts'
 
 /**
  * The version a qualifier leads to now. A weighted alias leads to its main version: reading definitions draws no lots.
@@ -28,25 +18,9 @@ export function versionThrough(
   qualifier: string | undefined,
 ): string {
   requireService(definitions, account, service)
-  if (qualifier === undefined || qualifier === LATEST) return LATEST
-  if (/^\d+$/.test(qualifier)) return requireVersion(definitions, account, service, qualifier).value.version
-  const alias = definitions.get('alias', aliasKey(account, service, qualifier))
-  if (alias === undefined)
-    throw new EngineError('caller/alias-not-found', { namespace: service, alias: qualifier })
-  if (alias.value.version === LATEST) return LATEST
-  return requireVersion(definitions, account, service, alias.value.version).value.version
-}
-
-/** A published version of a service. @throws {EngineError} `caller/version-not-found` */
-export function requireVersion(
-  definitions: Definitions,
-  account: string,
-  service: string,
-  version: string,
-): Stored<'version'> {
-  const record = definitions.get('version', versionKey(account, service, version))
-  if (record === undefined) throw new EngineError('caller/version-not-found', { namespace: service, version })
-  return record
+  const version = behindAlias(definitions, account, service, qualifier ?? LATEST)
+  requireVersion(definitions, account, service, version)
+  return version
 }
 
 /**
@@ -66,4 +40,12 @@ export function requireFunction(
   const record = definitions.get('function', functionKey(account, service, name, version))
   if (record === undefined) throw new EngineError('caller/function-not-found', { namespace: service, name })
   return record
+}
+
+function behindAlias(definitions: Definitions, account: string, service: string, qualifier: string): string {
+  if (qualifier === LATEST || /^\d+$/.test(qualifier)) return qualifier
+  const alias = definitions.get('alias', aliasKey(account, service, qualifier))
+  if (alias === undefined)
+    throw new EngineError('caller/alias-not-found', { namespace: service, alias: qualifier })
+  return alias.value.version
 }

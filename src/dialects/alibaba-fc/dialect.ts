@@ -1,0 +1,45 @@
+import type { KeyObject } from 'node:crypto'
+import type { KeyRing } from '../../auth/keyring.ts'
+import type { Catalogue } from '../../engine/catalogue.ts'
+import type { Caller, InvokeRequest } from '../../model/invocation.ts'
+import type { Outcome } from '../../model/outcome.ts'
+import type { PackageStore } from '../../store/packages/packages.ts'
+import type { NewTask } from '../../store/store.ts'
+import type { Dialect } from '../dialect.ts'
+import { codeLink } from './code.ts'
+import { dispatch, type DispatchRooms } from './dispatch.ts'
+import { isDialectPath } from './routes.ts'
+
+export interface AlibabaFcDeps {
+  readonly catalogue: Catalogue
+  readonly packages: PackageStore
+  readonly keyring: KeyRing
+  readonly engine: { invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> }
+  /** `enqueue` resolves once the task is durable. */
+  readonly tasks: { enqueue(task: NewTask): Promise<void> }
+  /** Throws `caller/runtime-missing` for a runtime whose interpreter this host lacks. */
+  readonly requireRuntime: (runtime: string) => void
+  /** Region name shown in ARNs and account settings. */
+  readonly region: string
+  /** Epoch milliseconds. */
+  readonly now: () => number
+  /** Secret that download links for code are made with, at least 32 bytes. A new one voids the links given out. */
+  readonly linkKey: KeyObject
+  /** Told of failures that are this server's own. Must not throw. */
+  readonly observe?: (error: unknown) => void
+}
+
+/** The dialect of the vendor's FC 2.0: the APIs 2016-08-15 and 2021-04-06, told apart from others by their paths. */
+export function createAlibabaFc(deps: AlibabaFcDeps): Dialect {
+  const { observe = () => undefined, now, linkKey } = deps
+  const rooms: DispatchRooms = {
+    ...deps,
+    observe,
+    codeLink: ({ origin }, digest) => codeLink(origin, digest, linkKey, now()),
+  }
+  return {
+    name: 'alibaba-fc',
+    claims: (_method, rawPath) => isDialectPath(rawPath),
+    handle: (exchange) => dispatch(exchange, rooms),
+  }
+}

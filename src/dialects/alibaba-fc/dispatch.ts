@@ -1,0 +1,133 @@
+import { isUtf8 } from 'node:buffer'
+import type { KeyObject } from 'node:crypto'
+import type { KeyRing } from '../../auth/keyring.ts'
+import type { Exchange, Reply } from '../../http/exchange.ts'
+import { LATEST } from '../../model/function.ts'
+import { toBuffer, type Payload } from '../../model/payload.ts'
+import { authenticate, bodyMatches, type AuthVerdict } from './auth.ts'
+import { CODE_LINK_PREFIX, openCodeLink } from './code.ts'
+import { FcError } from './errors.ts'
+import { isObject } from './fields.ts'
+import { invokeAsync, invokeSync, maxEventBytes, readInvokeMode, type InvokeRooms } from './invoke.ts'
+import { requireFunctionName, requireQualifier, requireServiceName } from './names.ts'
+import type { Call, JsonObject, Rooms } from './operation.ts'
+import { DEFAULT_BODY_BYTES } from './operations.ts'
+import { answerReply, failureOf, failureReply, idHeaders } from './replies.ts'
+import { originOf, readQuery, requestIdOf } from './request-head.ts'
+import { matchInvoke, matchOperation, type InvokePath } from './routes.ts'
+
+/** Everything requests of this dialect are answered with. */
+export interface DispatchRooms extends Rooms, InvokeRooms {
+  readonly keyring: KeyRing
+  readonly linkKey: KeyObject
+  /** Told of failures that are this server's own. */
+  readonly observe: (error: unknown) => void
+}
+
+type Accepted = Extract<AuthVerdict, { kind: 'accepted' }>
+type Refused = Extract<AuthVerdict, { kind: 'refused' }>
+
+/**
+ * Answers one request, in this order: route → authenticate from the head → read the body within its limit → compare
+ * it with the hash that was signed → decode → run. Never rejects.
+ */
+export async function dispatch(exchange: Exchange, rooms: DispatchRooms): Promise<Reply> {
+  const requestId = requestIdOf(exchange.headers)
+  try {
+    const invokePath = matchInvoke(exchange.method, exchange.rawPath)
+    if (invokePath !== undefined) return await invoke(invokePath, requestId, exchange, rooms)
+    if (exchange.rawPath.startsWith(CODE_LINK_PREFIX)) return await download(requestId, exchange, rooms)
+    return await operate(requestId, exchange, rooms)
+  } catch (error) {
+    const failure = failureOf(error)
+    if (failure.unexpected) rooms.observe(error)
+    return failureReply(failure, requestId)
+  }
+}
+
+async function invoke(
+  { service, qualifier, functionName }: InvokePath,
+  requestId: string,
+  exchange: Exchange,
+  rooms: DispatchRooms,
+): Promise<Reply> {
+  const verdict = authenticate(exchange, rooms.keyring, rooms.now())
+  if (verdict.kind === 'refused') return refusal(verdict, requestId)
+  const named = qualifier ?? (readQuery(exchange.rawQuery).get('qualifier') || LATEST)
+  const target = {
+    account: verdict.principal.accountId,
+    namespace: requireServiceName(service),
+    name: requireFunctionName(functionName),
+    ...(named === LATEST ? {} : { qualifier: requireQualifier(named) }),
+  }
+  const mode = readInvokeMode(exchange.headers)
+  const payload = await exchange.readBody(maxEventBytes(mode))
+  requireSignedBody(verdict, payload)
+  return mode.kind === 'sync'
+    ? invokeSync(target, requestId, payload, mode.wantsLogTail, exchange, rooms)
+    : invokeAsync(target, requestId, payload, mode, rooms)
+}
+
+async function operate(requestId: string, exchange: Exchange, rooms: DispatchRooms): Promise<Reply> {
+  const { method, rawPath, rawQuery, headers } = exchange
+  const { api, definition, params, qualifier } = matchOperation(method, rawPath)
+  const verdict = authenticate(exchange, rooms.keyring, rooms.now())
+  if (verdict.kind === 'refused') return refusal(verdict, requestId)
+  const payload = await exchange.readBody(definition.bodyBytes ?? DEFAULT_BODY_BYTES)
+  requireSignedBody(verdict, payload)
+  const query = readQuery(rawQuery)
+  const named = qualifier ?? (query.get('qualifier') || undefined)
+  const call: Call = {
+    api,
+    requestId,
+    accountId: verdict.principal.accountId,
+    params,
+    ...(named === undefined ? {} : { qualifier: requireQualifier(named) }),
+    query,
+    headers,
+    body: decodeBody(payload),
+    origin: originOf(headers),
+  }
+  return answerReply(await definition.run(call, rooms), requestId)
+}
+
+/** Serves what the links of GetFunctionCode lead to. */
+async function download(requestId: string, exchange: Exchange, rooms: DispatchRooms): Promise<Reply> {
+  const { method, rawPath, rawQuery } = exchange
+  if (method !== 'GET')
+    throw new FcError('PathNotSupported', `'${method}' against '${CODE_LINK_PREFIX}' is not supported`)
+  const { linkKey, packages, now } = rooms
+  const body = await openCodeLink(rawPath, readQuery(rawQuery), linkKey, packages, now())
+  return { status: 200, headers: { ...idHeaders(requestId), 'Content-Type': 'application/zip' }, body }
+}
+
+/** A client whose signature differs compares its own string to sign with the one that was expected. */
+function refusal({ status, code, message, stringToSign }: Refused, requestId: string): Reply {
+  const explained =
+    stringToSign === undefined ? message : `${message}. The string to sign of this server: '${stringToSign}'`
+  return failureReply({ status, code, message: explained }, requestId)
+}
+
+function requireSignedBody(verdict: Accepted, payload: Payload): void {
+  if (verdict.bodySha256 !== undefined && !bodyMatches(verdict.bodySha256, payload.chunks))
+    throw new FcError('SignatureNotMatch', 'the body does not have the hash that the request was signed with')
+}
+
+function decodeBody(payload: Payload): JsonObject {
+  if (payload.byteLength === 0) return {}
+  const bytes = toBuffer(payload)
+  if (!isUtf8(bytes)) throw new FcError('InvalidArgument', 'the request body is not UTF-8')
+  const body = parseJson(bytes.toString('utf8'))
+  if (body === null) return {}
+  if (!isObject(body)) throw new FcError('InvalidArgument', 'the request body is not a JSON object')
+  return body
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // The parser's message quotes the body, which may hold secrets.
+    throw new FcError('InvalidArgument', 'the request body is not valid JSON')
+  }
+}

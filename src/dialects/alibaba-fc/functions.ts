@@ -1,0 +1,168 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Draft } from '../../engine/catalogue.ts'
+import { functionKey, namespaceKey, qualifiedKey, tagsKey } from '../../engine/keys.ts'
+import { LATEST, type FunctionSpec } from '../../model/function.ts'
+import type { FunctionRecord, Stored } from '../../store/store.ts'
+import { takeCode } from './code.ts'
+import { FcError } from './errors.ts'
+import { required, stringField } from './fields.ts'
+import { readRun, readShown, settingsBody } from './function-settings.ts'
+import { requireFunction, versionThrough } from './lookup.ts'
+import { etagOf, formatTime, newId, requireFunctionName } from './names.ts'
+import type { Answer, ApiVersion, Call, Operation } from './operation.ts'
+import { page } from './paging.ts'
+import { requireMatch } from './precondition.ts'
+import { pathParameter, requireService, serviceOf } from './target.ts'
+
+/** The handler contract of every function made through this dialect. */
+const CONTRACT = 'alibaba-fc'
+
+/** Longest description, characters. Source: the vendor's API reference. */
+const MAX_DESCRIPTION_CHARS = 256
+
+/** POST /services/{service}/functions */
+export const createFunction: Operation = async (call, rooms) => {
+  const service = serviceOf(call)
+  const name = requireFunctionName(required(stringField(call.body, 'functionName'), 'functionName'))
+  const key = functionKey(call.accountId, service, name)
+  requireService(rooms.catalogue, call.accountId, service)
+  if (rooms.catalogue.get('function', key) !== undefined) throw alreadyExists(service, name)
+  const description = stringField(call.body, 'description', { max: MAX_DESCRIPTION_CHARS }) ?? ''
+  const run = readRun(call.body, {})
+  const extras = readShown(call.body, run, {})
+  rooms.requireRuntime(run.runtime)
+  const code = await takeCode(call, rooms.packages)
+  if (code === undefined)
+    throw new FcError('InvalidArgument', 'Either ossBucketName/ossObjectName or zipFile must be set')
+  const spec: FunctionSpec = { ...run, contract: CONTRACT, code }
+  const atMs = rooms.now()
+  const record = await rooms.catalogue.change((draft) => {
+    const { facts } = requireService(draft, call.accountId, service).value
+    if (draft.get('function', key) !== undefined) throw alreadyExists(service, name)
+    return draft.put('function', key, {
+      account: call.accountId,
+      namespace: service,
+      name,
+      version: LATEST,
+      functionId: newId(),
+      stateId: newId(),
+      description,
+      spec,
+      facts,
+      extras,
+      createdAtMs: atMs,
+      modifiedAtMs: atMs,
+    })
+  })
+  return answerWith(call.api, record)
+}
+
+/** GET /services/{service}/functions/{function} */
+export const getFunction: Operation = (call, { catalogue }) => {
+  const { service, name } = targetOf(call)
+  return answerWith(call.api, requireFunction(catalogue, call.accountId, service, name, call.qualifier))
+}
+
+/** GET /services/{service}/functions */
+export const listFunctions: Operation = (call, { catalogue }) => {
+  const service = serviceOf(call)
+  const version = versionThrough(catalogue, call.accountId, service, call.qualifier)
+  const functions = catalogue.list('function', functionKey(call.accountId, service, '', version))
+  const { items, nextToken } = page(call.query, functions, ({ value }) => value.name)
+  return {
+    status: 200,
+    body: { functions: items.map(({ value }) => functionBody(call.api, value)), nextToken },
+  }
+}
+
+/** PUT /services/{service}/functions/{function}: members that are absent or null stay as they are. */
+export const updateFunction: Operation = async (call, rooms) => {
+  const { service, name } = latestOf(call)
+  const seen = requireFunction(rooms.catalogue, call.accountId, service, name)
+  requireMatch(call, seen)
+  const description = stringField(call.body, 'description', { max: MAX_DESCRIPTION_CHARS })
+  const runtime = readRun(call.body, seen.value.spec).runtime
+  if (runtime !== seen.value.spec.runtime) rooms.requireRuntime(runtime)
+  const code = await takeCode(call, rooms.packages)
+  const atMs = rooms.now()
+  const record = await rooms.catalogue.change((draft) => {
+    const before = requireFunction(draft, call.accountId, service, name)
+    requireMatch(call, before)
+    const { value } = before
+    const run = readRun(call.body, value.spec)
+    const spec: FunctionSpec = { ...run, contract: value.spec.contract, code: code ?? value.spec.code }
+    return draft.put('function', before.key, {
+      ...value,
+      description: description ?? value.description,
+      spec,
+      extras: readShown(call.body, run, value.extras),
+      stateId: isDeepStrictEqual(spec, value.spec) ? value.stateId : newId(),
+      modifiedAtMs: atMs,
+    })
+  })
+  return answerWith(call.api, record)
+}
+
+/** DELETE /services/{service}/functions/{function}: published versions of it stay. */
+export const deleteFunction: Operation = async (call, { catalogue }) => {
+  const { service, name } = latestOf(call)
+  await catalogue.change((draft) => {
+    const record = requireFunction(draft, call.accountId, service, name)
+    requireMatch(call, record)
+    draft.delete('function', record.key)
+    deleteSettings(draft, record.value)
+  })
+  return { status: 204 }
+}
+
+/** GET /services/{service}/functions/{function}/code */
+export const getFunctionCode: Operation = (call, { catalogue, codeLink }) => {
+  const { service, name } = targetOf(call)
+  const { code } = requireFunction(catalogue, call.accountId, service, name, call.qualifier).value.spec
+  return { status: 200, body: { url: codeLink(call, code.digest), checksum: code.crc64 } }
+}
+
+/** The function as the API shows it. */
+export function functionBody(api: ApiVersion, record: FunctionRecord): Readonly<Record<string, unknown>> {
+  return {
+    functionId: record.functionId,
+    functionName: record.name,
+    description: record.description,
+    ...settingsBody(api, record.spec, record.extras),
+    codeSize: record.spec.code.sizeBytes,
+    codeChecksum: record.spec.code.crc64,
+    createdTime: formatTime(record.createdAtMs),
+    lastModifiedTime: formatTime(record.modifiedAtMs),
+  }
+}
+
+function answerWith(api: ApiVersion, record: Stored<'function'>): Answer {
+  return { status: 200, headers: { ETag: etagOf(record) }, body: functionBody(api, record.value) }
+}
+
+function targetOf(call: Call): { service: string; name: string } {
+  return { service: serviceOf(call), name: requireFunctionName(pathParameter(call, 'function')) }
+}
+
+/** A version is a snapshot: only the function itself changes. */
+function latestOf(call: Call): { service: string; name: string } {
+  if (call.qualifier !== undefined && call.qualifier !== LATEST)
+    throw new FcError('InvalidArgument', `a function cannot be changed through version '${call.qualifier}'`)
+  return targetOf(call)
+}
+
+function alreadyExists(service: string, name: string): FcError {
+  return new FcError('FunctionAlreadyExists', `function '${name}' already exists in service '${service}'`)
+}
+
+/** Settings by qualifier end with the function, but for those of versions that still hold it. */
+function deleteSettings(draft: Draft, { account, namespace, name }: FunctionRecord): void {
+  const published = draft
+    .list('function', `${namespaceKey(account, namespace)}/`)
+    .some(({ value }) => value.name === name && value.version !== LATEST)
+  const prefix = qualifiedKey(account, namespace, name, '')
+  for (const kind of ['asyncConfig', 'scaling', 'provision'] as const)
+    for (const { key } of draft.list(kind, prefix))
+      if (!published || key === prefix + LATEST) draft.delete(kind, key)
+  draft.delete('tags', tagsKey(account, `${namespace}/${name}`))
+}

@@ -1,0 +1,213 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { failureSentence } from '../../contracts/alibaba-fc.ts'
+import type { Catalogue } from '../../engine/catalogue.ts'
+import { qualifiedKey } from '../../engine/keys.ts'
+import type { Exchange, Reply } from '../../http/exchange.ts'
+import { LATEST } from '../../model/function.ts'
+import type { Caller, InvokeRequest, InvokeTarget } from '../../model/invocation.ts'
+import type { Outcome } from '../../model/outcome.ts'
+import { EMPTY_PAYLOAD, payloadOf, toBuffer, type Payload } from '../../model/payload.ts'
+import type { NewTask } from '../../store/store.ts'
+import { FcError } from './errors.ts'
+import { invalidValue } from './fields.ts'
+import { requireTaskId } from './names.ts'
+import { headerText } from './request-head.ts'
+
+/** Longest events and results, bytes. Source: the vendor's limits page: 32 MB and 128 KB. */
+export const MAX_SYNC_BYTES = 32 * 1024 * 1024
+export const MAX_ASYNC_BYTES = 128 * 1024
+
+/** What an asynchronous call gets when its configuration does not say. Source: the vendor's async configuration page. */
+const DEFAULT_MAX_RETRIES = 3
+const DEFAULT_MAX_AGE_MS = 86_400_000
+
+/** Delays of a first delivery, seconds. Source: the vendor's page on delayed calls, "0 < n < 3600". */
+const MAX_DELAY_S = 3599
+
+const BYTES_PER_MB = 1024 * 1024
+
+/** Response headers that scripts in browsers may read. */
+const EXPOSED_HEADERS =
+  'Date,x-fc-request-id,x-fc-error-type,x-fc-code-checksum,x-fc-invocation-duration,x-fc-max-memory-usage,x-fc-log-result,x-fc-invocation-code-version'
+
+/** How a caller wants a function run, read from the request's head. */
+export type InvokeMode =
+  | { readonly kind: 'sync'; readonly wantsLogTail: boolean }
+  | {
+      readonly kind: 'async'
+      readonly delayMs: number
+      /** The id the caller gave, for finding the task again. */
+      readonly taskId: string | undefined
+      /** What the caller says about keeping the task findable; undefined leaves it to the configuration. */
+      readonly stateful: boolean | undefined
+    }
+
+/** What invocations may use. */
+export interface InvokeRooms {
+  readonly catalogue: Catalogue
+  readonly engine: { invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> }
+  /** Resolves once the task is durable. */
+  readonly tasks: { enqueue(task: NewTask): Promise<void> }
+  readonly now: () => number
+}
+
+/** @throws {FcError} InvalidArgument, in the vendor's words */
+export function readInvokeMode(headers: IncomingHttpHeaders): InvokeMode {
+  const type = headerText(headers, 'x-fc-invocation-type') ?? 'Sync'
+  const logType = headerText(headers, 'x-fc-log-type') ?? 'None'
+  if (type === 'Sync') {
+    if (logType !== 'None' && logType !== 'Tail') throw invalidValue('logType', 'Tail | None', logType)
+    return logType === 'Tail' ? SYNC_WITH_TAIL : SYNC
+  }
+  if (type !== 'Async') throw invalidValue('invocationType', 'Sync | Async', type)
+  if (logType !== 'None') throw invalidValue('logType', 'None', logType)
+  const taskId =
+    headerText(headers, 'x-fc-stateful-async-invocation-id') ?? headerText(headers, 'x-fc-async-task-id')
+  return {
+    kind: 'async',
+    delayMs: readDelayMs(headers),
+    taskId: taskId === undefined ? undefined : requireTaskId(taskId),
+    stateful: readStateful(headers),
+  }
+}
+
+/** The longest event of a call in this mode, bytes. */
+export function maxEventBytes(mode: InvokeMode): number {
+  return mode.kind === 'sync' ? MAX_SYNC_BYTES : MAX_ASYNC_BYTES
+}
+
+/**
+ * Runs a function and answers with what it did. A function that failed is a 200 with an `X-Fc-Error-Type`.
+ *
+ * @throws {import('../../model/errors.ts').EngineError} when the function was never given the event
+ */
+export async function invokeSync(
+  target: InvokeTarget,
+  requestId: string,
+  payload: Payload,
+  wantsLogTail: boolean,
+  exchange: Exchange,
+  { engine }: InvokeRooms,
+): Promise<Reply> {
+  const outcome = await engine.invoke({ target, requestId, payload, retryCount: 0 }, exchange.caller)
+  if (outcome.kind === 'cancelled') throw new FcError('ClientClosedRequest', 'the client closed the request')
+  const { version } = outcome
+  const headers: Record<string, string> = {
+    'X-Fc-Request-Id': requestId,
+    'x-acs-request-id': requestId,
+    'Content-Type': 'application/octet-stream',
+    'Access-Control-Expose-Headers': EXPOSED_HEADERS,
+    'X-Fc-Code-Checksum': version.code.crc64,
+    'X-Fc-Instance-Id': outcome.instanceId,
+    'X-Fc-Invocation-Duration': outcome.durationMs.toFixed(2),
+    'X-Fc-Max-Memory-Usage': (outcome.maxMemoryBytes / BYTES_PER_MB).toFixed(2),
+    'X-Fc-Invocation-Service-Version': version.version,
+  }
+  // Calls that share an instance share its log: the vendor returns none then.
+  if (wantsLogTail && version.instanceConcurrency === 1)
+    headers['X-Fc-Log-Result'] = outcome.logTail().toString('base64')
+  if (outcome.kind === 'returned') {
+    if (outcome.payload.byteLength > MAX_SYNC_BYTES)
+      throw new FcError(
+        'EntityTooLarge',
+        `payload size exceeds maximum allowed size (${MAX_SYNC_BYTES} bytes)`,
+      )
+    return { status: 200, headers, body: outcome.payload }
+  }
+  const { errorType, body } = failed(outcome)
+  headers['Content-Type'] = 'application/json'
+  headers['X-Fc-Error-Type'] = errorType
+  return { status: 200, headers, body }
+}
+
+/**
+ * Accepts a call to be run later: the reply is made once the task is durable.
+ *
+ * @throws {import('../../model/errors.ts').EngineError} the target does not exist, or the queue refuses the task
+ */
+export async function invokeAsync(
+  target: InvokeTarget,
+  requestId: string,
+  payload: Payload,
+  mode: InvokeMode & { kind: 'async' },
+  { catalogue, tasks, now }: InvokeRooms,
+): Promise<Reply> {
+  catalogue.resolve(target)
+  const { account, namespace, name, qualifier } = target
+  const config = catalogue.get(
+    'asyncConfig',
+    qualifiedKey(account, namespace, name, qualifier ?? LATEST),
+  )?.value
+  const stateful = mode.stateful ?? config?.extras['statefulInvocation'] === true
+  // An id that the caller chose guards against a second run of the same call even where tasks are not listed.
+  const taskId = mode.stateful === false ? undefined : (mode.taskId ?? (stateful ? requestId : undefined))
+  const acceptedAtMs = now()
+  await tasks.enqueue({
+    requestId,
+    account,
+    namespace,
+    functionName: name,
+    ...(qualifier === undefined ? {} : { qualifier }),
+    ...(taskId === undefined ? {} : { taskId }),
+    payload: toBuffer(payload),
+    acceptedAtMs,
+    dueAtMs: acceptedAtMs + mode.delayMs,
+    maxRetries: config?.maxRetries ?? DEFAULT_MAX_RETRIES,
+    expiresAtMs: acceptedAtMs + (config?.maxAgeMs ?? DEFAULT_MAX_AGE_MS),
+  })
+  const headers: Record<string, string> = {
+    'X-Fc-Request-Id': requestId,
+    'x-acs-request-id': requestId,
+    'Access-Control-Expose-Headers': EXPOSED_HEADERS,
+  }
+  if (taskId !== undefined) {
+    headers['X-Fc-Stateful-Async-Invocation-Id'] = taskId
+    headers['X-Fc-Async-Task-Id'] = taskId
+  }
+  return { status: 202, headers, body: EMPTY_PAYLOAD }
+}
+
+const SYNC: InvokeMode = Object.freeze({ kind: 'sync', wantsLogTail: false })
+const SYNC_WITH_TAIL: InvokeMode = Object.freeze({ kind: 'sync', wantsLogTail: true })
+
+type Failed = Exclude<Outcome, { kind: 'returned' | 'cancelled' }>
+
+/** How a failed run is told: its error type and a JSON body, made here where the code could not make one. */
+function failed(outcome: Failed): { errorType: string; body: Payload } {
+  if (outcome.kind === 'threw') {
+    const errorType = outcome.handled ? 'HandledInvocationError' : 'UnhandledInvocationError'
+    return { errorType, body: orElse(outcome.payload, () => errorBody('', outcome.errorType)) }
+  }
+  const sentence = (): Payload => errorBody(failureSentence(outcome, outcome))
+  if (outcome.kind !== 'initFailed') return { errorType: 'UnhandledInvocationError', body: sentence() }
+  return {
+    // Code that cannot be loaded is a failed call; only the initializer has an error type of its own.
+    errorType: outcome.phase === 'initializer' ? 'InitializationError' : 'UnhandledInvocationError',
+    body: orElse(outcome.payload, sentence),
+  }
+}
+
+/** Clients parse the body of a failed call: an empty one would break them. */
+function orElse(payload: Payload, make: () => Payload): Payload {
+  return payload.byteLength > 0 ? payload : make()
+}
+
+function errorBody(errorMessage: string, errorType?: string): Payload {
+  return payloadOf(JSON.stringify({ errorMessage, errorType }))
+}
+
+function readDelayMs(headers: IncomingHttpHeaders): number {
+  const text = headerText(headers, 'x-fc-async-delay')
+  if (text === undefined) return 0
+  const seconds = /^\d{1,4}$/.test(text) ? Number(text) : 0
+  if (seconds < 1 || seconds > MAX_DELAY_S) throw invalidValue('asyncDelay', `1 - ${MAX_DELAY_S}`, text)
+  return seconds * 1000
+}
+
+function readStateful(headers: IncomingHttpHeaders): boolean | undefined {
+  const text = headerText(headers, 'x-fc-stateful-async-invocation-enable')
+  if (text === undefined) return undefined
+  if (text !== 'true' && text !== 'false')
+    throw invalidValue('statefulAsyncInvocationEnable', 'true | false', text)
+  return text === 'true'
+}

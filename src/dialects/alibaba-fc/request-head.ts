@@ -1,0 +1,48 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { parseQuery } from '../../auth/query.ts'
+import { FcError } from './errors.ts'
+import { newId } from './names.ts'
+
+/** Most pairs of a query that are looked at. */
+const MAX_QUERY_PAIRS = 1000
+
+const TRACE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/
+const HOST = /^[A-Za-z0-9.:[\]_-]{1,255}$/
+
+/**
+ * A header of the vendor's: without the quotes that clients of some old generators put around values. An empty one
+ * counts as absent.
+ *
+ * @param name In lower case, from this program.
+ */
+export function headerText(headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name]
+  if (typeof value !== 'string' || value === '') return undefined
+  const text = value.trim()
+  const quoted = text.length > 1 && text.startsWith('"') && text.endsWith('"')
+  return (quoted ? text.slice(1, -1) : text) || undefined
+}
+
+/** The id a request goes by: its caller's trace id where that looks like an id, else a new one. */
+export function requestIdOf(headers: IncomingHttpHeaders): string {
+  const traceId = headerText(headers, 'x-fc-trace-id')
+  return traceId !== undefined && TRACE_ID.test(traceId) ? traceId : newId()
+}
+
+/** Decoded query parameters; a repeated name keeps its first value. @throws {FcError} InvalidArgument */
+export function readQuery(rawQuery: string): ReadonlyMap<string, string> {
+  if (rawQuery === '') return NO_QUERY
+  const pairs = parseQuery(rawQuery, MAX_QUERY_PAIRS)
+  if (pairs === undefined) throw new FcError('InvalidArgument', 'the query is malformed or too long')
+  const query = new Map<string, string>()
+  for (const { key, value } of pairs) if (!query.has(key)) query.set(key, value)
+  return query
+}
+
+/** `http://host:port` as the client reached us. */
+export function originOf(headers: IncomingHttpHeaders): string {
+  const { host } = headers
+  return host !== undefined && HOST.test(host) ? `http://${host}` : 'http://localhost'
+}
+
+const NO_QUERY: ReadonlyMap<string, string> = new Map<string, string>()
