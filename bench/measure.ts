@@ -117,7 +117,7 @@ export async function measure(options: RunOptions): Promise<Results> {
   }
 
   async function startFresh() {
-    const running = await anvoke.start(signal)
+    const running = await anvoke.start(signal, { inspected: true })
     await running.prepare()
     return running
   }

@@ -89,14 +89,22 @@ function single({ coldStart, growth }: Results): string {
     )
   }
   if (growth !== undefined) {
-    const samples = growth.samples.map((sample) => `${sample.calls}: ${sample.rssMib.toFixed(1)}`).join(', ')
-    const verdict =
-      growth.grownMib === undefined
-        ? 'too few calls to judge'
-        : `${growth.grownMib.toFixed(1)} MiB, ${(growth.bytesPerCall ?? 0).toFixed(0)} bytes a call`
-    lines.push(`Server RSS in MiB after so many calls: ${samples}; growth: ${verdict}`)
+    const samples = growth.samples
+      .map(({ calls, liveMib, rssMib }) => `${calls}: ${liveMib.toFixed(2)} / ${rssMib.toFixed(1)}`)
+      .join(', ')
+    lines.push(`Live heap / RSS of the server in MiB, garbage collected, after so many calls: ${samples}`)
+    lines.push(`Growth: ${growthText(growth.grown)}`)
   }
   return lines.join('\n')
+}
+
+function growthText(grown: NonNullable<Results['growth']>['grown']): string {
+  if (grown === undefined) return 'too few calls to judge'
+  const bytesPerCall = (grown.liveMib * 1024 * 1024) / grown.calls
+  return (
+    `live heap ${grown.liveMib.toFixed(2)} MiB (${bytesPerCall.toFixed(1)} bytes a call), ` +
+    `RSS ${grown.rssMib.toFixed(1)} MiB over ${grown.calls} calls`
+  )
 }
 
 function tailLine(tail: Results['tails'][number]): string {
@@ -104,7 +112,7 @@ function tailLine(tail: Results['tails'][number]): string {
 }
 
 function targetRow(target: Target): string[] {
-  const digits = target.unit === '' ? 2 : 0
+  const digits = target.unit === 'ms' ? 0 : 2
   const measured =
     target.measured === undefined ? '–' : `${target.measured.toFixed(digits)} ${target.unit}`.trim()
   return [

@@ -1,4 +1,4 @@
-import { toleranceMib, type Growth } from './growth.ts'
+import { toleratedMib, type Growth } from './growth.ts'
 import type { Spread } from './statistics.ts'
 import type { SystemName } from './systems/system.ts'
 import { ratio, type Cell } from './throughput.ts'
@@ -37,7 +37,18 @@ export function judge(
       '',
     ),
     atMost(500, 'server ready', readyMs['anvoke']?.median, 'ms'),
-    atMost(toleranceMib, 'growth of server RSS from 20 000 to 100 000 calls', growth?.grownMib, 'MiB'),
+    atMost(
+      toleratedMib.live,
+      'growth of live heap from 20 000 to 100 000 calls',
+      growth?.grown?.liveMib,
+      'MiB',
+    ),
+    atMost(
+      toleratedMib.rss,
+      'growth of server RSS from 20 000 to 100 000 calls',
+      growth?.grown?.rssMib,
+      'MiB',
+    ),
   ]
 
   function throughput(system: SystemName, base: SystemName): number | undefined {

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createFcClient, type FcClient } from '../fc.ts'
+import { inspectable } from '../garbage.ts'
 import { freePort, startChild } from '../process.ts'
 import type { FunctionName } from '../workloads.ts'
 import { waitUntilReady, type RunningServer, type Server, type SystemName } from './system.ts'
@@ -24,7 +25,8 @@ export interface RunningAnvoke extends RunningServer {
 
 /** The server program, whose start gives more than the common contract asks for. */
 export interface AnvokeServer extends Server {
-  start(signal: AbortSignal): Promise<RunningAnvoke>
+  /** `inspected`: prepared for garbage.ts; default false. */
+  start(signal: AbortSignal, settings?: { readonly inspected: boolean }): Promise<RunningAnvoke>
 }
 
 /** The source of a function, the same file that the other systems load. */
@@ -39,7 +41,7 @@ export function functionSource(name: FunctionName): string {
 export function createAnvoke(directory: string): AnvokeServer {
   return { name: 'anvoke', systems: ['anvoke', 'anvoke-16'], start }
 
-  async function start(signal: AbortSignal): Promise<RunningAnvoke> {
+  async function start(signal: AbortSignal, settings = { inspected: false }): Promise<RunningAnvoke> {
     const port = await freePort()
     const origin = `http://127.0.0.1:${port}`
     const data = mkdtempSync(join(directory, 'data-'))
@@ -48,7 +50,8 @@ export function createAnvoke(directory: string): AnvokeServer {
       accessKeyId: `bench${randomBytes(6).toString('hex')}`,
       accessKeySecret: randomBytes(24).toString('base64url'),
     }
-    const args = [launcher, 'serve', '--listen', `127.0.0.1:${port}`, '--data', data]
+    const options = settings.inspected ? inspectable : []
+    const args = [...options, launcher, 'serve', '--listen', `127.0.0.1:${port}`, '--data', data]
     const child = await startChild('anvoke', process.execPath, args, {
       ANVOKE_ACCESS_KEY_ID: credentials.accessKeyId,
       ANVOKE_ACCESS_KEY_SECRET: credentials.accessKeySecret,
