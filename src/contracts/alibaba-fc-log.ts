@@ -23,18 +23,25 @@ export function failureSentence(ending: Ending, measured: Figures): string | und
 }
 
 function sentenceOf(ending: Exclude<Ending, { kind: 'returned' | 'threw' }>, measured: Figures): string {
+  let sentence: string
   switch (ending.kind) {
     case 'timedOut':
-      return timedOut(ending.afterMs, measured)
+      sentence = timedOut(ending.afterMs, measured)
+      break
     case 'crashed':
-      return ending.cause === 'outOfMemory' ? outOfMemory(measured) : exited(measured)
+      sentence = ending.cause === 'outOfMemory' ? outOfMemory(measured) : exited(measured)
+      break
     case 'initFailed':
-      return ending.reason === 'crashed'
-        ? exited(measured)
-        : timedOut(startLimitMs(ending.phase, measured), measured)
+      sentence =
+        ending.reason === 'crashed'
+          ? exited(measured)
+          : timedOut(startLimitMs(ending.phase, measured), measured)
+      break
     case 'cancelled':
-      return `Invocation canceled by client (duration: ${wholeMs(measured)}ms, maxMemoryUsage: ${megabytes(measured)}MB)`
+      sentence = `Invocation canceled by client (duration: ${wholeMs(measured)}ms, maxMemoryUsage: ${megabytes(measured)}MB)`
+      break
   }
+  return sentence
 }
 
 /** What follows the request id on the `FC Invoke End` line; empty for a call that returned. */
