@@ -1,0 +1,218 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Dialect } from '../dialects/dialect.ts'
+import type { Caller } from '../model/invocation.ts'
+import { payloadOf, type Payload } from '../model/payload.ts'
+import { bodyReader, type BodyReader, type RequestBudget } from './body.ts'
+import type { Exchange, Reply } from './exchange.ts'
+
+/** Counts payload bytes in both directions. */
+export interface TrafficBudget extends RequestBudget {
+  giveRequest(bytes: number): void
+  /** Holds bytes of an answer until the client has taken them. */
+  hold(bytes: number): void
+  give(bytes: number): void
+}
+
+/** One line of `/readyz?verbose`. */
+export interface ReadinessCheck {
+  readonly name: string
+  readonly ok: boolean
+  readonly detail: string
+}
+
+interface ListenerOptions {
+  readonly dialects: readonly Dialect[]
+  readonly budget: TrafficBudget
+  readonly checks: () => readonly ReadinessCheck[]
+  /** Told of what should never happen: a dialect that rejected. */
+  readonly onFault: (error: unknown) => void
+}
+
+/** Longer than a load balancer's usual idle timeout of 60 s, so that it is the one that closes. */
+const KEEP_ALIVE_MS = 65_000
+/** A client that takes nothing of its answer for so long is cut off. */
+const STALLED_CLIENT_MS = 60_000
+const LARGE_ANSWER_BYTES = 64 * 1024
+/** Of a refused body this much is thrown away so that the client gets to read the answer; beyond it the socket is closed. */
+const DISCARD_BYTES = 64 * 1024 * 1024
+const DISCARD_MS = 5_000
+
+/** The one listener: turns sockets into exchanges, hands each to the dialect that claims it, writes the reply. */
+export class Listener {
+  readonly #server: Server
+  readonly #options: ListenerOptions
+  #draining = false
+
+  constructor(options: ListenerOptions) {
+    this.#options = options
+    this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) =>
+      this.#receive(request, response),
+    )
+    this.#server.on('clientError', refuseBrokenHttp)
+  }
+
+  /** @throws the socket's error, such as EADDRINUSE. */
+  async listen(host: string, port: number): Promise<AddressInfo> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', reject)
+        resolve()
+      })
+    })
+    return this.#server.address() as AddressInfo
+  }
+
+  /** No new connections; answers from now on close theirs. Readiness turns to 503. */
+  beginDrain(): void {
+    this.#draining = true
+  }
+
+  /** Resolves when every connection is closed; those still open after `graceMs` are cut. */
+  async close(graceMs: number): Promise<void> {
+    this.#draining = true
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    const idle = setInterval(() => this.#server.closeIdleConnections(), 50)
+    const cut = setTimeout(() => this.#server.closeAllConnections(), graceMs)
+    this.#server.closeIdleConnections()
+    await closed
+    clearInterval(idle)
+    clearTimeout(cut)
+  }
+
+  #receive(request: IncomingMessage, response: ServerResponse): void {
+    const { method = 'GET', url = '/' } = request
+    const question = url.indexOf('?')
+    const rawPath = question < 0 ? url : url.slice(0, question)
+    const rawQuery = question < 0 ? '' : url.slice(question + 1)
+    const dialect = this.#options.dialects.find((one) => one.claims(method, rawPath, request.headers))
+    if (dialect === undefined) {
+      this.#write(request, response, this.#house(method, rawPath, rawQuery))
+      return
+    }
+    const body = bodyReader(request, this.#options.budget)
+    const exchange = new HttpExchange(request, response, rawPath, rawQuery, body, this.#options.budget)
+    dialect.handle(exchange).then(
+      (reply) => this.#write(request, response, reply),
+      (error: unknown) => {
+        this.#options.onFault(error)
+        this.#write(request, response, json(500, { error: 'internal error' }))
+      },
+    )
+  }
+
+  /** The server's own paths, for people and probes. */
+  #house(method: string, rawPath: string, rawQuery: string): Reply {
+    if (method === 'GET' && rawPath === '/healthz') return json(200, { status: 'alive' })
+    if (method === 'GET' && rawPath === '/readyz') {
+      const checks = this.#options.checks()
+      const ready = !this.#draining && checks.every(({ ok }) => ok)
+      const status = this.#draining ? 'draining' : ready ? 'ready' : 'not ready'
+      const verbose = rawQuery.split('&').some((pair) => pair === 'verbose' || pair.startsWith('verbose='))
+      return json(ready ? 200 : 503, verbose ? { status, checks } : { status })
+    }
+    return json(404, {
+      error: `no API of this server has the path ${rawPath.slice(0, 200)}`,
+      hint: 'Point a vendor SDK at this address as its endpoint; the README has one example per SDK.',
+    })
+  }
+
+  #write(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
+    if (response.destroyed || response.headersSent) return
+    const body: Payload | undefined = reply.body
+    const byteLength = body?.byteLength ?? 0
+    const headers: Record<string, string | number> = { ...reply.headers }
+    if (reply.status !== 204) headers['Content-Length'] = byteLength
+    if (this.#draining) headers['Connection'] = 'close'
+    response.writeHead(reply.status, headers)
+    if (body === undefined || byteLength === 0) response.end()
+    else if (body.chunks.length === 1) response.end(body.chunks[0])
+    else {
+      for (const chunk of body.chunks) response.write(chunk)
+      response.end()
+    }
+    if (byteLength > 0) {
+      this.#options.budget.hold(byteLength)
+      response.once('close', () => this.#options.budget.give(byteLength))
+      if (byteLength > LARGE_ANSWER_BYTES)
+        response.setTimeout(STALLED_CLIENT_MS, () => response.destroy())
+    }
+    if (!request.complete && hasBody(request)) discard(request)
+  }
+}
+
+class HttpExchange implements Exchange, Caller {
+  readonly method: string
+  readonly rawPath: string
+  readonly rawQuery: string
+  readonly headers: IncomingMessage['headers']
+  readonly receivedAtMs = Date.now()
+  gone = false
+  onGone: (() => void) | undefined
+  readonly #body: BodyReader
+
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    rawPath: string,
+    rawQuery: string,
+    body: BodyReader,
+    budget: TrafficBudget,
+  ) {
+    this.method = request.method ?? 'GET'
+    this.rawPath = rawPath
+    this.rawQuery = rawQuery
+    this.headers = request.headers
+    this.#body = body
+    response.once('close', () => {
+      if (body.heldBytes > 0) budget.giveRequest(body.heldBytes)
+      if (response.writableFinished) return
+      this.gone = true
+      this.onGone?.()
+    })
+  }
+
+  get caller(): Caller {
+    return this
+  }
+
+  readBody(limitBytes: number): Promise<Payload> {
+    return this.#body.read(limitBytes)
+  }
+}
+
+function json(status: number, content: unknown): Reply {
+  return {
+    status,
+    headers: { 'Content-Type': 'application/json' },
+    body: payloadOf(`${JSON.stringify(content)}\n`),
+  }
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
+/** Throws away what a client still sends of a body nobody wants, within bounds. */
+function discard(request: IncomingMessage): void {
+  let bytes = 0
+  const timer = setTimeout(() => request.destroy(), DISCARD_MS)
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes > DISCARD_BYTES) request.destroy()
+  })
+  request.once('close', () => clearTimeout(timer))
+  request.resume()
+}
+
+/** What is not HTTP gets the shortest answer HTTP has. */
+function refuseBrokenHttp(error: Error & { code?: string }, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}

@@ -1,0 +1,114 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Admission } from '../../src/engine/admission.ts'
+import { CallLog } from '../../src/engine/call-log.ts'
+import { Durations } from '../../src/engine/durations.ts'
+import { PayloadBudget } from '../../src/engine/payload-budget.ts'
+import { aVersion } from '../helpers/versions.ts'
+
+describe('Admission', () => {
+  test('refuses the call over the limit of one function and lets another function in', () => {
+    const admission = new Admission({ maxCallsPerFunction: 1, maxCalls: 10 })
+    const [one, other] = [aVersion({ functionId: 'one' }), aVersion({ functionId: 'other' })]
+    admission.enter(one)
+    expect(() => admission.enter(one)).toThrow(
+      expect.objectContaining({
+        code: 'caller/concurrency-exceeded',
+        details: { scope: 'function', limit: 1 },
+      }),
+    )
+    admission.enter(other)
+    admission.leave(one)
+    admission.enter(one)
+    expect(admission.inside).toBe(2)
+  })
+
+  test('refuses the call over the limit of all functions together', () => {
+    const admission = new Admission({ maxCallsPerFunction: 5, maxCalls: 2 })
+    admission.enter(aVersion({ functionId: 'a' }))
+    admission.enter(aVersion({ functionId: 'b' }))
+    expect(() => admission.enter(aVersion({ functionId: 'c' }))).toThrow(
+      expect.objectContaining({ details: { scope: 'server', limit: 2 } }),
+    )
+  })
+})
+
+describe('PayloadBudget', () => {
+  test('refuses a request beyond its half and takes it once room was given back', () => {
+    const budget = new PayloadBudget(200)
+    expect(budget.takeForRequest(80)).toBe(true)
+    expect(budget.takeForRequest(30)).toBe(false)
+    budget.giveRequest(80)
+    expect(budget.takeForRequest(30)).toBe(true)
+  })
+
+  test('lets results wait for room in their order, and one always through', () => {
+    const budget = new PayloadBudget(200)
+    expect(budget.takeForResult(500)).toBe(true)
+    const resumed: string[] = []
+    expect(budget.takeForResult(10)).toBe(false)
+    budget.whenRoomForResult(90, () => resumed.push('first'))
+    budget.whenRoomForResult(20, () => resumed.push('second'))
+    budget.give(500)
+    expect(resumed).toEqual(['first'])
+    budget.give(90)
+    expect(resumed).toEqual(['first', 'second'])
+  })
+
+  test('does not let requests take the room of results', () => {
+    const budget = new PayloadBudget(200)
+    budget.takeForRequest(100)
+    expect(budget.takeForResult(100)).toBe(true)
+  })
+})
+
+describe('CallLog', () => {
+  const written = (): { log: CallLog; text: () => string } => {
+    const pieces: Buffer[] = []
+    const log = new CallLog((text) => pieces.push(Buffer.from(text)))
+    return { log, text: () => Buffer.concat(pieces).toString() }
+  }
+
+  test('hands everything on and keeps the last 4096 bytes for the answer', () => {
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 3000 })), (pieces) => {
+        const out: Buffer[] = []
+        const log = new CallLog((text) => out.push(Buffer.from(text)))
+        for (const piece of pieces) log.append(Buffer.from(piece))
+        log.close('END\n')
+        const all = Buffer.concat([...pieces, Buffer.from('END\n')])
+        expect(Buffer.concat(out).equals(all)).toBe(true)
+        expect(log.tail().equals(all.subarray(Math.max(0, all.length - 4096)))).toBe(true)
+      }),
+    )
+  })
+
+  test('stops writing one call after 4 MiB, says so, and still has the end of it', () => {
+    const { log, text } = written()
+    const line = Buffer.alloc(32 * 1024, 'x')
+    for (let i = 0; i < 200; i += 1) log.append(line)
+    log.append(Buffer.from('the last words\n'))
+    log.close('closing\n')
+    expect(text().length).toBeLessThan(5 * 1024 * 1024)
+    expect(text()).toMatch(/… \d+ bytes of log left out\nclosing\n$/)
+    expect(log.tail().toString()).toContain('the last words\n')
+  })
+})
+
+describe('Durations', () => {
+  test('knows nothing before the first measurement', () => {
+    expect(new Durations().estimateMs).toBeUndefined()
+  })
+
+  test('comes close to a steady duration', () => {
+    const durations = new Durations()
+    for (let i = 0; i < 100; i += 1) durations.add(10)
+    expect(durations.estimateMs).toBeCloseTo(10, 1)
+  })
+
+  test('takes something usually quick and sometimes slow for slow', () => {
+    const durations = new Durations()
+    for (let i = 0; i < 100; i += 1) durations.add(i % 10 === 0 ? 1000 : 1)
+    expect(durations.estimateMs ?? 0).toBeGreaterThan(100)
+  })
+})
