@@ -27,7 +27,35 @@ export async function childrenOf(pid: number): Promise<number[]> {
   return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number))
 }
 
+/**
+ * Resolves when no process of a group runs any more. Zombies do not count: a host whose first process does not collect
+ * orphans keeps them.
+ */
+export async function untilGroupGone(group: number): Promise<void> {
+  const deadline = performance.now() + LONGEST_WAIT_MS
+  for (let pauseMs = 1; performance.now() < deadline; pauseMs = Math.min(pauseMs * 2, 50)) {
+    if (!groupExists(group) || !(await groupRuns(group))) return
+    await delay(pauseMs)
+  }
+}
+
+function groupExists(group: number): boolean {
+  try {
+    process.kill(-group, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function groupRuns(group: number): Promise<boolean> {
+  const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 0)
+  const states = await Promise.all(pids.map((pid) => processState(pid)))
+  return states.some((state) => state?.group === group && !state.ended)
+}
+
 interface ProcessState {
+  readonly group: number
   readonly ended: boolean
   /** Clock ticks after boot: together with the pid it names one process for ever. */
   readonly startTime: string | undefined
@@ -38,5 +66,5 @@ async function processState(pid: number): Promise<ProcessState | undefined> {
   if (stat === undefined) return undefined
   // The name in parentheses may hold anything, so fields are counted from its end: state is field 3.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return { ended: fields[0] === 'Z' || fields[0] === 'X', startTime: fields[19] }
+  return { group: Number(fields[2]), ended: fields[0] === 'Z' || fields[0] === 'X', startTime: fields[19] }
 }

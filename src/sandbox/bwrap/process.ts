@@ -1,12 +1,12 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { Socket } from 'node:net'
-import { Readable, Writable } from 'node:stream'
+import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+import { sendKill, startChild } from '../child.ts'
 import { exitOf, fromShellCode, type RawExit } from '../exit-cause.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
 import { TreeMemory, type TreeUsage, type WatchedProcess } from '../memory.ts'
 import { untilGone } from '../proc.ts'
 import type { SandboxExit, SandboxProcess } from '../sandbox.ts'
-import { TextTail } from '../text-tail.ts'
+import type { TextTail } from '../text-tail.ts'
 import { ARGUMENTS_FD, STATUS_FD } from './arguments.ts'
 
 /** How the launchers inside the sandbox begin the line that says why they could not go on. */
@@ -37,7 +37,6 @@ export class BwrapProcess implements SandboxProcess, WatchedProcess {
   readonly stderr: TextTail
   readonly exited: Promise<SandboxExit>
   readonly #memory = new TreeMemory(() => this.#namespaceInit, false)
-  readonly #child: ChildProcess
   #namespaceInit: number | undefined
   /** The program was executed and has ended: bwrap reports its exit code only then. */
   #programEnded = false
@@ -47,26 +46,23 @@ export class BwrapProcess implements SandboxProcess, WatchedProcess {
 
   /** @throws When the process cannot be created at all. */
   constructor(launch: BwrapLaunch) {
-    const stdio = ['ignore', 'pipe', 'pipe', 'pipe', launch.ticketsFd, 'pipe', 'pipe'] as const
-    this.#child = spawn(
-      launch.bwrap,
-      ['--args', String(ARGUMENTS_FD), '--json-status-fd', String(STATUS_FD), '--', ...launch.command],
+    const options = ['--args', String(ARGUMENTS_FD), '--json-status-fd', String(STATUS_FD), '--']
+    const child = startChild({
+      command: [launch.bwrap, ...options, ...launch.command],
       // bwrap's own environment: the function's is among its arguments.
-      { stdio: launch.inherited.shadow(stdio), env: {}, cwd: '/' },
-    )
-    const [, stdout, stderr, channel, , argumentsPipe, status] = this.#child.stdio as readonly unknown[]
-    if (
-      !(stdout instanceof Readable && stderr instanceof Readable && channel instanceof Socket) ||
-      !(argumentsPipe instanceof Writable && status instanceof Readable)
-    )
-      throw new Error('the pipes of a new process are missing')
-    this.channel = channel
-    this.stdout = stdout
-    this.stderr = stderr.pipe(new TextTail())
-    // A peer that is gone is told by `exited`; an error nobody listens to would end the server.
-    for (const stream of [channel, argumentsPipe, status]) stream.on('error', () => undefined)
-    argumentsPipe.end(launch.argumentsText)
-    this.exited = this.#supervise(status)
+      environment: {},
+      workDir: '/',
+      detached: false,
+      ticketsFd: launch.ticketsFd,
+      extraPipes: 2,
+      inherited: launch.inherited,
+    })
+    this.channel = child.channel
+    this.stdout = child.stdout
+    this.stderr = child.stderr
+    const [argumentsPipe, status] = child.extra
+    argumentsPipe?.end(launch.argumentsText)
+    this.exited = this.#supervise(child.ended, status)
   }
 
   locate(target: string): string {
@@ -89,9 +85,9 @@ export class BwrapProcess implements SandboxProcess, WatchedProcess {
     this.kill()
   }
 
-  async #supervise(status: Readable): Promise<SandboxExit> {
-    const statusEnded = this.#readStatus(status)
-    const raw = await exitOfChild(this.#child)
+  async #supervise(childEnded: Promise<RawExit | Error>, status: Socket | undefined): Promise<SandboxExit> {
+    const statusEnded = status === undefined ? undefined : this.#readStatus(status)
+    const raw = await childEnded
     this.#ended = true
     if (raw instanceof Error) return { kind: 'notStarted', reason: `bwrap could not be run: ${raw.message}` }
     await statusEnded
@@ -115,7 +111,7 @@ export class BwrapProcess implements SandboxProcess, WatchedProcess {
   }
 
   /** bwrap writes one JSON text when the namespaces exist and one when the program has ended. */
-  #readStatus(status: Readable): Promise<void> {
+  #readStatus(status: Socket): Promise<void> {
     let text = ''
     status.setEncoding('latin1')
     status.on('data', (chunk: string) => {
@@ -136,25 +132,10 @@ function isLauncherFailure(exitCode: number | null): boolean {
   return exitCode === 1 || exitCode === 126 || exitCode === 127
 }
 
-function exitOfChild(child: ChildProcess): Promise<RawExit | Error> {
-  return new Promise((resolve) => {
-    child.once('error', resolve)
-    child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }))
-  })
-}
-
 function ended(stream: Readable): Promise<void> {
   return new Promise((resolve) => {
     if (stream.readableEnded || stream.destroyed) resolve()
     stream.once('end', resolve)
     stream.once('close', resolve)
   })
-}
-
-function sendKill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // It ended on its own in this moment.
-  }
 }

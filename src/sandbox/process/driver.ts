@@ -1,0 +1,72 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { InheritedDescriptors } from '../inherited-descriptors.ts'
+import { MemoryWatch } from '../memory.ts'
+import { notStarted } from '../not-started.ts'
+import type { Sandbox, SandboxProcess, SandboxSpec } from '../sandbox.ts'
+import { PlainProcess } from './process.ts'
+import { Reaper } from './reaper.ts'
+
+export interface ProcessSettings {
+  /** Path of setpriv, undefined where the host has none: then only the reaper ends what a killed server leaves. */
+  readonly setpriv?: string | undefined
+  /** Time between memory samples, milliseconds, default 200. */
+  readonly memoryIntervalMs?: number
+}
+
+/** Said at start wherever this driver is used. */
+export const PROCESS_WARNING =
+  'Functions run WITHOUT isolation: as plain processes of this user they can read and change every file this user can, ' +
+  'see other processes and use the network. Run only code you trust.'
+
+/** Runs processes side by side with the server, protected from nothing but its death. See {@link PROCESS_WARNING}. */
+export class ProcessSandbox implements Sandbox {
+  readonly name = 'process'
+  readonly #setpriv: string | undefined
+  readonly #watch: MemoryWatch
+  readonly #inherited = new InheritedDescriptors()
+  readonly #reaper = new Reaper()
+  readonly #running = new Set<PlainProcess>()
+  #closed = false
+
+  constructor(settings: ProcessSettings = {}) {
+    this.#setpriv = settings.setpriv
+    this.#watch = new MemoryWatch(settings.memoryIntervalMs)
+  }
+
+  start(spec: SandboxSpec): SandboxProcess {
+    if (this.#closed) return notStarted('the sandbox is closed')
+    try {
+      const process = new PlainProcess({
+        spec,
+        temporaryDir: mkdtempSync(join(tmpdir(), 'anvoke-function-')),
+        setpriv: this.#setpriv,
+        reaper: this.#reaper,
+        inherited: this.#inherited,
+      })
+      void this.#attend(process, spec)
+      return process
+    } catch (error) {
+      return notStarted(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const ends = [...this.#running].map((process) => {
+      process.kill()
+      return process.exited
+    })
+    await Promise.all(ends)
+    await this.#reaper.close()
+  }
+
+  async #attend(process: PlainProcess, spec: SandboxSpec): Promise<void> {
+    this.#running.add(process)
+    this.#watch.watch(process, spec.memoryMib * 1024 * 1024)
+    await process.exited
+    this.#watch.forget(process)
+    this.#running.delete(process)
+  }
+}

@@ -1,0 +1,129 @@
+import { rm } from 'node:fs/promises'
+import type { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+import { sendKill, startChild, type Child } from '../child.ts'
+import { exitOf, type RawExit } from '../exit-cause.ts'
+import type { InheritedDescriptors } from '../inherited-descriptors.ts'
+import { TreeMemory, type TreeUsage, type WatchedProcess } from '../memory.ts'
+import { untilGroupGone } from '../proc.ts'
+import type { Mount, SandboxExit, SandboxProcess, SandboxSpec } from '../sandbox.ts'
+import type { TextTail } from '../text-tail.ts'
+import type { Reaper } from './reaper.ts'
+
+/** How setpriv begins the line that says why the program could not be executed. */
+const LAUNCHER_COMPLAINT = /^setpriv: .*/m
+
+/** Longest wait for the last words on standard error of a process that has ended, when nobody reads them. */
+const LAST_WORDS_MS = 100
+
+/** What a process of this driver needs besides its specification. */
+export interface PlainLaunch {
+  readonly spec: SandboxSpec
+  /** Private directory in place of `/tmp`; removed with the process. */
+  readonly temporaryDir: string
+  /** Path of setpriv, which asks the kernel to kill the process with the server; undefined where the host has none. */
+  readonly setpriv: string | undefined
+  readonly reaper: Reaper
+  readonly inherited: InheritedDescriptors
+}
+
+/** One process in a session of its own, as the server's own user, with the host's files and network. */
+export class PlainProcess implements SandboxProcess, WatchedProcess {
+  readonly channel: Socket
+  readonly stdout: Readable
+  readonly stderr: TextTail
+  readonly exited: Promise<SandboxExit>
+  readonly #pid: number | undefined
+  readonly #launch: PlainLaunch
+  readonly #memory = new TreeMemory(() => this.#pid, true)
+  #killing = false
+  #overMemory = false
+  #ended = false
+
+  /** @throws When the process cannot be created at all. */
+  constructor(launch: PlainLaunch) {
+    const { spec, temporaryDir, setpriv } = launch
+    const program = spec.command.map((part) => sourceOf(part, spec.mounts))
+    const child = startChild({
+      command: setpriv === undefined ? program : [setpriv, '--pdeathsig', 'KILL', '--', ...program],
+      environment: environmentFor(spec.environment, temporaryDir),
+      workDir: sourceOf(spec.workDir === '/tmp' ? temporaryDir : spec.workDir, spec.mounts),
+      // A session and process group of its own, which is what `kill` and the reaper end.
+      detached: true,
+      ticketsFd: spec.ticketsFd,
+      extraPipes: 0,
+      inherited: launch.inherited,
+    })
+    this.#launch = launch
+    this.#pid = child.process.pid
+    this.channel = child.channel
+    this.stdout = child.stdout
+    this.stderr = child.stderr
+    if (this.#pid !== undefined) launch.reaper.add(this.#pid, temporaryDir)
+    this.exited = this.#supervise(child)
+  }
+
+  locate(target: string): string {
+    return sourceOf(target, this.#launch.spec.mounts)
+  }
+
+  memory(): Promise<TreeUsage> {
+    return this.#memory.sample()
+  }
+
+  kill(): void {
+    if (this.#ended) return
+    this.#killing = true
+    if (this.#pid !== undefined) sendKill(-this.#pid)
+  }
+
+  killForMemory(): void {
+    this.#overMemory ||= !this.#ended
+    this.kill()
+  }
+
+  async #supervise(child: Child): Promise<SandboxExit> {
+    const raw = await child.ended
+    this.#ended = true
+    if (this.#pid !== undefined) {
+      // Its children must not outlive it.
+      sendKill(-this.#pid)
+      await untilGroupGone(this.#pid)
+      this.#launch.reaper.remove(this.#pid)
+    }
+    await this.#memory.close()
+    // What the function made unreadable stays; it is in the system's temporary directory.
+    await rm(this.#launch.temporaryDir, { recursive: true, force: true, maxRetries: 3 }).catch(
+      () => undefined,
+    )
+    if (raw instanceof Error) return { kind: 'notStarted', reason: raw.message }
+    await this.stderr.complete(LAST_WORDS_MS)
+    return this.#causeOf(raw)
+  }
+
+  #causeOf(raw: RawExit): SandboxExit {
+    if (this.#overMemory) return { kind: 'outOfMemory' }
+    if (this.#killing) return { kind: 'signalled', signal: 'SIGKILL' }
+    const complaint = LAUNCHER_COMPLAINT.exec(this.stderr.text)?.[0]
+    const launcherFailed =
+      complaint !== undefined &&
+      this.channel.bytesRead === 0 &&
+      (raw.exitCode === 126 || raw.exitCode === 127)
+    return launcherFailed ? { kind: 'notStarted', reason: complaint } : exitOf(raw, this.stderr.text)
+  }
+}
+
+/** A path under a mount's target as the host knows it; everything else unchanged. */
+function sourceOf(path: string, mounts: readonly Mount[]): string {
+  const within = mounts.filter(({ target }) => path === target || path.startsWith(`${target}/`))
+  const deepest = within.sort((a, b) => b.target.length - a.target.length)[0]
+  return deepest === undefined ? path : deepest.source + path.slice(deepest.target.length)
+}
+
+function environmentFor(
+  environment: SandboxSpec['environment'],
+  temporaryDir: string,
+): Record<string, string> {
+  const home = environment['HOME'] === '/tmp' ? { HOME: temporaryDir } : {}
+  return { ...environment, ...home, TMPDIR: temporaryDir }
+}
