@@ -16,10 +16,15 @@ export interface Machine {
   readonly loadAverage: number
 }
 
-/** Describes this machine. Throws when wrk or a compared package is not installed. */
+interface Manifest {
+  readonly dependencies: Readonly<Record<string, string>>
+  readonly optionalDependencies: Readonly<Record<string, string>>
+}
+
+/** Describes this machine. Throws when wrk is not installed. */
 export function describeMachine(): Machine {
   const processors = cpus()
-  const { dependencies }: { readonly dependencies: Readonly<Record<string, string>> } = JSON.parse(
+  const { dependencies, optionalDependencies }: Manifest = JSON.parse(
     readFileSync(new URL('package.json', import.meta.url), 'utf8'),
   )
   return {
@@ -30,7 +35,7 @@ export function describeMachine(): Machine {
     node: process.version,
     wrk: wrkVersion(),
     functionsFramework: dependencies['@google-cloud/functions-framework'] ?? 'unknown',
-    workerd: dependencies['workerd'] ?? 'unknown',
+    workerd: optionalDependencies['@cloudflare/workerd-linux-64'] ?? 'unknown',
     loadAverage: loadavg()[0] ?? 0,
   }
 }

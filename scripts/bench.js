@@ -26,8 +26,11 @@ child.once('exit', (code) => process.exit(code ?? 1))
 
 /** Whether bench/node_modules holds exactly the pinned versions of what is compared. */
 function isBenchInstalled() {
-  const { dependencies } = readJson(join(benchDirectory, 'package.json'))
-  return Object.entries(dependencies).every(([name, version]) => {
+  const { dependencies, optionalDependencies } = readJson(join(benchDirectory, 'package.json'))
+  const platform = process.arch === 'x64' ? 'linux-64' : `linux-${process.arch}`
+  // Of the optional ones, only this platform's can be there.
+  const wanted = Object.entries(optionalDependencies).filter(([name]) => name.endsWith(platform))
+  return [...Object.entries(dependencies), ...wanted].every(([name, version]) => {
     const file = join(benchDirectory, 'node_modules', name, 'package.json')
     return existsSync(file) && readJson(file).version === version
   })
