@@ -118,7 +118,7 @@ export type RecordKind = keyof RecordKinds
 export interface Stored<K extends RecordKind = RecordKind> {
   readonly kind: K
   readonly key: string
-  /** Counts the changes of this key from 1. */
+  /** Counts the changes of this key from 1; begins anew when the record is made again after a deletion. */
   readonly revision: number
   readonly value: RecordKinds[K]
 }
@@ -155,7 +155,7 @@ export class RevisionConflict extends Error {
   }
 }
 
-/** An asynchronous call waiting for its run. */
+/** An asynchronous call waiting for its run. Times are whole epoch milliseconds. */
 export interface NewTask {
   /** The request id: the same over all attempts. */
   readonly requestId: string
@@ -166,6 +166,7 @@ export interface NewTask {
   readonly qualifier?: string
   /** Given by the caller to find the task again; unique per function while the task is kept. */
   readonly taskId?: string
+  /** Must not be changed before `enqueue` has resolved. */
   readonly payload: Buffer
   readonly acceptedAtMs: number
   /** Earliest run. */
@@ -185,9 +186,41 @@ export interface ClaimedTask extends NewTask {
   readonly attempts: number
   /** Refusals (throttling, platform faults) since the last attempt; they do not count as attempts. */
   readonly deferrals: number
+  /** Claims that were neither postponed nor settled: the server died, or its lease ended, during the run. */
+  readonly lostRuns: number
 }
 
-/** Asynchronous calls: accepted means committed. */
+/** Why a task did not succeed, for those who look at it later: an error type or an error code, no message. */
+interface Explained {
+  /** At most {@link LAST_ERROR_CHARACTERS} characters; the rest is cut off. */
+  readonly lastError?: string
+}
+
+/** Kept of the reason of a task's last failure. */
+export const LAST_ERROR_CHARACTERS = 256
+
+/** What a task that is put back continues with. */
+export interface Postponement extends Explained {
+  readonly dueAtMs: number
+  readonly attempts: number
+  readonly deferrals: number
+}
+
+export type TaskEnding = 'succeeded' | 'failed' | 'expired'
+
+/** How a task ended. */
+export interface Settlement extends Explained {
+  readonly ending: TaskEnding
+  /** Ended runs that counted as attempts, the last one included. */
+  readonly attempts: number
+}
+
+/**
+ * Asynchronous calls: accepted means committed.
+ *
+ * A lease is current until it is postponed or settled or its task is claimed again. A lease whose time is over stays
+ * current as long as nobody else claims the task, so a late holder loses nothing when nobody was faster.
+ */
 export interface TaskQueue {
   /**
    * Resolves once the task is durable; concurrent calls share one commit.
@@ -199,13 +232,10 @@ export interface TaskQueue {
   claim(limit: number, nowMs: number, leaseMs: number): Promise<readonly ClaimedTask[]>
   /** Whether each lease was still current and now lasts until `untilMs`. */
   renew(leases: readonly string[], untilMs: number): Promise<readonly boolean[]>
-  /** Puts a task back for `dueAtMs`; false when the lease was no longer current. */
-  postpone(
-    lease: string,
-    next: { dueAtMs: number; attempts: number; deferrals: number },
-  ): Promise<boolean>
+  /** Puts a task back; false when the lease was no longer current. */
+  postpone(lease: string, next: Postponement): Promise<boolean>
   /** Ends a task; false when the lease was no longer current. */
-  settle(lease: string, ending: 'succeeded' | 'failed' | 'expired'): Promise<boolean>
-  /** When the next task is due, or undefined when none waits. */
+  settle(lease: string, settlement: Settlement): Promise<boolean>
+  /** When the next task is due (for a leased one: when its lease ends), or undefined when the queue is empty. */
   nextDueAtMs(): Promise<number | undefined>
 }

@@ -1,0 +1,249 @@
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { EngineError } from '../../model/errors.ts'
+import { RevisionConflict } from '../store.ts'
+import type {
+  Failure,
+  FromWorker,
+  InputOf,
+  Operation,
+  OperationName,
+  OutputOf,
+  Result,
+  TaskToEnqueue,
+  ToWorker,
+  WorkerStart,
+} from './operations.ts'
+import { StoreRefused } from './store-refused.ts'
+
+/** Bounds of one batch: how long others wait for it, and how much memory is held twice. */
+const BATCH_OPERATIONS = 1000
+const BATCH_PAYLOAD_BYTES = 16 * 1024 * 1024
+
+/** `worker.ts` in a checkout, `worker.js` in a built package. */
+const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
+
+interface Pending {
+  readonly operation: Operation
+  readonly payload: Buffer | undefined
+  readonly resolve: (output: OutputOf<OperationName>) => void
+  readonly reject: (error: Error) => void
+}
+
+/**
+ * This thread's side of the database thread, and the group commit.
+ *
+ * At most one batch is under way. Operations that arrive meanwhile wait, and all of them (up to the bounds above)
+ * go together as the next batch, which is one transaction and one fsync. Under load a commit is thus shared by as
+ * many operations as arrive during the one before; without load an operation goes at once and alone.
+ *
+ * Open → closing (takes no new operations, runs those it has) → closed. From any of them → failed, when the worker
+ * ends by itself: every operation that was waiting or under way is rejected, and so is every later one.
+ */
+export class DatabaseThread {
+  readonly #worker: Worker
+  readonly #exited: Promise<void>
+  readonly #opened = Promise.withResolvers<void>()
+  readonly #onFailure: (error: Error) => void
+  #waiting: Pending[] = []
+  #waitingPayloadBytes = 0
+  #underWay: readonly Pending[] = []
+  #sending = false
+  #closing: Promise<void> | undefined
+  #closed = false
+  #failure: EngineError<'platform/store-failed'> | undefined
+  #commits = 0
+
+  private constructor(start: WorkerStart, onFailure: (error: Error) => void) {
+    this.#onFailure = onFailure
+    this.#worker = new Worker(WORKER, { name: 'store', workerData: start })
+    let cause: unknown
+    this.#worker.on('message', (message: FromWorker) => this.#receive(message, start.file))
+    this.#worker.on('messageerror', (error) => this.#fail(error))
+    this.#worker.on('error', (error) => {
+      cause = error
+    })
+    const exited = Promise.withResolvers<void>()
+    this.#exited = exited.promise
+    this.#worker.once('exit', () => {
+      if (!this.#closed) this.#fail(cause ?? new Error('the database thread ended'))
+      exited.resolve()
+    })
+  }
+
+  /**
+   * @param onFailure Called once when the thread ends by itself after it was opened.
+   * @throws {StoreRefused} the database cannot be used; the thread has ended.
+   * @throws {EngineError} `platform/store-failed`: the thread itself did not start.
+   */
+  static async start(start: WorkerStart, onFailure: (error: Error) => void): Promise<DatabaseThread> {
+    let opened = false
+    const thread = new DatabaseThread(start, (error) => {
+      if (opened) onFailure(error)
+    })
+    await thread.#opened.promise
+    opened = true
+    return thread
+  }
+
+  /** Transactions that wrote something since the start. */
+  get commits(): number {
+    return this.#commits
+  }
+
+  /** Operations that wait for the next batch. */
+  get waitingOperations(): number {
+    return this.#waiting.length
+  }
+
+  /** Bytes of their payloads. */
+  get waitingPayloadBytes(): number {
+    return this.#waitingPayloadBytes
+  }
+
+  /**
+   * Runs one operation in the next batch; resolves after its COMMIT.
+   *
+   * @throws {EngineError} as the operation refuses, or `platform/store-failed`
+   * @throws {RevisionConflict} from `commitDefinitions`
+   */
+  run<K extends OperationName>(name: K, input: InputOf<K>, payload?: Buffer): Promise<OutputOf<K>> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    if (this.#closing !== undefined) return Promise.reject(storeFailed('the store is closed'))
+    return new Promise((resolve, reject) => {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `K` ties them; an object literal loses it
+      const operation = { name, input } as Operation
+      this.#waiting.push({ operation, payload, resolve, reject })
+      this.#waitingPayloadBytes += payload?.length ?? 0
+      this.#sendSoon()
+    })
+  }
+
+  /** Finishes what it was given, writes the log into the database file and ends the thread. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    if (this.#failure === undefined && this.#waiting.length === 0 && this.#underWay.length === 0)
+      this.#sendClose()
+    await this.#exited
+  }
+
+  /** At the end of the current task of the event loop, so that calls made in one go share a batch. */
+  #sendSoon(): void {
+    if (this.#sending || this.#underWay.length > 0) return
+    this.#sending = true
+    queueMicrotask(() => {
+      this.#sending = false
+      if (this.#failure === undefined) this.#sendBatch()
+    })
+  }
+
+  #sendBatch(): void {
+    const batch = this.#takeBatch()
+    // The one copy on this side: into memory of exactly the right size, which is then moved to the worker.
+    const payloadBytes = payloadBytesOf(batch)
+    this.#waitingPayloadBytes -= payloadBytes
+    const payloads = new ArrayBuffer(payloadBytes)
+    const target = Buffer.from(payloads)
+    let offset = 0
+    const operations = batch.map(({ operation, payload }): Operation => {
+      if (payload === undefined || operation.name !== 'enqueueTask') return operation
+      payload.copy(target, offset)
+      const input: TaskToEnqueue = { ...operation.input, payloadOffset: offset }
+      offset += payload.length
+      return { name: 'enqueueTask', input }
+    })
+    this.#underWay = batch
+    this.#post({ kind: 'batch', operations, payloads }, [payloads])
+  }
+
+  #takeBatch(): readonly Pending[] {
+    let count = 0
+    let bytes = 0
+    for (const { payload } of this.#waiting) {
+      bytes += payload?.length ?? 0
+      if (count === BATCH_OPERATIONS || (count > 0 && bytes > BATCH_PAYLOAD_BYTES)) break
+      count += 1
+    }
+    return this.#waiting.splice(0, count)
+  }
+
+  #sendClose(): void {
+    this.#post({ kind: 'close' })
+  }
+
+  #post(message: ToWorker, moved: ArrayBuffer[] = []): void {
+    try {
+      this.#worker.postMessage(message, moved)
+    } catch (error) {
+      // Something in an operation cannot be cloned; the batch is lost, the thread is not.
+      this.#finishBatch(
+        this.#underWay.map(() => ({ ok: false, failure: { kind: 'failed', reason: String(error) } })),
+      )
+    }
+  }
+
+  #receive(message: FromWorker, file: string): void {
+    switch (message.kind) {
+      case 'opened':
+        this.#opened.resolve()
+        break
+      case 'refused':
+        this.#closed = true
+        // Once the thread is gone: whoever catches this may open the file again.
+        void this.#exited.then(() => this.#opened.reject(new StoreRefused(file, message.reason)))
+        break
+      case 'done':
+        this.#commits = message.commits
+        this.#finishBatch(message.results)
+        break
+      case 'closed':
+        this.#closed = true
+        break
+    }
+  }
+
+  #finishBatch(results: readonly Result[]): void {
+    const batch = this.#underWay
+    this.#underWay = []
+    for (const [index, pending] of batch.entries()) {
+      const result = results[index]
+      if (result === undefined) pending.reject(storeFailed('the database thread gave no answer'))
+      else if (result.ok) pending.resolve(result.output)
+      else pending.reject(errorOf(result.failure))
+    }
+    if (this.#waiting.length > 0) this.#sendSoon()
+    else if (this.#closing !== undefined) this.#sendClose()
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#failure !== undefined) return
+    const failure = storeFailed(cause instanceof Error ? cause.message : String(cause), cause)
+    this.#failure = failure
+    const lost = [...this.#underWay, ...this.#waiting]
+    this.#underWay = []
+    this.#waiting = []
+    this.#waitingPayloadBytes = 0
+    for (const pending of lost) pending.reject(failure)
+    this.#opened.reject(failure)
+    void this.#worker.terminate()
+    this.#onFailure(failure)
+  }
+}
+
+function payloadBytesOf(batch: readonly Pending[]): number {
+  return batch.reduce((bytes, { payload }) => bytes + (payload?.length ?? 0), 0)
+}
+
+function errorOf(failure: Failure): Error {
+  if (failure.kind === 'refused') return new EngineError(failure.code, failure.details)
+  if (failure.kind === 'conflict') return new RevisionConflict(failure.key)
+  return storeFailed(failure.reason)
+}
+
+function storeFailed(reason: string, cause?: unknown): EngineError<'platform/store-failed'> {
+  return new EngineError('platform/store-failed', { reason }, { cause })
+}

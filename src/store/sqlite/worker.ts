@@ -1,0 +1,45 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import { BatchRunner } from './batch.ts'
+import { openDatabase } from './database.ts'
+import type { FromWorker, ToWorker, WorkerStart } from './operations.ts'
+import { StoreRefused } from './store-refused.ts'
+
+/**
+ * The thread that owns the database: everything that waits for the disk happens here. It serves batches one after
+ * another. An error that escapes ends the thread, which the store notices.
+ */
+function serve(port: MessagePort, { file, limits }: WorkerStart): void {
+  const reply = (message: FromWorker, moved: ArrayBuffer[] = []): void => port.postMessage(message, moved)
+
+  let database: DatabaseSync | undefined
+  let runner: BatchRunner
+  try {
+    database = openDatabase(file)
+    runner = new BatchRunner(database, limits)
+  } catch (error) {
+    database?.close()
+    reply({ kind: 'refused', reason: error instanceof StoreRefused ? error.reason : String(error) })
+    return
+  }
+  const opened = database
+
+  port.on('message', (message: ToWorker) => {
+    if (message.kind === 'close') {
+      opened.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+      opened.close()
+      reply({ kind: 'closed' })
+      port.close()
+      return
+    }
+    const leaving: ArrayBuffer[] = []
+    const { results, fatal } = runner.run(message.operations, { arriving: message.payloads, leaving })
+    reply({ kind: 'done', results, commits: runner.commits }, leaving)
+    if (fatal !== undefined) throw fatal
+  })
+  reply({ kind: 'opened' })
+}
+
+if (parentPort === null) throw new Error('the store is served by a worker thread')
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- given by database-thread.ts
+serve(parentPort, workerData as WorkerStart)
