@@ -174,7 +174,8 @@ export class PackageStore {
         return codePackage
       })
     } finally {
-      if (staged) await this.#thread.run('erase', { path: stagingDir })
+      // What cannot be deleted now is the next sweep's; the caller is owed the first error.
+      if (staged) await this.#thread.run('erase', { path: stagingDir }).catch(() => null)
       this.#staging.delete(name)
     }
   }

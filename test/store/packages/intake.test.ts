@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { isAbsolute, join, resolve, sep } from 'node:path'
 import * as fc from 'fast-check'
 import { afterEach, beforeEach, describe, test } from 'vitest'
+import { ExpansionBudget } from '../../../src/store/packages/expansion.ts'
 import { unpackZip } from '../../../src/store/packages/intake.ts'
 import type { PackageLimits } from '../../../src/store/packages/limits.ts'
 import { DEFAULT_PACKAGE_LIMITS } from '../../../src/store/packages/limits.ts'
@@ -71,6 +72,19 @@ describe('unpackZip on honest archives', () => {
     })
     assert.equal(await readFile(join(tree(), 'lib/deep/ünïcode.txt'), 'utf8'), 'ü')
     assert.equal((await lstat(tree())).mode & 0o777, 0o755)
+  })
+
+  test('sets modes whatever the umask of the process', async () => {
+    const umask = process.umask(0o077)
+    try {
+      await unpack(rawZip([file('d/run', 'x', { mode: EXECUTABLE }), file('d/data')]))
+    } finally {
+      process.umask(umask)
+    }
+    const modes = ['', 'd', 'd/run', 'd/data'].map(async (path) =>
+      ((await lstat(join(tree(), path))).mode & 0o777).toString(8),
+    )
+    assert.deepEqual(await Promise.all(modes), ['755', '755', '755', '644'])
   })
 
   test('takes the bytes in chunks', async () => {
@@ -330,6 +344,19 @@ describe('unpackZip limits', () => {
       code: 'too-many-entries',
       limit: 65_535,
     })
+  })
+
+  test('looks at the count before it reads any entry', async () => {
+    assert.deepEqual(await refusal(rawZip([], { entryCount: 70_000, zip64: true })), {
+      code: 'too-many-entries',
+      limit: 65_535,
+    })
+  })
+
+  test('counts what is written by itself, whatever was declared', () => {
+    const budget = new ExpansionBudget(10, { ...DEFAULT_PACKAGE_LIMITS, expandedBytes: 1000 })
+    budget.spend(1000)
+    assert.throws(() => budget.spend(1), { code: 'too-large' })
   })
 
   test('refuses 70 000 entries behind a count that wrapped', async () => {
