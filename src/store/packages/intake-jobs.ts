@@ -9,7 +9,7 @@ import type { PackageErrorCode, PackageErrorDetails } from './package-error.ts'
 const READ_BYTES = 1024 * 1024
 
 /** Sha256 as 64 lower-case hex digits and CRC-64/XZ as an unsigned decimal, of a file's bytes. */
-export interface Fingerprint {
+interface Fingerprint {
   digest: string
   crc64: string
 }

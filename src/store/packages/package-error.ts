@@ -25,7 +25,7 @@ export interface PackageErrorDetails {
   'not-found': { digest: string }
 }
 
-export type UnsafeEntryReason =
+type UnsafeEntryReason =
   | 'absolute-name'
   | 'parent-segment'
   | 'backslash'
