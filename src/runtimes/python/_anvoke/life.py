@@ -1,0 +1,99 @@
+"""From HELLO to the end of the process."""
+
+import os
+import platform
+import sys
+import time
+
+from . import frames
+from .channel import Channel
+
+
+class Life:
+    """One function's whole life in this process."""
+
+    def __init__(self):
+        self._channel = Channel()
+        version = '{"runtimeVersion":"%s"}' % platform.python_version()
+        self._channel.send(frames.HELLO, frames.PROTOCOL_VERSION, 0, version.encode())
+        # Descriptors that programs started by the code must not hold.
+        os.set_inheritable(frames.CHANNEL_FD, False)
+        os.set_inheritable(frames.TICKETS_FD, False)
+
+    def run(self):
+        # Only now: a process started ahead of need has told that it lives and has time.
+        import json
+
+        from .attribution import ConcurrentCalls, SingleCall
+        from .contracts import CONTRACTS
+        from .inbox import Inbox
+        from .measure import MemoryPeak
+        from .streams import replace_streams
+
+        kind, _, _, _, payload = self._channel.receive()
+        if kind != frames.SETUP:
+            os._exit(frames.EXIT_PROTOCOL_ERROR)
+        setup = json.loads(payload)
+        if setup["contract"] not in CONTRACTS:
+            os._exit(frames.EXIT_PROTOCOL_ERROR)
+        attribution = SingleCall() if setup["concurrency"] == 1 else ConcurrentCalls()
+        _replace_environment(setup["environment"])
+        os.chdir(setup["codeDir"])
+        sys.path.insert(0, setup["codeDir"])
+        flush = replace_streams(lambda fd, data: self._channel.log(fd, attribution.call_id, data))
+        os.register_at_fork(before=flush, after_in_child=self._let_go)
+
+        contract = CONTRACTS[setup["contract"]]()(setup, self._channel, attribution)
+        peak = MemoryPeak()
+        ready = self._open(contract, setup, flush)
+        ready["peakKib"] = peak.read()
+        self._channel.send(frames.READY, 0, 0, json.dumps(ready).encode())
+        inbox = Inbox(self._channel, peak, attribution, contract, flush)
+        try:
+            if setup["concurrency"] == 1:
+                inbox.run_one_by_one()
+            else:
+                inbox.run_together(setup["concurrency"])
+        finally:
+            flush()
+            self._channel.flush()
+
+    def _open(self, contract, setup, flush):
+        """Loads the code and runs the initializer; sends FAILED and ends the process when that fails."""
+        step = frames.FAILED_LOAD
+        started = time.perf_counter()
+        try:
+            contract.load()
+            loaded = time.perf_counter()
+            if "initializer" in setup:
+                step = frames.FAILED_INITIALIZER
+                flush()
+                self._channel.send(frames.LOADED, 0, 0)
+                contract.initialize()
+            flush()
+            return {
+                "loadMs": round((loaded - started) * 1000, 3),
+                "initMs": round((time.perf_counter() - loaded) * 1000, 3),
+            }
+        except SystemExit:
+            flush()
+            self._channel.flush()
+            raise
+        except BaseException as error:
+            import json
+
+            error_type, body = contract.failure_of(error)
+            flush()
+            meta = json.dumps({"errorType": error_type[:1024]})
+            self._channel.send(frames.FAILED, step, 0, meta.encode(), body)
+            os._exit(0)
+
+    def _let_go(self):
+        self._channel.let_go()
+        os.close(frames.TICKETS_FD)
+
+
+def _replace_environment(variables):
+    os.environ.clear()
+    os.environ.update(variables)
+    time.tzset()

@@ -1,0 +1,10 @@
+"""Runs one Python function in a sandbox; see ../protocol.md. Python 3.8 or later, standard library only."""
+
+import sys
+
+from _anvoke.life import Life
+
+# Code finds its own modules and the interpreter's, not the ones beside this file.
+sys.path.pop(0)
+
+Life().run()
