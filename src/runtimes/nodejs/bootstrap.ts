@@ -58,7 +58,7 @@ class Bootstrap {
   }
 
   async #setUp(payload: Buffer): Promise<void> {
-    const setup = JSON.parse(payload.toString()) as Setup
+    const setup: Setup = JSON.parse(payload.toString())
     const factory = CONTRACTS[setup.contract]
     if (factory === undefined) return exit(EXIT_PROTOCOL_ERROR)
     const createContract = await factory()

@@ -10,6 +10,7 @@ import {
   MAX_LOG_PAYLOAD_BYTES,
   MAX_WAITING_LOG_BYTES,
 } from './frames.ts'
+import { errorCode } from './unknown.ts'
 
 const SCRATCH_BYTES = 64 * 1024
 /** Payloads up to this are copied into the scratch buffer: one write instead of two buffers. */
@@ -44,18 +45,19 @@ export class Channel {
   constructor(receiver: FrameReceiver, gone: () => void) {
     this.#gone = gone
     const reader = new FrameReader(receiver)
+    const readBuffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
     this.#socket = new Socket({
       fd: CHANNEL_FD,
       readable: true,
       writable: true,
       onread: {
-        buffer: Buffer.allocUnsafeSlow(SCRATCH_BYTES),
-        callback: (bytes, chunk) => {
-          reader.feed(chunk as Buffer, bytes)
+        buffer: readBuffer,
+        callback: (bytes) => {
+          reader.feed(readBuffer, bytes)
           return true
         },
       },
-    } as ConstructorParameters<typeof Socket>[0])
+    })
     this.#socket.on('end', gone)
     this.#socket.on('close', gone)
     this.#socket.on('error', gone)
@@ -224,7 +226,7 @@ export class Channel {
   }
 
   #refused(error: unknown): 0 {
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') this.#gone()
+    if (errorCode(error) !== 'EAGAIN') this.#gone()
     return 0
   }
 }

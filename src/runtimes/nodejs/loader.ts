@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { errorCode, isRecord } from './unknown.ts'
 
 export type LoadErrorKind =
   'invalidHandlerName' | 'moduleNotFound' | 'syntaxError' | 'moduleThrew' | 'handlerNotFound'
@@ -10,8 +11,8 @@ export type LoadErrorKind =
 export class LoadError extends Error {
   readonly kind: LoadErrorKind
 
-  constructor(kind: LoadErrorKind, message: string, options?: { cause: unknown }) {
-    super(message, options as ErrorOptions)
+  constructor(kind: LoadErrorKind, message: string, options?: ErrorOptions) {
+    super(message, options)
     this.kind = kind
   }
 }
@@ -37,10 +38,10 @@ export async function loadFunction(codeDir: string, handler: string): Promise<Us
   }
   const loaded = await loadModule(codeDir, modulePath)
   const found = exported(loaded, exportName)
-  if (typeof found !== 'function') {
+  if (!isFunction(found)) {
     throw new LoadError('handlerNotFound', `Handler '${exportName}' is missing on module '${modulePath}'`)
   }
-  return found as UserFunction
+  return found
 }
 
 async function loadModule(codeDir: string, modulePath: string): Promise<unknown> {
@@ -59,7 +60,7 @@ async function requireOrImport(file: string): Promise<unknown> {
   try {
     return createRequire(file)(file)
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException | null)?.code
+    const code = errorCode(error)
     // Code that Node recognises as an ES module by its syntax, or one that awaits at its top level.
     if (code === 'ERR_REQUIRE_ESM' || code === 'ERR_REQUIRE_ASYNC_MODULE') {
       return import(pathToFileURL(file).href)
@@ -69,13 +70,10 @@ async function requireOrImport(file: string): Promise<unknown> {
 }
 
 function exported(loaded: unknown, name: string): unknown {
-  if (loaded === null || (typeof loaded !== 'object' && typeof loaded !== 'function')) return undefined
-  const members = loaded as Record<string, unknown>
-  if (members[name] !== undefined) return members[name]
-  const fallback = members['default']
-  return fallback !== null && typeof fallback === 'object'
-    ? (fallback as Record<string, unknown>)[name]
-    : undefined
+  if (!isRecord(loaded)) return undefined
+  if (loaded[name] !== undefined) return loaded[name]
+  const fallback = loaded['default']
+  return isRecord(fallback) ? fallback[name] : undefined
 }
 
 function findFile(base: string): string | undefined {
@@ -101,9 +99,10 @@ function isEsModule(file: string): boolean {
   while (path.basename(directory) !== 'node_modules') {
     try {
       const manifest: unknown = JSON.parse(fs.readFileSync(path.join(directory, 'package.json'), 'utf8'))
-      return (manifest as { type?: unknown } | null)?.type === 'module'
+      return isRecord(manifest) && manifest['type'] === 'module'
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === undefined) return false
+      // No such file: the directory above may have one. Not JSON: Node decides what that means.
+      if (errorCode(error) === undefined) return false
     }
     const parent = path.dirname(directory)
     if (parent === directory) return false
@@ -114,10 +113,14 @@ function isEsModule(file: string): boolean {
 
 function loadErrorOf(error: unknown): LoadError {
   const message = error instanceof Error ? error.message : String(error)
-  const code = (error as NodeJS.ErrnoException | null)?.code
+  const code = errorCode(error)
   if (code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND') {
     return new LoadError('moduleNotFound', message, { cause: error })
   }
   if (error instanceof SyntaxError) return new LoadError('syntaxError', message, { cause: error })
   return new LoadError('moduleThrew', message, { cause: error })
+}
+
+function isFunction(value: unknown): value is UserFunction {
+  return typeof value === 'function'
 }

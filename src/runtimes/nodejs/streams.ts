@@ -51,16 +51,19 @@ export function replaceConsole(line: (level: LogLevel, text: string) => void): v
     (level: LogLevel) =>
     (...values: unknown[]): void =>
       line(level, printed(values))
-  console.log = printer('log')
-  console.info = printer('info')
-  console.debug = printer('debug')
-  console.warn = printer('warn')
-  console.error = printer('error')
-  console.trace = (...values: unknown[]): void => {
+  const printTrace = (...values: unknown[]): void => {
     const trace = { name: 'Trace', message: printed(values), stack: '' }
-    Error.captureStackTrace(trace, console.trace)
+    Error.captureStackTrace(trace, printTrace)
     line('error', trace.stack)
   }
-  console.dir = (value: unknown, options?: InspectOptions): void =>
-    line('log', inspect(value, { customInspect: false, ...options }))
+  Object.assign(console, {
+    log: printer('log'),
+    info: printer('info'),
+    debug: printer('debug'),
+    warn: printer('warn'),
+    error: printer('error'),
+    trace: printTrace,
+    dir: (value: unknown, options?: InspectOptions): void =>
+      line('log', inspect(value, { customInspect: false, ...options })),
+  })
 }

@@ -1,6 +1,7 @@
 import type { CallEnd, Failure } from '../call.ts'
 import { RESULT_FLAG } from '../frames.ts'
 import { LoadError, type LoadErrorKind } from '../loader.ts'
+import { plainText } from '../unknown.ts'
 
 /** From nodejs18 on: results of promises, ES modules, the newer stack traces. */
 export const PROMISE_GENERATION = 18
@@ -23,11 +24,11 @@ const LOAD_ERROR_TYPES: Record<LoadErrorKind, string | undefined> = {
 /** `callback(error)`: the code reported its failure itself. */
 export function handledEnd(error: unknown, generation: number): CallEnd {
   if (isError(error)) {
-    const errorType = String(error.name)
+    const errorType = textOf(error.name)
     return {
       flag: RESULT_FLAG.handled,
       errorType,
-      payload: errorBody(String(error.message), errorType, stackTrace(error, generation)),
+      payload: errorBody(textOf(error.message), errorType, stackTrace(error, generation)),
     }
   }
   const errorMessage = textOf(error)
@@ -74,8 +75,8 @@ function unhandledFailure(error: unknown, name: string | undefined, generation: 
       body: JSON.stringify({ errorMessage: textOf(error), errorType: UNHANDLED }),
     }
   }
-  const errorType = `${UNHANDLED}: ${name ?? String(error.name)}`
-  return { errorType, body: errorBody(String(error.message), errorType, stackTrace(error, generation)) }
+  const errorType = `${UNHANDLED}: ${name ?? textOf(error.name)}`
+  return { errorType, body: errorBody(textOf(error.message), errorType, stackTrace(error, generation)) }
 }
 
 function errorBody(errorMessage: string, errorType: string, trace: readonly string[]): string {
@@ -98,7 +99,7 @@ function textOf(value: unknown): string {
       return Object.prototype.toString.call(value)
     }
   }
-  return String(value)
+  return plainText(value)
 }
 
 /** Errors of another realm (`vm`) are no `instanceof` of ours. */

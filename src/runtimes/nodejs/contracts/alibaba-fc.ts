@@ -2,6 +2,7 @@ import type { Call, CallEnd, Failure } from '../call.ts'
 import type { Contract, Host, LogLevel, Setup } from '../contract.ts'
 import { RESULT_FLAG } from '../frames.ts'
 import { loadFunction, type UserFunction } from '../loader.ts'
+import { plainText } from '../unknown.ts'
 import { Context, type InstanceContext } from './alibaba-fc-context.ts'
 import {
   failureOf,
@@ -41,6 +42,7 @@ class AlibabaFc implements Contract {
   constructor(setup: Setup, host: Host) {
     this.#setup = setup
     this.#host = host
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the host's half of this contract wrote it
     this.#instance = setup.context as unknown as InstanceContext
     this.#generation = this.#instance.generation[0] ?? PROMISE_GENERATION
     this.#lines = new LineFormat(this.#generation, () => process.env['ALIYUN_FC_LOG_LEVEL'])
@@ -60,7 +62,7 @@ class AlibabaFc implements Contract {
     const context = new Context(this.#instance, this.#host, '', undefined, undefined)
     await new Promise<void>((resolve, reject) => {
       const returned = initializer(context, (error?: unknown) => {
-        if (error) reject(error as Error)
+        if (error) reject(error)
         else resolve()
       })
       if (this.#generation >= PROMISE_GENERATION && isThenable(returned)) {
@@ -70,7 +72,7 @@ class AlibabaFc implements Contract {
   }
 
   invoke(call: Call): void {
-    const meta = JSON.parse(call.meta) as CallMeta
+    const meta: CallMeta = JSON.parse(call.meta)
     call.requestId = meta.requestId
     const context = new Context(this.#instance, this.#host, meta.requestId, meta.retryCount, meta.qualifier)
     const callback: Callback = (error, value) => {
@@ -144,14 +146,8 @@ class AlibabaFc implements Contract {
 
 function serialised(value: unknown): Buffer | string {
   if (typeof value === 'string' || Buffer.isBuffer(value)) return value
-  switch (typeof value) {
-    case 'object':
-      return JSON.stringify(value) ?? ''
-    case 'function':
-      return String(value.constructor)
-    default:
-      return String(value)
-  }
+  if (typeof value === 'object') return JSON.stringify(value) ?? ''
+  return plainText(typeof value === 'function' ? value.constructor : value)
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
