@@ -47,8 +47,12 @@ export interface SandboxProcess {
   locate(target: string): string
   /** Resident memory of the whole tree now and its peak so far, bytes; the last known figures once it has ended. */
   memory(): Promise<{ currentBytes: number; peakBytes: number }>
-  /** Ends the whole tree at once. Safe to call at any time, any number of times. */
-  kill(): void
+  /**
+   * Ends the whole tree at once. Safe to call at any time, any number of times.
+   *
+   * @param cause Makes the exit one of kind `outOfMemory` instead of `signalled`.
+   */
+  kill(cause?: 'outOfMemory'): void
 }
 
 /** One way to run a process apart from everything else. */

@@ -3,7 +3,6 @@ import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { InheritedDescriptors } from '../inherited-descriptors.ts'
-import { MemoryWatch } from '../memory.ts'
 import { notStarted } from '../not-started.ts'
 import type { Sandbox, SandboxProcess, SandboxSpec } from '../sandbox.ts'
 import { UidPool } from '../uid-pool.ts'
@@ -26,8 +25,6 @@ export interface BwrapSettings {
   readonly uidBase?: number
   /** How many user ids there are, default 65 536. */
   readonly uidCount?: number
-  /** Time between memory samples, milliseconds, default 200. */
-  readonly memoryIntervalMs?: number
 }
 
 /** Runs processes in namespaces of their own with bubblewrap. See README for what that promises. */
@@ -35,7 +32,6 @@ export class BwrapSandbox implements Sandbox {
   readonly name = 'bwrap'
   readonly #settings: BwrapSettings
   readonly #uids: UidPool
-  readonly #watch: MemoryWatch
   readonly #system = systemArguments()
   readonly #inherited = new InheritedDescriptors()
   readonly #running = new Set<BwrapProcess>()
@@ -46,7 +42,6 @@ export class BwrapSandbox implements Sandbox {
   constructor(settings: BwrapSettings) {
     this.#settings = settings
     this.#uids = new UidPool(settings.uidBase, settings.uidCount)
-    this.#watch = new MemoryWatch(settings.memoryIntervalMs)
     if (settings.stateDir === undefined) this.#temporaryDir = mkdtempSync(join(tmpdir(), 'anvoke-bwrap-'))
     this.#etc = new SyntheticEtc(settings.stateDir ?? this.#temporaryDir ?? tmpdir())
   }
@@ -77,9 +72,7 @@ export class BwrapSandbox implements Sandbox {
 
   async #attend(process: BwrapProcess, spec: SandboxSpec): Promise<void> {
     this.#running.add(process)
-    this.#watch.watch(process, spec.memoryMib * 1024 * 1024)
     await process.exited
-    this.#watch.forget(process)
     this.#running.delete(process)
     this.#uids.release(spec.functionId)
   }

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { sendKill, startChild } from '../child.ts'
 import { exitOf, fromShellCode, type RawExit } from '../exit-cause.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
-import { TreeMemory, type TreeUsage, type WatchedProcess } from '../memory.ts'
+import { TreeMemory, type TreeUsage } from '../tree-memory.ts'
 import { untilGone } from '../proc.ts'
 import type { SandboxExit, SandboxProcess } from '../sandbox.ts'
 import type { TextTail } from '../text-tail.ts'
@@ -31,7 +31,7 @@ export interface BwrapLaunch {
  * kernel ends everything in the namespace together with the latter, so that is the one to kill; the outer one then
  * ends by itself. When the outer one dies first (by the server's death, too), the inner one is sent SIGKILL by the kernel.
  */
-export class BwrapProcess implements SandboxProcess, WatchedProcess {
+export class BwrapProcess implements SandboxProcess {
   readonly channel: Socket
   readonly stdout: Readable
   readonly stderr: TextTail
@@ -73,16 +73,12 @@ export class BwrapProcess implements SandboxProcess, WatchedProcess {
     return this.#memory.sample()
   }
 
-  kill(): void {
+  kill(cause?: 'outOfMemory'): void {
     if (this.#ended) return
+    this.#overMemory ||= cause === 'outOfMemory'
     // Before bwrap has told the pid the order waits for it: an outer bwrap killed that early would leave the inner one.
     this.#killing = true
     if (this.#namespaceInit !== undefined) sendKill(this.#namespaceInit)
-  }
-
-  killForMemory(): void {
-    this.#overMemory ||= !this.#ended
-    this.kill()
   }
 
   async #supervise(childEnded: Promise<RawExit | Error>, status: Socket | undefined): Promise<SandboxExit> {

@@ -2,7 +2,6 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { InheritedDescriptors } from '../inherited-descriptors.ts'
-import { MemoryWatch } from '../memory.ts'
 import { notStarted } from '../not-started.ts'
 import type { Sandbox, SandboxProcess, SandboxSpec } from '../sandbox.ts'
 import { PlainProcess } from './process.ts'
@@ -11,8 +10,6 @@ import { Reaper } from './reaper.ts'
 export interface ProcessSettings {
   /** Path of setpriv, undefined where the host has none: then only the reaper ends what a killed server leaves. */
   readonly setpriv?: string | undefined
-  /** Time between memory samples, milliseconds, default 200. */
-  readonly memoryIntervalMs?: number
 }
 
 /** Said at start wherever this driver is used. */
@@ -24,7 +21,6 @@ export const PROCESS_WARNING =
 export class ProcessSandbox implements Sandbox {
   readonly name = 'process'
   readonly #setpriv: string | undefined
-  readonly #watch: MemoryWatch
   readonly #inherited = new InheritedDescriptors()
   readonly #reaper = new Reaper()
   readonly #running = new Set<PlainProcess>()
@@ -32,7 +28,6 @@ export class ProcessSandbox implements Sandbox {
 
   constructor(settings: ProcessSettings = {}) {
     this.#setpriv = settings.setpriv
-    this.#watch = new MemoryWatch(settings.memoryIntervalMs)
   }
 
   start(spec: SandboxSpec): SandboxProcess {
@@ -45,7 +40,7 @@ export class ProcessSandbox implements Sandbox {
         reaper: this.#reaper,
         inherited: this.#inherited,
       })
-      void this.#attend(process, spec)
+      void this.#attend(process)
       return process
     } catch (error) {
       return notStarted(error instanceof Error ? error.message : String(error))
@@ -62,11 +57,9 @@ export class ProcessSandbox implements Sandbox {
     await this.#reaper.close()
   }
 
-  async #attend(process: PlainProcess, spec: SandboxSpec): Promise<void> {
+  async #attend(process: PlainProcess): Promise<void> {
     this.#running.add(process)
-    this.#watch.watch(process, spec.memoryMib * 1024 * 1024)
     await process.exited
-    this.#watch.forget(process)
     this.#running.delete(process)
   }
 }

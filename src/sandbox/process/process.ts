@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 import { sendKill, startChild, type Child } from '../child.ts'
 import { exitOf, type RawExit } from '../exit-cause.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
-import { TreeMemory, type TreeUsage, type WatchedProcess } from '../memory.ts'
+import { TreeMemory, type TreeUsage } from '../tree-memory.ts'
 import { untilGroupGone } from '../proc.ts'
 import type { Mount, SandboxExit, SandboxProcess, SandboxSpec } from '../sandbox.ts'
 import type { TextTail } from '../text-tail.ts'
@@ -28,7 +28,7 @@ export interface PlainLaunch {
 }
 
 /** One process in a session of its own, as the server's own user, with the host's files and network. */
-export class PlainProcess implements SandboxProcess, WatchedProcess {
+export class PlainProcess implements SandboxProcess {
   readonly channel: Socket
   readonly stdout: Readable
   readonly stderr: TextTail
@@ -71,15 +71,11 @@ export class PlainProcess implements SandboxProcess, WatchedProcess {
     return this.#memory.sample()
   }
 
-  kill(): void {
+  kill(cause?: 'outOfMemory'): void {
     if (this.#ended) return
+    this.#overMemory ||= cause === 'outOfMemory'
     this.#killing = true
     if (this.#pid !== undefined) sendKill(-this.#pid)
-  }
-
-  killForMemory(): void {
-    this.#overMemory ||= !this.#ended
-    this.kill()
   }
 
   async #supervise(child: Child): Promise<SandboxExit> {

@@ -1,0 +1,185 @@
+import { closeSync, existsSync, openSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
+import type { Launchers, Privileges } from './bwrap/arguments.ts'
+import { BwrapSandbox } from './bwrap/driver.ts'
+import { ProcessSandbox, PROCESS_WARNING } from './process/driver.ts'
+import type { ProbeFinding, Sandbox, SandboxExit } from './sandbox.ts'
+
+/** What the setting names: one driver, or the best that works. */
+export type SandboxSetting = 'auto' | Sandbox['name']
+
+export interface ChosenSandbox {
+  readonly sandbox: Sandbox
+  /** One for each driver that was tried, in order. */
+  readonly findings: readonly ProbeFinding[]
+  /** What the operator must know before functions run, for the banner. */
+  readonly warning?: string
+}
+
+export interface SandboxOptions {
+  /** First user id for functions, default 700 000. */
+  readonly uidBase?: number
+  /** How many user ids there are, default 65 536. */
+  readonly uidCount?: number
+  /** Directory for the bwrap driver's own small files, default a temporary one. */
+  readonly stateDir?: string
+  /** Where the launchers are looked for, best first. */
+  readonly programDirs?: readonly string[]
+}
+
+/** The driver that was asked for does not work here; the message says what to do. */
+export class SandboxUnavailable extends Error {
+  override readonly name = 'SandboxUnavailable'
+}
+
+/** Launchers run inside the sandbox too, so they must lie where it shows the host's programs. */
+const PROGRAM_DIRS = ['/usr/bin', '/usr/sbin', '/bin', '/usr/local/bin']
+
+const PROBE_TIMEOUT_MS = 5000
+
+interface Probed {
+  readonly finding: ProbeFinding
+  readonly sandbox?: Sandbox
+}
+
+/** Runs each driver once with a harmless program and tells how it went. */
+export async function probeSandboxes(options: SandboxOptions = {}): Promise<readonly ProbeFinding[]> {
+  const probed = await Promise.all([probeBwrap(options), probeProcess(options)])
+  for (const { sandbox } of probed) await sandbox?.close()
+  return probed.map(({ finding }) => finding)
+}
+
+/**
+ * Finds the driver to run functions with, by really running it once.
+ *
+ * @param setting `auto` takes bwrap where it works, else process with a warning.
+ * @throws {SandboxUnavailable} when the named driver, or with `auto` every driver, does not work here.
+ */
+export async function chooseSandbox(
+  setting: SandboxSetting,
+  options: SandboxOptions = {},
+): Promise<ChosenSandbox> {
+  const findings: ProbeFinding[] = []
+  if (setting !== 'process') {
+    const { finding, sandbox } = await probeBwrap(options)
+    findings.push(finding)
+    if (sandbox !== undefined) return { sandbox, findings }
+    if (setting === 'bwrap')
+      throw new SandboxUnavailable(`The bwrap sandbox does not work here. ${finding.detail}`)
+  }
+  const { finding, sandbox } = await probeProcess(options)
+  findings.push(finding)
+  if (sandbox === undefined)
+    throw new SandboxUnavailable(`No sandbox works here. ${findings.map(({ detail }) => detail).join(' ')}`)
+  const why = setting === 'auto' ? ` The bwrap sandbox does not work here. ${findings[0]?.detail ?? ''}` : ''
+  return { sandbox, findings, warning: PROCESS_WARNING + why }
+}
+
+async function probeBwrap(options: SandboxOptions): Promise<Probed> {
+  const launchers = findLaunchers(options)
+  if (typeof launchers === 'string') return { finding: { driver: 'bwrap', works: false, detail: launchers } }
+  const failures: string[] = []
+  for (const privileges of privilegesToTry()) {
+    const sandbox = new BwrapSandbox({ ...options, launchers, privileges })
+    const failure = await tryOnce(sandbox)
+    if (failure === undefined)
+      return { sandbox, finding: { driver: 'bwrap', works: true, detail: PRIVILEGES_TEXT[privileges] } }
+    failures.push(failure)
+    await sandbox.close()
+  }
+  return { finding: { driver: 'bwrap', works: false, detail: adviceFor(failures.at(-1) ?? '') } }
+}
+
+async function probeProcess(options: SandboxOptions): Promise<Probed> {
+  const setpriv = findProgram('setpriv', options)
+  const sandbox = new ProcessSandbox({ setpriv })
+  const failure = await tryOnce(sandbox)
+  if (failure === undefined)
+    return { sandbox, finding: { driver: 'process', works: true, detail: 'Works, and isolates nothing.' } }
+  await sandbox.close()
+  return {
+    finding: { driver: 'process', works: false, detail: `A plain process could not be run: ${failure}.` },
+  }
+}
+
+/** @returns Why it failed, undefined when the program ran. */
+async function tryOnce(sandbox: Sandbox): Promise<string | undefined> {
+  const ticketsFd = openSync('/dev/null', 'r')
+  try {
+    const process = sandbox.start({
+      functionId: 'probe',
+      command: ['/bin/sh', '-c', 'echo works'],
+      mounts: [],
+      environment: {},
+      workDir: '/tmp',
+      memoryMib: 64,
+      diskMib: 1,
+      ticketsFd,
+    })
+    const timer = setTimeout(() => process.kill(), PROBE_TIMEOUT_MS)
+    const [said, complaint, exit] = await Promise.all([
+      text(process.stdout),
+      text(process.stderr),
+      process.exited,
+    ])
+    clearTimeout(timer)
+    return exit.kind === 'exited' && said === 'works\n' ? undefined : describe(exit, complaint)
+  } finally {
+    closeSync(ticketsFd)
+  }
+}
+
+function describe(exit: SandboxExit, complaint: string): string {
+  if (exit.kind === 'notStarted') return exit.reason
+  return complaint.trim().split('\n').at(-1) || JSON.stringify(exit)
+}
+
+const isRoot = (): boolean => process.getuid?.() === 0
+
+function privilegesToTry(): readonly Privileges[] {
+  return isRoot() ? ['droppedThenUserNamespace', 'dropped'] : ['ownUserNamespace']
+}
+
+const PRIVILEGES_TEXT: Record<Privileges, string> = {
+  ownUserNamespace:
+    'Works: every function has its own namespaces; on the host its processes run as the user of the server.',
+  droppedThenUserNamespace:
+    'Works: every function has its own namespaces and a user id of its own, on the host as well.',
+  dropped:
+    'Works: every function has a user id of its own and its own namespaces, except a user namespace, which this host ' +
+    'allows to root alone.',
+}
+
+/** @returns Paths of the programs, or what to install. */
+function findLaunchers(options: SandboxOptions): Launchers | string {
+  const bwrap = findProgram('bwrap', options)
+  if (bwrap === undefined)
+    return 'bubblewrap is not installed: run `apt-get install bubblewrap`, or your distribution’s equivalent.'
+  const setpriv = findProgram('setpriv', options)
+  const unshare = findProgram('unshare', options)
+  if (setpriv !== undefined && unshare !== undefined) return { bwrap, setpriv, unshare }
+  // Only root has privileges to drop.
+  if (!isRoot()) return { bwrap, setpriv: '', unshare: '' }
+  return 'setpriv or unshare is not installed: run `apt-get install util-linux`, or your distribution’s equivalent.'
+}
+
+function findProgram(name: string, { programDirs = PROGRAM_DIRS }: SandboxOptions): string | undefined {
+  return programDirs.map((dir) => `${dir}/${name}`).find((path) => existsSync(path))
+}
+
+function adviceFor(failure: string): string {
+  const said = `bubblewrap failed (${failure}).`
+  if (/uid map|new namespace|user namespace|loopback|unshare/i.test(failure))
+    return (
+      `${said} The host forbids user namespaces to ordinary users: set the sysctls ` +
+      'kernel.unprivileged_userns_clone=1 (Debian), kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu) and ' +
+      'user.max_user_namespaces above 0, or run the server as root; in a container, allow it with ' +
+      '`--security-opt seccomp=unconfined --security-opt apparmor=unconfined`.'
+    )
+  if (/proc/i.test(failure))
+    return (
+      `${said} The container around the server hides parts of /proc: start it with ` +
+      '`--security-opt systempaths=unconfined`, or privileged.'
+    )
+  return said
+}
