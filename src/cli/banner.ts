@@ -1,0 +1,44 @@
+import pc from 'picocolors'
+import { formatListenAddress } from '../config/listen-address.ts'
+import type { Config } from '../config/schema.ts'
+import type { RunningServer } from '../main.ts'
+import { version } from './version.ts'
+
+export interface BannerFacts {
+  readonly mode: 'serve' | 'dev'
+  readonly server: Pick<RunningServer, 'address' | 'sandbox'>
+  readonly config: Config
+  /** Where data is kept, in words. */
+  readonly data: string
+  /** The key, and where its secret is. */
+  readonly accessKey: string
+}
+
+const WHAT_A_MODE_IS = {
+  serve: 'durable, closed to everyone without a key',
+  dev: 'for this machine alone, with a well-known key; not for production',
+}
+
+/** What one needs to know to use the server that just became ready, as one aligned block. */
+export function renderBanner({ mode, server, config, data, accessKey }: BannerFacts): string {
+  const { address, sandbox } = server
+  const colors = pc.createColors(pc.isColorSupported && process.stderr.isTTY)
+  const endpoint = formatListenAddress(address)
+  const rows: [string, string][] = [
+    ['URL', colors.bold(`http://${endpoint}`)],
+    ['Data', data],
+    ['Account', config.accountId],
+    ['Access key', accessKey],
+    ['Sandbox', `${sandbox.name}: ${sandbox.detail}`],
+    ...(sandbox.warning === undefined
+      ? []
+      : [['Warning', colors.yellow(sandbox.warning)] as [string, string]]),
+    [
+      'Alibaba SDK',
+      `endpoint ${endpoint}, protocol http, region ${config.region}, the account and key above`,
+    ],
+  ]
+  const block = rows.map(([name, value]) => `  ${colors.dim(name.padEnd(11))}  ${value}`)
+  const title = `${colors.bold(`anvoke ${version()}`)} ${mode}: ${WHAT_A_MODE_IS[mode]}`
+  return `\n  ${title}\n\n${block.join('\n')}\n\n`
+}

@@ -1,0 +1,59 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ConfigError } from '../config/config-error.ts'
+import { DEV_KEY, keepCredentials } from '../config/credentials.ts'
+import { formatListenAddress, isLoopback } from '../config/listen-address.ts'
+import { DEFAULT_ORIGIN, loadConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
+import { renderBanner } from './banner.ts'
+import { runServer } from './run-server.ts'
+import type { SettingFlags } from './setting-flags.ts'
+
+/**
+ * `anvoke dev`: the same server for this machine alone, with a key that everybody knows unless one is set, and with
+ * data that is removed at exit unless a data directory is set.
+ *
+ * @throws {ConfigError} settings that cannot be used, an address that others can reach among them.
+ * @throws {CommandFailed} the server cannot start.
+ */
+export async function dev({ flags, configFile }: SettingFlags): Promise<void> {
+  const loaded = await loadConfig({ flags, file: configFile, environment: process.env, cwd: process.cwd() })
+  refuseOpenAddress(loaded.config)
+  const isEphemeral = loaded.origins.get('dataDir') === DEFAULT_ORIGIN
+  const config = isEphemeral
+    ? Object.freeze({ ...loaded.config, dataDir: makeEphemeralDir() })
+    : loaded.config
+  const given = loaded.credentials.accessKeyId === undefined ? DEV_KEY : loaded.credentials
+  const { credentials } = keepCredentials(config.dataDir, given)
+  await runServer(config, credentials, (server) =>
+    renderBanner({
+      mode: 'dev',
+      server,
+      config,
+      data: isEphemeral ? 'ephemeral, removed at exit' : config.dataDir,
+      accessKey:
+        given === DEV_KEY ? `${DEV_KEY.accessKeyId} / ${DEV_KEY.accessKeySecret}` : credentials.accessKeyId,
+    }),
+  )
+}
+
+function refuseOpenAddress({ listen }: Config): void {
+  if (isLoopback(listen.host)) return
+  throw new ConfigError([
+    {
+      what: `anvoke dev does not listen on ${formatListenAddress(listen)}`,
+      why: 'its key is well known, and others could reach that address',
+      fix: 'use --listen 127.0.0.1:PORT, or `anvoke serve`',
+    },
+  ])
+}
+
+/** Makes a directory that is gone when the process is, unless that is killed. */
+function makeEphemeralDir(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'anvoke-dev-'))
+  // As for any data directory: functions run as other users, and have to pass through to their code.
+  chmodSync(dir, 0o711)
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }))
+  return dir
+}

@@ -1,0 +1,42 @@
+import { formatListenAddress } from '../config/listen-address.ts'
+import type { Config } from '../config/schema.ts'
+import { CommandFailed } from './complaint.ts'
+
+/** Says what to do about a server that did not start; hands back an error that has no explanation. */
+export function explainStart(error: unknown, config: Config): unknown {
+  if (!(error instanceof Error)) return error
+  const code = 'code' in error ? error.code : undefined
+  const endpoint = formatListenAddress(config.listen)
+  const isListening = 'syscall' in error && (error.syscall === 'listen' || error.syscall === 'getaddrinfo')
+  if (isListening) {
+    const what = `cannot listen on ${endpoint}`
+    const choose = 'choose another address with --listen HOST:PORT or ANVOKE_LISTEN'
+    switch (code) {
+      case 'EADDRINUSE':
+        return new CommandFailed({
+          what,
+          why: 'another program is using the port; it may be another server of this kind',
+          fix: `stop it (\`ss -ltnp 'sport = :${config.listen.port}'\` shows it), or ${choose}`,
+        })
+      case 'EACCES':
+        return new CommandFailed({ what, why: 'ports below 1024 are for privileged users', fix: choose })
+      default:
+        return new CommandFailed({ what, why: error.message, fix: choose })
+    }
+  }
+  if (error.name === 'StoreRefused') {
+    return new CommandFailed({
+      what: `the data directory ${config.dataDir} cannot be used`,
+      why: error.message,
+      fix: 'stop the server that uses it, or choose another with --data or ANVOKE_DATA_DIR',
+    })
+  }
+  if (code === 'EACCES' || code === 'EROFS' || code === 'ENOSPC' || code === 'EPERM') {
+    return new CommandFailed({
+      what: `the data directory ${config.dataDir} cannot be used`,
+      why: error.message,
+      fix: 'make it writable for this user, or choose another with --data or ANVOKE_DATA_DIR',
+    })
+  }
+  return error
+}

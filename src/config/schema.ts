@@ -1,0 +1,175 @@
+import * as z from 'zod/mini'
+import { listenAddress, oneOf, path, text, wholeNumber } from './fields.ts'
+import type { Host } from './host.ts'
+
+/**
+ * The settings of the server. A setting `someName` is `someName` in anvoke.yaml, `ANVOKE_SOME_NAME` in the environment
+ * and `--some-name` as a flag (`dataDir` is `--data`); secrets have no flag, which every user of the machine could read,
+ * but an `ANVOKE_…_FILE`. `docs` shows what each is for, its unit, and its range in words.
+ */
+export const configSchema = z.strictObject({
+  listen: listenAddress(),
+  dataDir: path(),
+  region: text(/^[a-z0-9][a-z0-9-]{0,31}$/, 'is not up to 32 lower-case letters, digits and hyphens'),
+  accountId: text(/^\d{1,32}$/, 'is not up to 32 digits'),
+  sandbox: oneOf(['auto', 'bwrap', 'process']),
+  maxInstances: wholeNumber(1, 10_000),
+  maxInstancesPerFunction: wholeNumber(1, 10_000),
+  maxConcurrentStarts: wholeNumber(1, 256),
+  memoryBudgetMib: wholeNumber(64, 16_777_216),
+  idleTimeoutSeconds: wholeNumber(1, 86_400),
+  queueTimeoutSeconds: wholeNumber(1, 3_600),
+  maxCalls: wholeNumber(1, 1_000_000),
+  maxCallsPerFunction: wholeNumber(1, 1_000_000),
+  startTimeoutSeconds: wholeNumber(1, 300),
+  payloadBudgetMib: wholeNumber(64, 1_048_576),
+  maxQueuedTasks: wholeNumber(1, 100_000_000),
+  shutdownGraceSeconds: wholeNumber(0, 3_600),
+  logFileMib: wholeNumber(1, 1_024),
+  logFilesPerFunction: wholeNumber(1, 1_000),
+  logLevel: oneOf(['debug', 'info', 'warn', 'error']),
+  logFormat: oneOf(['auto', 'text', 'json']),
+  nodePath: z.optional(path()),
+  pythonPath: z.optional(path()),
+})
+
+/** Settings that are secret: never printed, kept out of {@link Config}. */
+export const credentialSchema = z.strictObject({
+  accessKeyId: z.optional(
+    text(/^[A-Za-z0-9._-]{1,128}$/, 'is not up to 128 letters, digits, dots, hyphens and underscores'),
+  ),
+  accessKeySecret: z.optional(text(/^[!-~]{8,256}$/, 'is not 8 to 256 printable ASCII characters')),
+})
+
+/** All settings with their values; frozen, members too. Holds no secret. */
+export type Config = DeepReadonly<z.output<typeof configSchema>>
+export type CredentialSettings = Readonly<z.output<typeof credentialSchema>>
+export type ConfigKey = keyof Config
+export type CredentialKey = keyof CredentialSettings
+export type SettingKey = ConfigKey | CredentialKey
+
+type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T
+
+/** What is said about a setting, and what it is when nobody sets it. */
+export interface SettingDoc {
+  /** One line: what it decides, and why one would change it. */
+  readonly why: string
+  /** What stands for the value in a flag's help: the unit where there is one. */
+  readonly unit: string
+  /** In the notation of the sources; undefined: unset. */
+  readonly fallback: string | undefined | ((host: Host) => string)
+  /** The flag without dashes, where it is not the key in kebab-case; null: no flag. */
+  readonly flag?: string | null
+}
+
+const MAX_MEMORY_SHARE = 0.75
+
+export const settingDocs: { readonly [Key in SettingKey]: SettingDoc } = {
+  listen: {
+    why: 'address of the one port that serves every API',
+    unit: 'host:port',
+    fallback: '127.0.0.1:7400',
+  },
+  dataDir: {
+    why: 'directory of everything that is kept: definitions, code, queues, logs, generated keys',
+    unit: 'directory',
+    fallback: (host) => host.dataDir,
+    flag: 'data',
+  },
+  region: { why: 'region name shown to functions and in resource names', unit: 'name', fallback: 'local' },
+  accountId: { why: 'account that the root key belongs to', unit: 'digits', fallback: '1234567890123456' },
+  accessKeyId: {
+    why: 'id of the root key; unset: made once and kept in the data directory',
+    unit: 'id',
+    fallback: undefined,
+    flag: null,
+  },
+  accessKeySecret: {
+    why: 'secret of the root key; set with accessKeyId',
+    unit: 'secret',
+    fallback: undefined,
+    flag: null,
+  },
+  sandbox: {
+    why: 'how functions are kept apart; auto takes bwrap where it works and says so where it does not',
+    unit: 'driver',
+    fallback: 'auto',
+  },
+  maxInstances: { why: 'instances of all functions alive at once', unit: 'count', fallback: '128' },
+  maxInstancesPerFunction: { why: 'instances of one function alive at once', unit: 'count', fallback: '64' },
+  maxConcurrentStarts: {
+    why: 'instances starting at once: starts are CPU-bound, more than the cores only delay each other',
+    unit: 'count',
+    fallback: (host) => String(Math.min(256, Math.max(2, host.cores))),
+  },
+  memoryBudgetMib: {
+    why: 'memory that all instances together may be promised; default three quarters of the host',
+    unit: 'MiB',
+    fallback: (host) => String(Math.max(64, Math.floor((host.memoryBytes * MAX_MEMORY_SHARE) / 2 ** 20))),
+  },
+  idleTimeoutSeconds: { why: 'how long an unused instance is kept warm', unit: 'seconds', fallback: '300' },
+  queueTimeoutSeconds: {
+    why: 'longest wait of a call for an instance before it is refused',
+    unit: 'seconds',
+    fallback: '30',
+  },
+  maxCalls: { why: 'calls running and waiting at once, all functions', unit: 'count', fallback: '10000' },
+  maxCallsPerFunction: {
+    why: 'calls running and waiting at once, one function',
+    unit: 'count',
+    fallback: '1000',
+  },
+  startTimeoutSeconds: {
+    why: 'longest start of an instance, and longest load of its code',
+    unit: 'seconds',
+    fallback: '10',
+  },
+  payloadBudgetMib: { why: 'payload bytes held in memory at once', unit: 'MiB', fallback: '512' },
+  maxQueuedTasks: { why: 'asynchronous calls waiting at once', unit: 'count', fallback: '100000' },
+  shutdownGraceSeconds: {
+    why: 'how long running calls may go on after SIGTERM',
+    unit: 'seconds',
+    fallback: '30',
+  },
+  logFileMib: { why: 'size at which a log file of a function is rotated', unit: 'MiB', fallback: '8' },
+  logFilesPerFunction: { why: 'log files kept for each function', unit: 'count', fallback: '4' },
+  logLevel: { why: 'least important event that is written to stderr', unit: 'level', fallback: 'info' },
+  logFormat: {
+    why: 'form of events on stderr; auto: text on a terminal, else JSON lines',
+    unit: 'form',
+    fallback: 'auto',
+  },
+  nodePath: {
+    why: 'Node.js that runs functions; unset: the one that runs the server',
+    unit: 'file',
+    fallback: undefined,
+  },
+  pythonPath: {
+    why: 'Python that runs functions; unset: python3 on the PATH',
+    unit: 'file',
+    fallback: undefined,
+  },
+}
+
+/** The name of a setting's flag, without dashes; undefined when it has none. */
+export function flagOf(key: SettingKey): string | undefined {
+  const { flag } = settingDocs[key]
+  return flag === null
+    ? undefined
+    : (flag ?? key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`))
+}
+
+/** The name of a setting's environment variable. */
+export function variableOf(key: SettingKey): string {
+  return `ANVOKE_${key.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+}
+
+export function isSettingKey(name: string): name is SettingKey {
+  return Object.hasOwn(settingDocs, name)
+}
+
+export function isCredentialKey(key: SettingKey): key is CredentialKey {
+  return Object.hasOwn(credentialSchema.shape, key)
+}
+
+export const settingKeys: readonly SettingKey[] = Object.keys(settingDocs).filter(isSettingKey)

@@ -1,0 +1,178 @@
+import type { FunctionName, FunctionVersion } from '../model/function.ts'
+import { logDirectory } from './log-paths.ts'
+import { RotatingFile } from './rotating-file.ts'
+
+export interface LogFilesOptions {
+  /** Created when it is needed. */
+  readonly dir: string
+  /** Size at which a file is set aside, bytes; at least 1024. */
+  readonly maxFileBytes: number
+  /** Files kept for each function, at least 1. */
+  readonly maxFiles: number
+  /** Text that may wait to be written, bytes; what comes beyond it is dropped. Default 8 MiB. */
+  readonly maxWaitingBytes?: number
+  /** Files held open. Default 32. */
+  readonly maxOpenFiles?: number
+  /** Told once when writing begins to fail, and again only after it has worked in between. */
+  readonly onFailure?: (error: unknown) => void
+}
+
+interface Entry {
+  readonly version: FunctionVersion
+  readonly requestId: string
+  readonly text: Buffer
+  readonly atMs: number
+}
+
+const WRITE_DELAY_MS = 100
+/** Written in one go; bounds how long the rendering of lines keeps the thread. */
+const CHUNK_BYTES = 256 * 1024
+/** What an entry holds in memory besides its text, roughly. */
+const ENTRY_BYTES = 200
+/** In JSON a byte can become six, and the other members need room. */
+const JSON_GROWTH = 8
+/** Shorter texts are copied when they are part of something bigger, which would be kept alive as a whole. */
+const COPY_BYTES = 16 * 1024
+
+/**
+ * Keeps what functions log, in JSON lines of `{atMs, requestId, version, text}`, one directory for each function. Logs
+ * are worth less than calls: text waits in memory, within bounds, and is dropped when the disk cannot follow or fails. The
+ * next line that is written for the function says how much was lost: `{atMs, droppedBytes}`.
+ */
+export class LogFiles {
+  readonly #options: Required<LogFilesOptions>
+  readonly #files = new Map<string, RotatingFile>()
+  /** By directory: bytes dropped and not yet told of. */
+  readonly #untold = new Map<string, number>()
+  #waiting: Entry[] = []
+  #waitingBytes = 0
+  #droppedBytes = 0
+  #timer: NodeJS.Timeout | undefined
+  #writing: Promise<void> = Promise.resolve()
+  #isFailing = false
+  #isClosed = false
+
+  constructor(options: LogFilesOptions) {
+    this.#options = { maxWaitingBytes: 8 * 1024 * 1024, maxOpenFiles: 32, onFailure: () => {}, ...options }
+  }
+
+  /** Bytes of text lost since the start. */
+  get droppedBytes(): number {
+    return this.#droppedBytes
+  }
+
+  /** Takes a piece of a call's log. Never waits, never throws. */
+  keep(version: FunctionVersion, requestId: string, text: Buffer): void {
+    const bytes = text.length + ENTRY_BYTES
+    if (this.#isClosed || this.#waitingBytes + bytes > this.#options.maxWaitingBytes) {
+      this.#drop(version, text.length)
+      return
+    }
+    this.#waitingBytes += bytes
+    const isPart = text.length < COPY_BYTES && text.length < text.buffer.byteLength
+    this.#waiting.push({ version, requestId, text: isPart ? Buffer.from(text) : text, atMs: Date.now() })
+    this.#timer ??= setTimeout(() => void this.flush(), WRITE_DELAY_MS).unref()
+  }
+
+  /** Resolves when everything kept so far is written or given up. Never rejects. */
+  flush(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#writing = this.#writing.then(() => this.#writeWaiting())
+    return this.#writing
+  }
+
+  /** Writes what waits and closes the files; what is kept afterwards is dropped. Never rejects. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.flush()
+    const files = [...this.#files.values()]
+    this.#files.clear()
+    await Promise.all(files.map((file) => this.#release(file)))
+  }
+
+  async #writeWaiting(): Promise<void> {
+    const entries = this.#waiting
+    this.#waiting = []
+    const entriesOf = Map.groupBy(entries, ({ version }) => logDirectory(this.#options.dir, version))
+    for (const [dir, group] of entriesOf) await this.#writeGroup(dir, group)
+  }
+
+  async #writeGroup(dir: string, group: readonly Entry[]): Promise<void> {
+    const maxChunkBytes = Math.min(CHUNK_BYTES, this.#options.maxFileBytes)
+    let lines: Buffer[] = []
+    let lineBytes = 0
+    let textBytes = 0
+    const write = async (): Promise<void> => {
+      await this.#append(dir, Buffer.concat(lines, lineBytes), textBytes)
+      lines = []
+      lineBytes = 0
+      textBytes = 0
+    }
+    for (const entry of group) {
+      const line = this.#render(dir, entry)
+      if (lineBytes > 0 && lineBytes + line.length > maxChunkBytes) await write()
+      lines.push(line)
+      lineBytes += line.length
+      textBytes += entry.text.length
+      this.#waitingBytes -= entry.text.length + ENTRY_BYTES
+    }
+    await write()
+  }
+
+  #render(dir: string, { version, requestId, text, atMs }: Entry): Buffer {
+    const maxTextBytes = Math.floor(this.#options.maxFileBytes / JSON_GROWTH)
+    if (text.length > maxTextBytes) this.#drop(version, text.length - maxTextBytes)
+    const kept = text.subarray(0, maxTextBytes).toString()
+    return Buffer.from(
+      `${JSON.stringify({ atMs, requestId, version: version.version, text: kept })}\n${this.#renderLoss(dir)}`,
+    )
+  }
+
+  #renderLoss(dir: string): string {
+    const droppedBytes = this.#untold.get(dir)
+    if (droppedBytes === undefined) return ''
+    this.#untold.delete(dir)
+    return `${JSON.stringify({ atMs: Date.now(), droppedBytes })}\n`
+  }
+
+  async #append(dir: string, lines: Buffer, textBytes: number): Promise<void> {
+    try {
+      await (await this.#fileOf(dir)).append(lines)
+      this.#isFailing = false
+    } catch (error) {
+      this.#droppedBytes += textBytes
+      this.#untold.set(dir, (this.#untold.get(dir) ?? 0) + textBytes)
+      const file = this.#files.get(dir)
+      this.#files.delete(dir)
+      if (file !== undefined) await this.#release(file)
+      if (!this.#isFailing) this.#options.onFailure(error)
+      this.#isFailing = true
+    }
+  }
+
+  /** The file of a directory; the one that was not used for longest is closed to make room. */
+  async #fileOf(dir: string): Promise<RotatingFile> {
+    const { maxFileBytes, maxFiles, maxOpenFiles } = this.#options
+    const file = this.#files.get(dir) ?? new RotatingFile(dir, maxFileBytes, maxFiles)
+    this.#files.delete(dir)
+    this.#files.set(dir, file)
+    const [oldest] = this.#files
+    if (oldest !== undefined && this.#files.size > maxOpenFiles) {
+      this.#files.delete(oldest[0])
+      await this.#release(oldest[1])
+    }
+    return file
+  }
+
+  /** A file that cannot be closed has nothing left to lose: its lines were written or are counted as dropped. */
+  async #release(file: RotatingFile): Promise<void> {
+    await file.close().catch(() => {})
+  }
+
+  #drop(name: FunctionName, bytes: number): void {
+    this.#droppedBytes += bytes
+    const dir = logDirectory(this.#options.dir, name)
+    this.#untold.set(dir, (this.#untold.get(dir) ?? 0) + bytes)
+  }
+}
