@@ -1,0 +1,265 @@
+import { createSecretKey } from 'node:crypto'
+import { accessSync, constants } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { DeliveryEvent } from './async/delivery-event.ts'
+import { AsyncDelivery } from './async/delivery.ts'
+import { KeyRing } from './auth/keyring.ts'
+import type { Config } from './config/schema.ts'
+import type { Credentials } from './config/credentials.ts'
+import { alibabaFc } from './contracts/alibaba-fc.ts'
+import type { HandlerContract } from './contracts/contract.ts'
+import { createAlibabaFc } from './dialects/alibaba-fc/dialect.ts'
+import { Admission } from './engine/admission.ts'
+import { Catalogue } from './engine/catalogue.ts'
+import { Engine } from './engine/engine.ts'
+import type { LaunchPlan } from './engine/instance.ts'
+import { PayloadBudget } from './engine/payload-budget.ts'
+import { Pool } from './engine/pool.ts'
+import { Listener, type ReadinessCheck } from './http/server.ts'
+import type { FunctionVersion } from './model/function.ts'
+import { LogFiles } from './observe/log-files.ts'
+import type { OperatorLog } from './observe/operator-log.ts'
+import { materialiseBootstraps } from './sandbox/bootstraps.ts'
+import { MemoryWatch } from './sandbox/memory.ts'
+import { chooseSandbox } from './sandbox/probe.ts'
+import { RuntimeTable } from './sandbox/runtimes.ts'
+import { PackageStore } from './store/packages/packages.ts'
+import { SqliteStore } from './store/sqlite/sqlite-store.ts'
+
+/** Where a function's code is mounted, for every contract that does not ask for another place. */
+const CODE_TARGET = '/code'
+/** How long the keys that an instance is given stay valid; longer than any instance is likely to live. */
+const INSTANCE_KEYS_TTL_MS = 36 * 3_600_000
+/** How often code packages that no function uses any more are removed. */
+const PACKAGE_SWEEP_MS = 3_600_000
+const MIB = 1024 * 1024
+
+/** A server that answers. */
+export interface RunningServer {
+  readonly address: { readonly host: string; readonly port: number }
+  /** Which sandbox runs functions, why, and what the operator should know about it. */
+  readonly sandbox: { readonly name: string; readonly detail: string; readonly warning?: string }
+  /**
+   * Drains: no new calls, those inside get `graceMs` to end, stored asynchronous calls stay stored. Resolves when no
+   * process of any function runs and everything is on disk. Calling it again with 0 cuts the rest short.
+   */
+  stop(graceMs: number): Promise<void>
+}
+
+/**
+ * Builds the server out of its rooms and starts it: the one place that constructs things.
+ *
+ * @throws when the data directory is locked or unusable, no sandbox works, or the address is taken; nothing is left
+ *   running then.
+ */
+export async function startServer(
+  config: Config,
+  credentials: Credentials,
+  log: OperatorLog,
+): Promise<RunningServer> {
+  await using undo = new AsyncDisposableStack()
+  const { dataDir, region } = config
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+
+  const store = undo.adopt(
+    await SqliteStore.open({
+      file: join(dataDir, 'anvoke.db'),
+      maxQueuedTasks: config.maxQueuedTasks,
+      onFailure: (error) => log.error('the store failed; restart the server', { error }),
+    }),
+    (opened) => opened.close(),
+  )
+  const [packages, chosen, bootstraps, runtimes, catalogue] = await Promise.all([
+    PackageStore.open({ dir: join(dataDir, 'packages') }),
+    chooseSandbox(config.sandbox),
+    materialiseBootstraps(join(dataDir, 'runtimes')),
+    RuntimeTable.discover({ nodePath: config.nodePath, pythonPath: config.pythonPath }),
+    Catalogue.open(store.definitions),
+  ])
+  undo.adopt(packages, (opened) => opened.close())
+  undo.adopt(chosen.sandbox, (sandbox) => sandbox.close())
+  const logs = undo.adopt(
+    new LogFiles({
+      dir: join(dataDir, 'logs'),
+      maxFileBytes: config.logFileMib * MIB,
+      maxFiles: config.logFilesPerFunction,
+    }),
+    (files) => files.close(),
+  )
+
+  const keyring = new KeyRing(
+    [
+      {
+        accessKeyId: credentials.accessKeyId,
+        accessKeySecret: credentials.accessKeySecret,
+        accountId: config.accountId,
+      },
+    ],
+    credentials.signingKey,
+  )
+  const budget = new PayloadBudget(config.payloadBudgetMib * MIB)
+  const clock = (): number => performance.now()
+  const memory = new MemoryWatch()
+
+  const launch = (version: FunctionVersion, instanceId: string): LaunchPlan => {
+    const runtime = runtimes.resolve(version.runtime)
+    const plan = runtimes.launchPlan(runtime, bootstraps, version)
+    const keys =
+      version.facts['role'] === undefined
+        ? undefined
+        : keyring.issueTemporary(
+            { accountId: version.account, sessionName: instanceId, ttlMs: INSTANCE_KEYS_TTL_MS },
+            Date.now(),
+          )
+    return {
+      codeTarget: CODE_TARGET,
+      ...(keys === undefined ? {} : { credentials: keys }),
+      spec: {
+        functionId: version.functionId,
+        command: plan.command,
+        mounts: [...plan.mounts, { source: packages.treePath(version.code.digest), target: CODE_TARGET }],
+        environment: plan.environment,
+        workDir: CODE_TARGET,
+        memoryMib: version.memoryMib,
+        diskMib: version.diskMib,
+      },
+    }
+  }
+
+  const pool = new Pool(
+    {
+      sandbox: chosen.sandbox,
+      budget,
+      region,
+      startTimeoutMs: config.startTimeoutSeconds * 1000,
+      ticketDir: memoryBackedDir(),
+      clock,
+      watchMemory: (process, limitBytes) => memory.watch(process, limitBytes),
+    },
+    {
+      maxInstances: config.maxInstances,
+      maxInstancesPerFunction: config.maxInstancesPerFunction,
+      maxConcurrentStarts: config.maxConcurrentStarts,
+      memoryBudgetMib: config.memoryBudgetMib,
+      idleTimeoutMs: config.idleTimeoutSeconds * 1000,
+      queueTimeoutMs: config.queueTimeoutSeconds * 1000,
+    },
+    launch,
+    {
+      instanceStarted: (instance) =>
+        log.debug('instance started', { instance: instance.id, function: instance.version.name }),
+      instanceEnded: (instance, ending) =>
+        log.debug('instance ended', { instance: instance.id, function: instance.version.name, ...ending }),
+    },
+  )
+  catalogue.onRetired = (stateIds) => pool.retire(stateIds)
+
+  const contracts = new Map<string, HandlerContract>([[alibabaFc.name, alibabaFc]])
+  const admission = new Admission({
+    maxCallsPerFunction: config.maxCallsPerFunction,
+    maxCalls: config.maxCalls,
+  })
+  const engine = new Engine({ catalogue, admission, pool, contracts, logs, clock })
+  const delivery = new AsyncDelivery({
+    tasks: store.tasks,
+    invoke: (request, caller) => engine.invoke(request, caller),
+    observe: (event) => tellDelivery(log, event),
+  })
+  const listener = new Listener({
+    dialects: [
+      createAlibabaFc({
+        catalogue,
+        packages,
+        keyring,
+        engine,
+        tasks: {
+          enqueue: async (task) => {
+            await store.tasks.enqueue(task)
+            delivery.notify(task.dueAtMs)
+          },
+        },
+        requireRuntime: (name) => void runtimes.resolve(name),
+        region,
+        now: Date.now,
+        linkKey: createSecretKey(credentials.signingKey),
+        observe: (error) => log.error('a request failed for a reason of our own', { error }),
+      }),
+    ],
+    budget,
+    checks: () => [sandboxCheck(chosen)],
+    onFault: (error) => log.error('a dialect broke its promise', { error }),
+  })
+
+  const address = await listener.listen(config.listen.host, config.listen.port)
+  delivery.start()
+  const sweep = (): void => {
+    const live = new Set(catalogue.list('function', '').map(({ value }) => value.spec.code.digest))
+    packages.sweep(live).catch((error: unknown) => log.error('old code packages were not removed', { error }))
+  }
+  sweep()
+  const sweepTimer = setInterval(sweep, PACKAGE_SWEEP_MS)
+  sweepTimer.unref()
+  const kept = undo.move()
+
+  const stop = async (graceMs: number): Promise<void> => {
+    clearInterval(sweepTimer)
+    listener.beginDrain()
+    engine.stopAdmitting()
+    await Promise.all([delivery.drain(graceMs), pool.close(graceMs), listener.close(graceMs)])
+    memory.close()
+    await kept.disposeAsync()
+  }
+  let stopping: Promise<void> | undefined
+  return {
+    address: { host: config.listen.host, port: address.port },
+    sandbox: {
+      name: chosen.sandbox.name,
+      detail: sandboxCheck(chosen).detail,
+      ...(chosen.warning === undefined ? {} : { warning: chosen.warning }),
+    },
+    stop: (graceMs) => (stopping ??= stop(graceMs)),
+  }
+}
+
+function sandboxCheck(chosen: Awaited<ReturnType<typeof chooseSandbox>>): ReadinessCheck {
+  const finding = chosen.findings.find(({ driver }) => driver === chosen.sandbox.name)
+  const detail = [chosen.warning, finding?.detail].filter((text) => text !== undefined).join(' ')
+  return { name: `sandbox ${chosen.sandbox.name}`, ok: true, detail }
+}
+
+function tellDelivery(log: OperatorLog, event: DeliveryEvent): void {
+  switch (event.kind) {
+    case 'engineFaulted':
+    case 'queueFailed':
+      log.error(`asynchronous delivery: ${event.kind}`, { error: event.error })
+      return
+    case 'leaseLost':
+      log.warn('asynchronous delivery: another server took a task over', { request: event.task.requestId })
+      return
+    case 'ended':
+      if (event.ending === 'succeeded') return
+      log.warn('an asynchronous call was given up', {
+        request: event.task.requestId,
+        function: `${event.task.namespace}/${event.task.functionName}`,
+        ending: event.ending,
+        reason: event.lastError,
+      })
+      return
+    case 'modeChanged':
+    case 'started':
+    case 'postponed':
+      return
+  }
+}
+
+/** `/dev/shm` where it can be written, else the temporary directory, which costs disk writes on some hosts. */
+function memoryBackedDir(): string {
+  try {
+    accessSync('/dev/shm', constants.W_OK)
+    return '/dev/shm'
+  } catch {
+    return tmpdir()
+  }
+}
