@@ -1,0 +1,67 @@
+import type { TaskQueue } from '../store/store.ts'
+import type { Clock } from './clock.ts'
+import type { TaskRun } from './task-run.ts'
+
+/** Renewals within one lease: two may fail or be late before it ends. */
+const RENEWALS_PER_LEASE = 3
+
+export interface LeaseKeeperOptions {
+  readonly tasks: TaskQueue
+  readonly leaseMs: number
+  readonly clock: Clock
+  /** The run's lease is not current any more. Not called for a run that is finishing: its own settlement tells. */
+  readonly onLost: (run: TaskRun) => void
+  /** A renewal failed; the next one may succeed. */
+  readonly onFailure: (error: unknown) => void
+}
+
+/** Renews the leases of all runs together, at every third of a lease, as long as there are runs. */
+export class LeaseKeeper {
+  readonly #options: LeaseKeeperOptions
+  readonly #runs = new Set<TaskRun>()
+  /** Calls off the next renewal; there is none while one is under way. */
+  #cancelNext: (() => void) | undefined
+  #renewing = false
+
+  constructor(options: LeaseKeeperOptions) {
+    this.#options = options
+  }
+
+  hold(run: TaskRun): void {
+    this.#runs.add(run)
+    this.#plan()
+  }
+
+  letGo(run: TaskRun): void {
+    this.#runs.delete(run)
+    if (this.#runs.size > 0) return
+    this.#cancelNext?.()
+    this.#cancelNext = undefined
+  }
+
+  #plan(): void {
+    const { clock, leaseMs } = this.#options
+    if (this.#renewing || this.#runs.size === 0) return
+    this.#cancelNext ??= clock.after(leaseMs / RENEWALS_PER_LEASE, () => void this.#renew())
+  }
+
+  async #renew(): Promise<void> {
+    const { tasks, clock, leaseMs, onLost, onFailure } = this.#options
+    this.#cancelNext = undefined
+    this.#renewing = true
+    const runs = [...this.#runs]
+    const leases = runs.map(({ task }) => task.lease)
+    try {
+      const current = await tasks.renew(leases, clock.now() + leaseMs)
+      for (const [index, run] of runs.entries())
+        if (current[index] === false && this.#runs.has(run)) {
+          this.#runs.delete(run)
+          onLost(run)
+        }
+    } catch (error) {
+      onFailure(error)
+    }
+    this.#renewing = false
+    this.#plan()
+  }
+}

@@ -1,0 +1,41 @@
+import type { Caller, InvokeRequest } from '../model/invocation.ts'
+import { payloadOf } from '../model/payload.ts'
+import type { ClaimedTask } from '../store/store.ts'
+import type { TaskLabel } from './delivery-event.ts'
+
+/** One run of a claimed task, and the caller that the engine sees behind it. */
+export class TaskRun implements Caller {
+  readonly task: ClaimedTask
+  readonly label: TaskLabel
+  /** Nobody waits for the result any more: the lease is lost or given back. */
+  gone = false
+  onGone: (() => void) | undefined
+  /** The queue has been asked to settle or postpone the task; its lease is not renewed any more. */
+  finishing = false
+  /** Resolves when the run has ended and the queue knows it; set by who runs it. Never rejects. */
+  done: Promise<void> = Promise.resolve()
+
+  constructor(task: ClaimedTask) {
+    const { payload: _payload, ...label } = task
+    this.task = task
+    this.label = label
+  }
+
+  get request(): InvokeRequest {
+    const { account, namespace, functionName, qualifier, requestId, payload, attempts } = this.task
+    const target = { account, namespace, name: functionName }
+    return {
+      target: qualifier === undefined ? target : { ...target, qualifier },
+      requestId,
+      payload: payloadOf(payload),
+      retryCount: attempts,
+    }
+  }
+
+  /** Tells the engine that nobody waits for the result; once. */
+  abandon(): void {
+    if (this.gone) return
+    this.gone = true
+    this.onGone?.()
+  }
+}

@@ -1,0 +1,145 @@
+import { randomBytes } from 'node:crypto'
+import fc from 'fast-check'
+import { afterEach, describe, expect, test } from 'vitest'
+import type { TaskQueue } from '../../../src/store/store.ts'
+import { QueueModel, queueCommands } from './queue-model.ts'
+import { newTask } from './task.ts'
+
+/** A queue under test. */
+export interface QueueHarness {
+  tasks(): TaskQueue
+  /** Ends the server that holds the leases and starts the next one. */
+  restart(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface QueueHarnessLimits {
+  readonly maxQueuedTasks?: number
+  readonly maxQueuedBytes?: number
+}
+
+/** What every {@link TaskQueue} promises. */
+export function describeTaskQueue(
+  name: string,
+  open: (limits?: QueueHarnessLimits) => Promise<QueueHarness>,
+): void {
+  describe(`${name} as a task queue`, () => {
+    const opened: QueueHarness[] = []
+    const openQueue = async (limits?: QueueHarnessLimits): Promise<QueueHarness> => {
+      const harness = await open(limits)
+      opened.push(harness)
+      return harness
+    }
+    afterEach(() => Promise.all(opened.splice(0).map((harness) => harness.close())))
+
+    test('hands out a task as it was given, and nothing else', async () => {
+      const { tasks } = await openQueue()
+      const full = newTask({
+        requestId: 'r1',
+        qualifier: 'prod',
+        taskId: 'task_1',
+        acceptedAtMs: 5,
+        dueAtMs: 7,
+      })
+      const bare = newTask({ requestId: 'r2', dueAtMs: 8 })
+      await Promise.all([tasks().enqueue(full), tasks().enqueue(bare)])
+      const claimed = await tasks().claim(10, 8, 1000)
+      expect(claimed.map(({ sequence: _sequence, lease: _lease, ...rest }) => rest)).toEqual([
+        { ...full, attempts: 0, deferrals: 0, lostRuns: 0 },
+        { ...bare, attempts: 0, deferrals: 0, lostRuns: 0 },
+      ])
+    })
+
+    test.each([0, 1, 8191, 65_537, 6 * 1024 * 1024])('keeps a payload of %i bytes as it is', async (size) => {
+      const { tasks } = await openQueue()
+      // A slice of something larger, as payloads from a socket are.
+      const payload = randomBytes(size + 64).subarray(32, 32 + size)
+      await tasks().enqueue(newTask({ payload }))
+      const [claimed] = await tasks().claim(1, 0, 1000)
+      expect(claimed?.payload.equals(payload)).toBe(true)
+    })
+
+    test('keeps the payloads of tasks that were queued together apart', async () => {
+      const { tasks } = await openQueue()
+      const payloads = Array.from({ length: 50 }, (_, index) => Buffer.alloc(index, index))
+      await Promise.all(payloads.map((payload, dueAtMs) => tasks().enqueue(newTask({ payload, dueAtMs }))))
+      const claimed = await tasks().claim(50, 50, 1000)
+      expect(claimed.map(({ payload }) => payload)).toEqual(payloads)
+    })
+
+    test('refuses a task id that is taken, and only that task', async () => {
+      const { tasks } = await openQueue()
+      const results = await Promise.allSettled([
+        tasks().enqueue(newTask({ taskId: 'a', requestId: 'r1' })),
+        tasks().enqueue(newTask({ taskId: 'a', requestId: 'r2' })),
+        tasks().enqueue(newTask({ taskId: 'a', functionName: 'other' })),
+        tasks().enqueue(newTask({ taskId: 'b' })),
+      ])
+      expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled'])
+      expect(results[1]).toMatchObject({ reason: { code: 'caller/task-exists', details: { taskId: 'a' } } })
+      expect(await tasks().claim(10, 0, 1000)).toHaveLength(3)
+    })
+
+    test('keeps a task id taken after the task has ended', async () => {
+      const { tasks } = await openQueue()
+      await tasks().enqueue(newTask({ taskId: 'a' }))
+      const [claimed] = await tasks().claim(1, 0, 1000)
+      expect(await tasks().settle(claimed!.lease, { ending: 'succeeded', attempts: 1 })).toBe(true)
+      await expect(tasks().enqueue(newTask({ taskId: 'a' }))).rejects.toMatchObject({
+        code: 'caller/task-exists',
+      })
+    })
+
+    test('refuses tasks over the bound until one has ended', async () => {
+      const { tasks, restart } = await openQueue({ maxQueuedTasks: 2 })
+      const results = await Promise.allSettled([1, 2, 3].map(() => tasks().enqueue(newTask())))
+      expect(results[2]).toMatchObject({ reason: { code: 'caller/queue-full', details: { limit: 2 } } })
+      await restart()
+      const full = tasks().enqueue(newTask())
+      await expect(full).rejects.toMatchObject({ code: 'caller/queue-full' })
+      const [claimed] = await tasks().claim(1, 0, 1000)
+      // A task that runs still counts: it may come back.
+      await expect(tasks().enqueue(newTask())).rejects.toMatchObject({ code: 'caller/queue-full' })
+      await tasks().settle(claimed!.lease, { ending: 'failed', attempts: 1 })
+      await tasks().enqueue(newTask())
+    })
+
+    test('refuses payload bytes over the bound until a task has ended', async () => {
+      const { tasks } = await openQueue({ maxQueuedBytes: 10 })
+      await tasks().enqueue(newTask({ payload: Buffer.alloc(6) }))
+      await expect(tasks().enqueue(newTask({ payload: Buffer.alloc(5) }))).rejects.toMatchObject({
+        code: 'caller/queue-full',
+        details: { limit: 10 },
+      })
+      await tasks().enqueue(newTask({ payload: Buffer.alloc(4), dueAtMs: 1 }))
+      const [claimed] = await tasks().claim(1, 0, 1000)
+      await tasks().settle(claimed!.lease, { ending: 'expired', attempts: 0 })
+      await tasks().enqueue(newTask({ payload: Buffer.alloc(6) }))
+    })
+
+    test('does not know leases that it never gave', async () => {
+      const { tasks } = await openQueue()
+      await tasks().enqueue(newTask())
+      await tasks().claim(1, 0, 1000)
+      for (const lease of ['', 'x', '1', '1.', '1.0', '1.2', '2.1', '1.1 ', '-1.1', `${'9'.repeat(40)}.1`]) {
+        expect(await tasks().settle(lease, { ending: 'succeeded', attempts: 1 })).toBe(false)
+        expect(await tasks().postpone(lease, { dueAtMs: 0, attempts: 1, deferrals: 0 })).toBe(false)
+        expect(await tasks().renew([lease], 9999)).toEqual([false])
+      }
+    })
+
+    test('behaves as its model, whatever the order of calls and restarts', async () => {
+      await fc.assert(
+        fc.asyncProperty(queueCommands(), async (commands) => {
+          const harness = await open({ maxQueuedTasks: QueueModel.MAX_TASKS })
+          try {
+            await fc.asyncModelRun(() => ({ model: new QueueModel(), real: harness }), commands)
+          } finally {
+            await harness.close()
+          }
+        }),
+        { numRuns: 60 },
+      )
+    })
+  })
+}

@@ -1,0 +1,46 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { SqliteStore, type SqliteStoreOptions } from '../../../src/store/sqlite/sqlite-store.ts'
+import type { DefinitionStore, TaskQueue } from '../../../src/store/store.ts'
+
+/** A store in a directory of its own, which goes away with it. */
+export class StoreHarness {
+  readonly file: string
+  readonly #dir: string
+  readonly #options: Omit<SqliteStoreOptions, 'file'>
+  store: SqliteStore
+
+  private constructor(
+    dir: string,
+    file: string,
+    options: Omit<SqliteStoreOptions, 'file'>,
+    store: SqliteStore,
+  ) {
+    this.#dir = dir
+    this.file = file
+    this.#options = options
+    this.store = store
+  }
+
+  static async open(options: Omit<SqliteStoreOptions, 'file'> = {}): Promise<StoreHarness> {
+    const dir = await mkdtemp(join(tmpdir(), 'anvoke-store-'))
+    const file = join(dir, 'store.db')
+    return new StoreHarness(dir, file, options, await SqliteStore.open({ file, ...options }))
+  }
+
+  tasks = (): TaskQueue => this.store.tasks
+  definitions = (): DefinitionStore => this.store.definitions
+
+  restart = async (): Promise<void> => {
+    await this.store.close()
+    this.store = await SqliteStore.open({ file: this.file, ...this.#options })
+  }
+
+  reopen = this.restart
+
+  close = async (): Promise<void> => {
+    await this.store.close()
+    await rm(this.#dir, { recursive: true })
+  }
+}
