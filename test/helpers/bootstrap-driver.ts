@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { Duplex, Readable } from 'node:stream'
+import { Duplex, Readable } from 'node:stream'
 
 /** A frame of `src/runtimes/protocol.md` as the bootstrap sent it. */
 export interface Frame {
@@ -37,7 +37,6 @@ export interface SetupOverrides {
 }
 
 const RUNTIMES = path.resolve(import.meta.dirname, '../../src/runtimes')
-export const FUNCTIONS = path.resolve(import.meta.dirname, '../fixtures/functions')
 
 /** What `src/contracts/alibaba-fc.ts` puts into the set-up, for tests that drive a bootstrap by themselves. */
 export function alibabaContext(generation: readonly number[], more: Record<string, unknown> = {}) {
@@ -83,9 +82,12 @@ export class Driver {
   readonly #writeFd: number
   #bookEnd = 0
   #nextCallId = 1
-  #unread: Buffer = Buffer.alloc(0)
+  #chunks: Buffer[] = []
+  #unreadBytes = 0
+  #neededBytes = 12
   readonly #waiters = new Set<() => void>()
   #ended = false
+  #closed = false
 
   constructor(command: string, args: readonly string[], environment: Record<string, string> = {}) {
     this.#bookPath = path.join(fs.mkdtempSync(path.join(tmpdir(), 'anvoke-tickets-')), 'book')
@@ -96,7 +98,9 @@ export class Driver {
       env: { PATH: '/usr/bin:/bin', ...environment },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe', this.#bookFd],
     })
-    this.#channel = this.child.stdio[3] as Duplex
+    const [, stdout, stderr, channel] = this.child.stdio
+    if (!(channel instanceof Duplex)) throw new Error('descriptor 3 is no socket')
+    this.#channel = channel
     this.#channel.on('data', (chunk: Buffer) => this.#read(chunk))
     this.#channel.on('error', () => {})
     const end = (): void => {
@@ -104,8 +108,9 @@ export class Driver {
       for (const wake of this.#waiters) wake()
     }
     this.#channel.on('close', end)
-    for (const fd of [1, 2]) {
-      ;(this.child.stdio[fd] as Readable).on('data', (chunk: Buffer) => {
+    for (const stream of [stdout, stderr]) {
+      if (!(stream instanceof Readable)) throw new Error('descriptors 1 and 2 are no pipes')
+      stream.on('data', (chunk: Buffer) => {
         this.direct += chunk.toString()
         for (const wake of this.#waiters) wake()
       })
@@ -135,7 +140,7 @@ export class Driver {
   send(type: number, flag: number, callId: number, meta: string, payload: Buffer | string = ''): void {
     const head = Buffer.alloc(12)
     const metaBytes = Buffer.from(meta)
-    const content = Buffer.from(payload as string)
+    const content = typeof payload === 'string' ? Buffer.from(payload) : payload
     head.writeUInt32LE(8 + metaBytes.length + content.length, 0)
     head[4] = type
     head[5] = flag
@@ -165,6 +170,15 @@ export class Driver {
     const callId = this.#nextCallId++
     this.send(TYPE.invoke, this.epoch, callId, JSON.stringify({ requestId: `r-${callId}`, ...meta }), event)
     return callId
+  }
+
+  /** Reads nothing from the channel until {@link Driver.resume}. */
+  pause(): void {
+    this.#channel.pause()
+  }
+
+  resume(): void {
+    this.#channel.resume()
   }
 
   /** The first frame, seen or still to come, that matches. */
@@ -211,6 +225,8 @@ export class Driver {
 
   /** Ends the server's side; resolves when the bootstrap is gone. Kills it when it is stuck in code. */
   async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
     this.#channel.destroy()
     const kill = setTimeout(() => this.child.kill('SIGKILL'), 2000)
     await this.exited
@@ -227,23 +243,102 @@ export class Driver {
   }
 
   #read(chunk: Buffer): void {
-    this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk])
-    for (;;) {
-      const bytes = this.#unread
-      if (bytes.length < 12) break
-      const length = bytes.readUInt32LE(0)
-      if (bytes.length < 4 + length) break
+    this.#chunks.push(chunk)
+    this.#unreadBytes += chunk.length
+    if (this.#unreadBytes < this.#neededBytes) return
+    let bytes = Buffer.concat(this.#chunks)
+    this.#neededBytes = 12
+    while (bytes.length >= this.#neededBytes) {
+      const end = 4 + bytes.readUInt32LE(0)
+      if (bytes.length < end) {
+        this.#neededBytes = end
+        break
+      }
       const metaLength = bytes.readUInt16LE(6)
       const meta = bytes.toString('utf8', 12, 12 + metaLength)
       this.frames.push({
         type: bytes[4]!,
         flag: bytes[5]!,
         callId: bytes.readUInt32LE(8),
-        meta: meta === '' ? {} : (JSON.parse(meta) as Record<string, unknown>),
-        payload: bytes.subarray(12 + metaLength, 4 + length),
+        meta: meta === '' ? {} : JSON.parse(meta),
+        payload: bytes.subarray(12 + metaLength, end),
       })
-      this.#unread = bytes.subarray(4 + length)
+      bytes = bytes.subarray(end)
     }
+    this.#chunks = [bytes]
+    this.#unreadBytes = bytes.length
     for (const wake of this.#waiters) wake()
   }
+}
+
+const open = new Set<Driver>()
+const directories = new Set<string>()
+
+/** A directory with the given files, gone after {@link closeDrivers}. */
+export function codeDirectory(files: Record<string, string>): string {
+  const directory = fs.mkdtempSync(path.join(tmpdir(), 'anvoke-code-'))
+  directories.add(directory)
+  for (const [name, content] of Object.entries(files)) {
+    fs.mkdirSync(path.dirname(path.join(directory, name)), { recursive: true })
+    fs.writeFileSync(path.join(directory, name), content)
+  }
+  return directory
+}
+
+/** A bootstrap that has said HELLO. `ANVOKE_TEST_NODE` and `ANVOKE_TEST_PYTHON` name other interpreters to test. */
+export async function startBootstrap(language: 'nodejs' | 'python'): Promise<Driver> {
+  const driver =
+    language === 'nodejs'
+      ? new Driver(process.env['ANVOKE_TEST_NODE'] ?? process.execPath, ['--expose-gc', nodeBootstrap()])
+      : new Driver(process.env['ANVOKE_TEST_PYTHON'] ?? 'python3', [PYTHON_BOOTSTRAP], {
+          PYTHONDONTWRITEBYTECODE: '1',
+        })
+  open.add(driver)
+  await driver.frame((frame) => frame.type === TYPE.hello)
+  return driver
+}
+
+/** A ready instance of a Node.js function: its `index.js`, and its handler `index.handler` unless told otherwise. */
+export async function nodeFunction(source: string, overrides: Partial<SetupOverrides> = {}): Promise<Driver> {
+  const driver = await startBootstrap('nodejs')
+  await driver.ready({
+    handler: 'index.handler',
+    codeDir: codeDirectory({ 'index.js': source }),
+    ...overrides,
+  })
+  return driver
+}
+
+/** The same for Python: its `index.py`. */
+export async function pythonFunction(
+  source: string,
+  overrides: Partial<SetupOverrides> = {},
+): Promise<Driver> {
+  const driver = await startBootstrap('python')
+  await driver.ready({
+    handler: 'index.handler',
+    context: alibabaContext([3, 10]),
+    codeDir: codeDirectory({ 'index.py': source }),
+    ...overrides,
+  })
+  return driver
+}
+
+/** For afterEach: ends every instance and removes what it used. */
+export async function closeDrivers(): Promise<void> {
+  await Promise.all([...open].map((driver) => driver.close()))
+  open.clear()
+  for (const directory of directories) fs.rmSync(directory, { recursive: true, force: true })
+  directories.clear()
+}
+
+let stripped: string | undefined
+
+function nodeBootstrap(): string {
+  if (stripped === undefined) {
+    const entry = stripNodeBootstrap()
+    process.once('exit', () => fs.rmSync(path.dirname(entry), { recursive: true, force: true }))
+    stripped = entry
+  }
+  return stripped
 }

@@ -40,7 +40,9 @@ class Life:
         _replace_environment(setup["environment"])
         os.chdir(setup["codeDir"])
         sys.path.insert(0, setup["codeDir"])
-        flush = replace_streams(lambda fd, data: self._channel.log(fd, attribution.call_id, data))
+        flush = replace_streams(
+            lambda fd, data: self._channel.log(fd, attribution.call_id, data), setup["concurrency"] > 1
+        )
         os.register_at_fork(before=flush, after_in_child=self._let_go)
 
         contract = CONTRACTS[setup["contract"]]()(setup, self._channel, attribution)

@@ -22,18 +22,23 @@ class _LogSink(io.RawIOBase):
         return len(taken)
 
 
-def replace_streams(sink):
+def replace_streams(sink, is_shared):
     """Puts text streams in place of sys.stdout and sys.stderr. `sink(fd, data)` takes every line's bytes.
+
+    `is_shared` means that several calls write at the same time: nothing is then kept for the rest of its line, which
+    could become another call's.
 
     Returns a function that brings out text without a line feed at its end.
     """
     streams = []
     for name, fd in (("stdout", 1), ("stderr", 2)):
+        raw = _LogSink(fd, sink)
         stream = io.TextIOWrapper(
-            io.BufferedWriter(_LogSink(fd, sink)),
+            raw if is_shared else io.BufferedWriter(raw),
             encoding="utf-8",
             errors="backslashreplace",
-            line_buffering=True,
+            line_buffering=not is_shared,
+            write_through=is_shared,
         )
         setattr(sys, name, stream)
         setattr(sys, "__%s__" % name, stream)
