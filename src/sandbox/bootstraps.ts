@@ -64,7 +64,7 @@ function toJavaScript({ path, text }: BootstrapFile): BootstrapFile {
 
 /** The same as {@link stripTypeScriptTypes}, which would tell the operator that it is experimental. */
 function stripTypes(text: string): string {
-  const { emitWarning } = process
+  const emitWarning = process.emitWarning.bind(process)
   process.emitWarning = () => undefined
   try {
     return stripTypeScriptTypes(text)

@@ -1,4 +1,4 @@
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { InheritedDescriptors } from '../inherited-descriptors.ts'
@@ -32,10 +32,12 @@ export class ProcessSandbox implements Sandbox {
 
   start(spec: SandboxSpec): SandboxProcess {
     if (this.#closed) return notStarted('the sandbox is closed')
+    let temporaryDir: string | undefined
     try {
+      temporaryDir = mkdtempSync(join(tmpdir(), 'anvoke-function-'))
       const process = new PlainProcess({
         spec,
-        temporaryDir: mkdtempSync(join(tmpdir(), 'anvoke-function-')),
+        temporaryDir,
         setpriv: this.#setpriv,
         reaper: this.#reaper,
         inherited: this.#inherited,
@@ -43,6 +45,7 @@ export class ProcessSandbox implements Sandbox {
       void this.#attend(process)
       return process
     } catch (error) {
+      if (temporaryDir !== undefined) rmSync(temporaryDir, { recursive: true, force: true })
       return notStarted(error instanceof Error ? error.message : String(error))
     }
   }

@@ -1,0 +1,215 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, readSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { MemoryWatch } from '../../../src/sandbox/memory.ts'
+import { chooseSandbox, probeSandboxes } from '../../../src/sandbox/probe.ts'
+import type { Sandbox } from '../../../src/sandbox/sandbox.ts'
+import { eventually, firstLine, NODE, pidsWith, run, uniqueSleep, Workbench } from '../../sandbox/harness.ts'
+
+const working = (await probeSandboxes()).filter(({ works }) => works).map(({ driver }) => driver)
+
+describe.each(working)('the %s sandbox', (driver) => {
+  let workbench: Workbench
+  let sandbox: Sandbox
+
+  beforeEach(async () => {
+    workbench = new Workbench()
+    sandbox = (await chooseSandbox(driver)).sandbox
+  })
+  afterEach(async () => {
+    await sandbox.close()
+    workbench.close()
+  })
+
+  test('connects descriptor 3 of the program with the channel', async () => {
+    const process = sandbox.start(workbench.shell('read line <&3; echo "heard $line" >&3'))
+    process.channel.write('hello\n')
+    expect(await firstLine(process)).toBe('heard hello')
+    expect(await process.exited).toEqual({ kind: 'exited', exitCode: 0 })
+  })
+
+  test('shares the offset of the ticket book with descriptor 4', async () => {
+    const { stdout } = await run(sandbox, workbench.shell('dd bs=1 count=2 <&4 2>/dev/null'))
+    expect(stdout).toBe('ab')
+    const next = Buffer.alloc(1)
+    readSync(workbench.ticketsFd, next, 0, 1, null)
+    expect(next.toString()).toBe('c')
+  })
+
+  test('gives the program nothing of the environment of the server', async () => {
+    process.env['ANVOKE_TEST_SECRET'] = 'of the server'
+    const { stdout } = await run(sandbox, workbench.shell('env', { environment: { GIVEN: 'a b=c' } }))
+    delete process.env['ANVOKE_TEST_SECRET']
+    expect(stdout).toContain('GIVEN=a b=c\n')
+    expect(stdout).not.toContain('ANVOKE_TEST_SECRET')
+  })
+
+  test('passes arguments on as they are', async () => {
+    const words = ['a b', '$HOME', '`id`', "it's", '--', '']
+    const { stdout } = await run(sandbox, workbench.spec(['/usr/bin/printf', '[%s]', ...words]))
+    expect(stdout).toBe(words.map((word) => `[${word}]`).join(''))
+  })
+
+  test('runs in the working directory of the specification, where a mount is seen', async () => {
+    mkdirSync(join(workbench.dir, 'code'), { mode: 0o755 })
+    writeFileSync(join(workbench.dir, 'code', 'index.txt'), 'the code', { mode: 0o644 })
+    const mounts = [{ source: join(workbench.dir, 'code'), target: '/code' }]
+    const spec = workbench.spec(['/bin/cat', 'index.txt', '/code/index.txt'], { mounts, workDir: '/code' })
+    expect((await run(sandbox, spec)).stdout).toBe('the codethe code')
+    const seenAs = driver === 'bwrap' ? '/code/sub' : join(workbench.dir, 'code', 'sub')
+    const process = sandbox.start(spec)
+    expect(process.locate('/code/sub')).toBe(seenAs)
+    await process.exited
+  })
+
+  test('tells the exit code', async () => {
+    expect((await run(sandbox, workbench.shell('exit 3'))).exit).toEqual({ kind: 'exited', exitCode: 3 })
+  })
+
+  test.each(['SIGKILL', 'SIGSEGV', 'SIGABRT', 'SIGTERM'])('tells a death by %s', async (signal) => {
+    const { exit } = await run(sandbox, workbench.shell(`kill -${signal.slice(3)} $$`))
+    expect(exit).toEqual({ kind: 'signalled', signal })
+  })
+
+  test('tells a program that is not there from one that fails', async () => {
+    const { exit } = await run(sandbox, workbench.spec(['/nowhere/program']))
+    expect(exit).toEqual({
+      kind: 'notStarted',
+      reason: expect.stringContaining('/nowhere/program'),
+    })
+    const failed = await run(sandbox, workbench.shell('exit 127'))
+    expect(failed.exit).toEqual({ kind: 'exited', exitCode: 127 })
+  })
+
+  test('tells a mount whose source is missing, without throwing', async () => {
+    const mounts = [{ source: join(workbench.dir, 'missing'), target: '/code' }]
+    const { exit } = await run(sandbox, workbench.spec(['/bin/true'], { mounts, workDir: '/code' }))
+    expect(exit.kind).toBe('notStarted')
+  })
+
+  test('tells an invalid ticket book, without throwing', async () => {
+    const { exit } = await run(sandbox, workbench.spec(['/bin/true'], { ticketsFd: 9999 }))
+    expect(exit.kind).toBe('notStarted')
+  })
+
+  test('hands over everything the program writes', async () => {
+    const spec = workbench.shell('head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2')
+    const { stdout, stderr } = await run(sandbox, spec)
+    expect([stdout.length, stderr.length]).toEqual([1_000_000, 1_000_000])
+  })
+
+  test('settles the exit of a program whose output nobody reads', async () => {
+    const process = sandbox.start(workbench.shell('head -c 30000 /dev/zero >&2; exit 4'))
+    expect(await process.exited).toEqual({ kind: 'exited', exitCode: 4 })
+  })
+
+  test('kills the whole tree: when it has exited, nothing of it runs', async () => {
+    const mark = uniqueSleep()
+    const process = sandbox.start(
+      workbench.shell(`trap "" TERM; while :; do :; done & sleep ${mark} & echo up >&3; wait`),
+    )
+    await firstLine(process)
+    await eventually(() => pidsWith(mark).length === 1)
+    process.kill()
+    process.kill()
+    expect(await process.exited).toEqual({ kind: 'signalled', signal: 'SIGKILL' })
+    expect(pidsWith(mark)).toEqual([])
+    process.kill()
+  })
+
+  test('kills a process that has only just been started', async () => {
+    const mark = uniqueSleep()
+    const processes = Array.from({ length: 10 }, () => sandbox.start(workbench.spec(['/bin/sleep', mark])))
+    for (const process of processes) process.kill()
+    const exits = await Promise.all(processes.map((process) => process.exited))
+    expect(exits).toEqual(processes.map(() => ({ kind: 'signalled', signal: 'SIGKILL' })))
+    expect(pidsWith(mark)).toEqual([])
+  })
+
+  test('ends what the program leaves running behind it', async () => {
+    const mark = uniqueSleep()
+    const script = `sleep ${mark} >/dev/null 2>&1 3>&- 4<&- & echo left; exit 0`
+    const { exit, stdout } = await run(sandbox, workbench.shell(script))
+    expect({ exit, stdout }).toEqual({ exit: { kind: 'exited', exitCode: 0 }, stdout: 'left\n' })
+    expect(pidsWith(mark)).toEqual([])
+  })
+
+  test('gives each process a temporary directory of its own, empty at first and gone at the end', async () => {
+    const script = 'cd "${TMPDIR:-/tmp}" && pwd && ls -A && echo mine > file && ls -A && [ -w "$HOME" ]'
+    const first = await run(sandbox, workbench.shell(script))
+    const second = await run(sandbox, workbench.shell(script))
+    expect(first.exit).toEqual({ kind: 'exited', exitCode: 0 })
+    expect(first.stdout.split('\n').slice(1)).toEqual(['file', ''])
+    expect(second.stdout.split('\n').slice(1)).toEqual(['file', ''])
+    expect(existsSync(join(first.stdout.split('\n')[0] ?? '', 'file'))).toBe(false)
+  })
+
+  test('measures the memory of the whole tree, and remembers it after the end', async () => {
+    const hold = `const b = Buffer.alloc(40 * 1024 * 1024, 1); require('fs').writeSync(3, 'up\\n'); setInterval(() => b, 1e6)`
+    const process = sandbox.start(workbench.spec(['/bin/sh', '-c', '"$0" -e "$1" & wait', NODE, hold]))
+    await firstLine(process)
+    const { currentBytes, peakBytes } = await process.memory()
+    expect(currentBytes).toBeGreaterThan(60 * 1024 * 1024)
+    expect(currentBytes).toBeLessThan(200 * 1024 * 1024)
+    expect(peakBytes).toBeGreaterThanOrEqual(currentBytes)
+    process.kill()
+    await process.exited
+    expect(await process.memory()).toEqual({ currentBytes, peakBytes })
+  })
+
+  test('is ended by the memory watch when it passes its limit, and only then', async () => {
+    const watch = new MemoryWatch(10)
+    const grow = 'const kept = []; setInterval(() => kept.push(Buffer.alloc(8 * 1024 * 1024, 1)), 5)'
+    const greedy = sandbox.start(workbench.spec([NODE, '-e', grow]))
+    const modest = sandbox.start(workbench.shell('read line <&3; exit 5'))
+    const mib = 1024 * 1024
+    watch.watch(greedy, 150 * mib)
+    watch.watch(modest, 150 * mib)
+    expect(await greedy.exited).toEqual({ kind: 'outOfMemory' })
+    expect((await greedy.memory()).peakBytes).toBeGreaterThan(150 * mib)
+    modest.channel.write('on\n')
+    expect(await modest.exited).toEqual({ kind: 'exited', exitCode: 5 })
+    watch.close()
+  })
+
+  test('tells the heap limit of Node.js as out of memory', async () => {
+    const grow = 'const kept = []; for (;;) kept.push(new Array(10000).fill(Math.random()))'
+    const { exit } = await run(sandbox, workbench.spec([NODE, '--max-old-space-size=20', '-e', grow]))
+    expect(exit).toEqual({ kind: 'outOfMemory' })
+  })
+
+  test('ends everything when it is closed and starts nothing more', async () => {
+    const mark = uniqueSleep()
+    const process = sandbox.start(workbench.shell(`echo up >&3; exec sleep ${mark}`))
+    await firstLine(process)
+    await sandbox.close()
+    expect(pidsWith(mark)).toEqual([])
+    expect((await run(sandbox, workbench.spec(['/bin/true']))).exit.kind).toBe('notStarted')
+  })
+
+  test('leaves nothing running when the server is killed with SIGKILL', async () => {
+    const mark = uniqueSleep()
+    const script = `sleep ${mark} & while :; do :; done & echo up >&3; wait`
+    const program = fileURLToPath(new URL('doomed-server.ts', import.meta.url))
+    const server = spawn(process.execPath, [program, driver, script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const [line] = await once(createInterface(server.stdout), 'line')
+    const dir = String(line).split(' ')[0] ?? ''
+    expect(pidsWith(mark)).toHaveLength(1)
+    expect(pidsWith(script).length).toBeGreaterThan(0)
+    const gone = once(server, 'exit')
+    server.kill('SIGKILL')
+    await gone
+    await eventually(() => pidsWith(mark).length + pidsWith(script).length === 0)
+    rmSync(dir, { recursive: true })
+  })
+})
+
+test('plain processes work everywhere', () => {
+  expect(working).toContain('process')
+})

@@ -1,0 +1,110 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { materialiseBootstraps } from '../../src/sandbox/bootstraps.ts'
+import { discoverInterpreters } from '../../src/sandbox/interpreters.ts'
+import { launchPlan } from '../../src/sandbox/launch-plan.ts'
+import { chooseSandbox, probeSandboxes } from '../../src/sandbox/probe.ts'
+import { Workbench } from './harness.ts'
+
+let dir: string
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'anvoke-bootstraps-'))
+})
+afterEach(() => rmSync(dir, { recursive: true }))
+
+describe('laying out bootstraps', () => {
+  const sources = (): string => join(dir, 'sources')
+  beforeEach(() => {
+    mkdirSync(join(sources(), 'nodejs', 'contracts'), { recursive: true })
+    mkdirSync(join(sources(), 'python', '__pycache__'), { recursive: true })
+    writeFileSync(
+      join(sources(), 'nodejs', 'bootstrap.ts'),
+      `import type { A } from './a.ts'\nimport { b } from "./contracts/b.ts"\n` +
+        `import fs from 'node:fs'\nexport { c } from '../c.ts'\n` +
+        `const load = async (): Promise<A> => (await import('./contracts/b.ts')).b\nconst text = 'x.ts'\n`,
+    )
+    writeFileSync(join(sources(), 'nodejs', 'contracts', 'b.ts'), 'export const b: number = 1\n')
+    writeFileSync(join(sources(), 'nodejs', 'plain.js'), 'export {}\n')
+    writeFileSync(join(sources(), 'nodejs', 'tsconfig.json'), '{}')
+    writeFileSync(join(sources(), 'python', 'bootstrap.py'), 'pass\n')
+    writeFileSync(join(sources(), 'python', '__pycache__', 'bootstrap.pyc'), '')
+  })
+
+  test('turns TypeScript into modules that import each other by their new names', async () => {
+    const { nodejs } = await materialiseBootstraps(join(dir, 'out'), sources())
+    const files = readdirSync(nodejs, { recursive: true }).map(String).sort()
+    expect(files).toEqual(['bootstrap.js', 'contracts', 'contracts/b.js', 'package.json', 'plain.js'])
+    const script = readFileSync(join(nodejs, 'bootstrap.js'), 'utf8')
+    expect(script).toContain(`import { b } from "./contracts/b.js"`)
+    expect(script).toContain(`import fs from 'node:fs'`)
+    expect(script).toContain(`export { c } from '../c.js'`)
+    expect(script).toContain(`(await import('./contracts/b.js')).b`)
+    expect(script).toContain(`'x.ts'`)
+    expect(script).not.toContain('Promise<A>')
+    expect(JSON.parse(readFileSync(join(nodejs, 'package.json'), 'utf8'))).toEqual({ type: 'module' })
+  })
+
+  test('takes Python’s sources as they are', async () => {
+    const { python } = await materialiseBootstraps(join(dir, 'out'), sources())
+    expect(readdirSync(python)).toEqual(['bootstrap.py'])
+    expect(readFileSync(join(python, 'bootstrap.py'), 'utf8')).toBe('pass\n')
+  })
+
+  test('uses what is there as long as the sources are the same', async () => {
+    const first = await materialiseBootstraps(join(dir, 'out'), sources())
+    const made = statSync(join(first.nodejs, 'bootstrap.js')).ino
+    expect(await materialiseBootstraps(join(dir, 'out'), sources())).toEqual(first)
+    expect(statSync(join(first.nodejs, 'bootstrap.js')).ino).toBe(made)
+    writeFileSync(join(sources(), 'nodejs', 'plain.js'), 'export const changed = 1\n')
+    const changed = await materialiseBootstraps(join(dir, 'out'), sources())
+    expect([changed.nodejs === first.nodejs, changed.python === first.python]).toEqual([false, true])
+  })
+
+  test('agrees with servers that lay out the same at the same time', async () => {
+    const all = await Promise.all([1, 2, 3].map(() => materialiseBootstraps(join(dir, 'out'), sources())))
+    expect(new Set(all.map(({ nodejs }) => nodejs)).size).toBe(1)
+    expect(readdirSync(join(dir, 'out'))).toHaveLength(2)
+  })
+
+  test('leaves the files readable for every user id, whatever the umask', async () => {
+    const umask = process.umask(0o077)
+    const { nodejs } = await materialiseBootstraps(join(dir, 'out'), sources()).finally(() =>
+      process.umask(umask),
+    )
+    const modes = ['.', 'contracts', 'contracts/b.js'].map(
+      (path) => statSync(join(nodejs, path)).mode & 0o777,
+    )
+    expect(modes).toEqual([0o755, 0o755, 0o644])
+  })
+})
+
+describe('every bootstrap on every interpreter of this host', async () => {
+  const interpreters = await discoverInterpreters()
+  const drivers = (await probeSandboxes()).filter(({ works }) => works).map(({ driver }) => driver)
+  const pairs = drivers.flatMap((driver) => interpreters.map((interpreter) => ({ driver, ...interpreter })))
+
+  test.each(pairs)('says hello: $language $version in $driver', async ({ driver, ...interpreter }) => {
+    const workbench = new Workbench()
+    const { sandbox } = await chooseSandbox(driver)
+    const plan = launchPlan(interpreter, await materialiseBootstraps(join(dir, 'out')), { memoryMib: 128 })
+    const process = sandbox.start({ ...workbench.spec(plan.command), ...plan })
+    const stderr: Buffer[] = []
+    process.stderr.on('data', (chunk: Buffer) => stderr.push(chunk))
+    const hello = await new Promise<Buffer>((resolve, reject) => {
+      process.channel.once('data', resolve)
+      void process.exited.then((exit) =>
+        reject(new Error(JSON.stringify(exit) + Buffer.concat(stderr).toString())),
+      )
+    })
+    // Type 1, protocol version 1, and the version in its JSON: see src/runtimes/protocol.md.
+    expect([hello[4], hello[5]]).toEqual([1, 1])
+    expect(hello.toString('utf8', 12)).toContain(interpreter.version)
+    // The end of descriptor 3 ends the bootstrap: what keeps a killed server from leaving one behind.
+    process.channel.end()
+    expect(await process.exited).toEqual({ kind: 'exited', exitCode: 0 })
+    await sandbox.close()
+    workbench.close()
+  })
+})

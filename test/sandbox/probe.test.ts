@@ -1,0 +1,69 @@
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { chooseSandbox, probeSandboxes } from '../../src/sandbox/probe.ts'
+
+describe('choosing a sandbox', () => {
+  let programDir: string
+  beforeEach(() => {
+    programDir = mkdtempSync(join(tmpdir(), 'anvoke-programs-'))
+  })
+  afterEach(() => rmSync(programDir, { recursive: true }))
+
+  /** Puts a bwrap in place that fails with this complaint, among the real other launchers. */
+  function brokenBwrap(complaint: string): { programDirs: string[] } {
+    writeFileSync(join(programDir, 'bwrap'), `#!/bin/sh\necho "bwrap: ${complaint}" >&2\nexit 1\n`, {
+      mode: 0o755,
+    })
+    for (const name of ['setpriv', 'unshare']) symlinkSync(`/usr/bin/${name}`, join(programDir, name))
+    return { programDirs: [programDir] }
+  }
+
+  test('tells about every driver', async () => {
+    const findings = await probeSandboxes()
+    expect(findings.map(({ driver }) => driver)).toEqual(['bwrap', 'process'])
+    expect(findings[1]).toEqual({ driver: 'process', works: true, detail: 'Works, and isolates nothing.' })
+  })
+
+  test('takes bwrap by itself, without a warning, exactly where it works', async () => {
+    const [bwrap] = await probeSandboxes()
+    const chosen = await chooseSandbox('auto')
+    await chosen.sandbox.close()
+    expect(chosen.sandbox.name).toBe(bwrap?.works === true ? 'bwrap' : 'process')
+    expect(chosen.warning === undefined).toBe(bwrap?.works)
+  })
+
+  test('falls back to plain processes with a warning that names the reason and the remedy', async () => {
+    const chosen = await chooseSandbox('auto', { programDirs: [programDir] })
+    await chosen.sandbox.close()
+    expect(chosen.sandbox.name).toBe('process')
+    expect(chosen.findings.map(({ driver, works }) => [driver, works])).toEqual([
+      ['bwrap', false],
+      ['process', true],
+    ])
+    expect(chosen.warning).toMatch(/WITHOUT isolation.*apt-get install bubblewrap/)
+  })
+
+  test('never falls back when bwrap was asked for', async () => {
+    await expect(chooseSandbox('bwrap', { programDirs: [programDir] })).rejects.toThrow(
+      /bwrap sandbox does not work here\. bubblewrap is not installed: run `apt-get install bubblewrap`/,
+    )
+  })
+
+  test('warns of plain processes also when they were asked for', async () => {
+    const chosen = await chooseSandbox('process')
+    await chosen.sandbox.close()
+    expect(chosen.warning).toMatch(/WITHOUT isolation/)
+  })
+
+  test.each([
+    ['setting up uid map: Permission denied', /kernel\.apparmor_restrict_unprivileged_userns=0/],
+    ['No permissions to creating new namespace', /kernel\.unprivileged_userns_clone=1/],
+    ["Can't mount proc on /newroot/proc: Operation not permitted", /systempaths=unconfined/],
+  ])('says what to do about a bwrap that fails with "%s"', async (complaint, remedy) => {
+    const error = await chooseSandbox('bwrap', brokenBwrap(complaint)).catch((thrown: unknown) => thrown)
+    expect(String(error)).toContain(complaint)
+    expect(String(error)).toMatch(remedy)
+  })
+})

@@ -1,0 +1,184 @@
+import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { EngineError } from '../../src/model/errors.ts'
+import { discoverInterpreters, type Interpreter } from '../../src/sandbox/interpreters.ts'
+import { parseRuntimeName, RuntimeTable } from '../../src/sandbox/runtimes.ts'
+
+const node = (version: string): Interpreter => ({
+  language: 'nodejs',
+  path: `/opt/node-${version}/bin/node`,
+  version,
+})
+const python = (version: string): Interpreter => ({
+  language: 'python',
+  path: `/usr/bin/python${version}`,
+  version,
+})
+
+/** What `resolve` refuses with. */
+function refusal(table: RuntimeTable, name: string): unknown {
+  try {
+    return table.resolve(name)
+  } catch (error) {
+    return error instanceof EngineError ? { code: error.code, ...error.details } : error
+  }
+}
+
+describe('a runtime name', () => {
+  test.each([
+    ['nodejs20', 'nodejs', [20]],
+    ['nodejs4.4', 'nodejs', [4]],
+    ['nodejs22.x', 'nodejs', [22]],
+    ['Node.js18.15', 'nodejs', [18]],
+    ['Nodejs16.13', 'nodejs', [16]],
+    ['Nodejs8.9', 'nodejs', [8]],
+    ['python3', 'python', [3]],
+    ['python3.10', 'python', [3, 10]],
+    ['Python2.7', 'python', [2, 7]],
+    ['PYTHON3.9', 'python', [3, 9]],
+  ])('%s asks for %s %j', (name, language, wanted) => {
+    expect(parseRuntimeName(name)).toEqual({ language, wanted })
+  })
+
+  const unsupported =
+    'java11 Java8 java8.al2 go1 Go1.x provided.al2023 php7.2 Php8.0 ruby3.4 dotnet8 dotnetcore3.1 custom custom.debian12 ' +
+    'custom-container CustomRuntime Custom http Cangjie1.0'
+
+  test.each(['C#(.NET Core 6.0)', 'Custom Image', ...unsupported.split(' ')])(
+    '%s is refused as not supported yet',
+    (name) => {
+      expect(refusal(new RuntimeTable([node('20.1.0')]), name)).toEqual({
+        code: 'caller/runtime-missing',
+        runtime: name,
+        hint: expect.stringMatching(/not supported yet\.$/),
+      })
+    },
+  )
+
+  test.each(['', 'nodejs', 'node-20', 'python', 'python3.10.1.2', 'nodejs20; id', 'cobol'])(
+    '%j is refused as unknown',
+    (name) => {
+      expect(refusal(new RuntimeTable([node('20.1.0')]), name)).toMatchObject({
+        hint: expect.stringContaining('not known'),
+      })
+    },
+  )
+})
+
+describe('the interpreter for a runtime', () => {
+  const table = new RuntimeTable([
+    node('26.10.0'),
+    node('20.20.2'),
+    node('22.1.0'),
+    python('3.11.2'),
+    python('3.9.1'),
+    python('3.13.0'),
+  ])
+
+  test.each([
+    ['nodejs20', '20.20.2', 'is the version asked for'],
+    ['Node.js18.15', '20.20.2', 'is the nearest newer one where it is missing'],
+    ['nodejs24', '26.10.0', 'is the nearest newer one where it is missing'],
+    ['nodejs28', '26.10.0', 'is the newest where all are older'],
+    ['python3.11', '3.11.2', 'is the version asked for'],
+    ['python3.10', '3.11.2', 'is the nearest newer one where it is missing'],
+    ['python3.14', '3.13.0', 'is the newest where all are older'],
+    ['python3', '3.11.2', 'is the one the host prefers where any will do'],
+    ['Python2.7', '3.9.1', 'is the nearest newer one where it is missing'],
+  ])('%s → %s: %s', (name, version) => {
+    expect(table.resolve(name).interpreter.version).toBe(version)
+  })
+
+  test('is missing with a hint about what to install', () => {
+    expect(refusal(new RuntimeTable([node('20.1.0')]), 'python3.10')).toEqual({
+      code: 'caller/runtime-missing',
+      runtime: 'python3.10',
+      hint: expect.stringContaining('apt-get install python3'),
+    })
+  })
+})
+
+describe('a launch plan', () => {
+  const bootstraps = { nodejs: '/data/nodejs-1', python: '/data/python-1' }
+  const planFor = (interpreter: Interpreter, memoryMib: number) => {
+    const runtime = { name: 'any', language: interpreter.language, interpreter }
+    return new RuntimeTable([]).launchPlan(runtime, bootstraps, { memoryMib })
+  }
+
+  test('mounts an interpreter from outside /usr and starts it there', () => {
+    const plan = planFor(node('26.10.0'), 512)
+    expect(plan.mounts).toEqual([
+      { source: '/data/nodejs-1', target: '/anvoke/bootstrap' },
+      { source: '/opt/node-26.10.0/bin/node', target: '/anvoke/node/bin/node' },
+    ])
+    expect(plan.command[0]).toBe('/anvoke/node/bin/node')
+    expect(plan.command.at(-1)).toBe('/anvoke/bootstrap/bootstrap.js')
+  })
+
+  test.each([
+    [64, 32],
+    [128, 72],
+    [1024, 921],
+  ])('keeps the heap of Node.js below %i MiB of memory: %i MiB', (memoryMib, heapMib) => {
+    expect(planFor(node('26.10.0'), memoryMib).command).toContain(`--max-old-space-size=${heapMib}`)
+  })
+
+  test('starts a Python of the system without further mounts', () => {
+    const plan = planFor(python('3.11.2'), 128)
+    expect(plan.mounts).toEqual([{ source: '/data/python-1', target: '/anvoke/bootstrap' }])
+    expect([plan.command[0], plan.command.at(-1)]).toEqual([
+      '/usr/bin/python3.11.2',
+      '/anvoke/bootstrap/bootstrap.py',
+    ])
+  })
+
+  test('mounts the library of a Python from elsewhere at its own path', () => {
+    const plan = planFor({ ...python('3.11.2'), path: '/opt/py/bin/python3', prefix: '/opt/py' }, 128)
+    expect(plan.mounts).toContainEqual({ source: '/opt/py', target: '/opt/py' })
+  })
+
+  test('has an environment of its own, the same whatever the server has', () => {
+    process.env['NODE_EXTRA_CA_CERTS'] = '/etc/hosts'
+    const names = Object.keys(planFor(node('26.10.0'), 128).environment)
+    delete process.env['NODE_EXTRA_CA_CERTS']
+    expect(names.sort()).toEqual(['HOME', 'LANG', 'PATH', 'TZ'])
+  })
+})
+
+describe('discovering interpreters', () => {
+  let dir: string
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'anvoke-interpreters-'))
+  })
+  afterEach(() => rmSync(dir, { recursive: true }))
+
+  test('finds the Node.js that runs the server first, with its version', async () => {
+    const [first] = await discoverInterpreters()
+    expect(first).toEqual({
+      language: 'nodejs',
+      path: realpathSync(process.execPath),
+      version: process.versions.node,
+    })
+  })
+
+  test('lists a program once, however many links lead to it', async () => {
+    symlinkSync(process.execPath, join(dir, 'node'))
+    symlinkSync(process.execPath, join(dir, 'node26'))
+    const found = await discoverInterpreters({ searchPath: dir, nodePath: join(dir, 'node') })
+    expect(found.filter(({ path }) => path === realpathSync(process.execPath))).toHaveLength(1)
+  })
+
+  test('passes over scripts, programs of another kind and what does not run', async () => {
+    const before = await discoverInterpreters({ searchPath: '' })
+    mkdirSync(join(dir, 'shims'))
+    writeFileSync(join(dir, 'shims', 'python3'), '#!/bin/sh\necho 3.99.0 /usr\n')
+    writeFileSync(join(dir, 'shims', 'node'), '\x7fELF and nothing more')
+    symlinkSync('/bin/true', join(dir, 'shims', 'python3.98'))
+    symlinkSync('/nowhere', join(dir, 'shims', 'node99'))
+    chmodSync(join(dir, 'shims', 'python3'), 0o755)
+    chmodSync(join(dir, 'shims', 'node'), 0o755)
+    expect(await discoverInterpreters({ searchPath: join(dir, 'shims') })).toEqual(before)
+  })
+})

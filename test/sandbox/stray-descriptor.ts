@@ -1,0 +1,10 @@
+// For tests: writes where descriptor 77 leads inside a sandbox.
+import { chooseSandbox } from '../../src/sandbox/probe.ts'
+import { run, Workbench } from './harness.ts'
+
+const workbench = new Workbench()
+const { sandbox } = await chooseSandbox('bwrap')
+const { stdout } = await run(sandbox, workbench.shell('readlink /proc/self/fd/77'))
+process.stdout.write(stdout)
+await sandbox.close()
+workbench.close()
