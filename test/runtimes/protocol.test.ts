@@ -118,7 +118,7 @@ def handler(event, context):
 
 type Open = (source: string, overrides?: Partial<SetupOverrides>) => Promise<Driver>
 
-describe.each(Object.keys(LANGUAGES) as (keyof typeof LANGUAGES)[])('the %s bootstrap', (language) => {
+describe.each(['nodejs', 'python'] as const)('the %s bootstrap', (language) => {
   const sources = LANGUAGES[language]
   const open: Open = sources.open
 
