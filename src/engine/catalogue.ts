@@ -1,3 +1,5 @@
+// oxlint-disable typescript/no-unsafe-type-assertion -- a shelf holds the records of one kind; TypeScript cannot relate
+// the key of a Map of Maps to the type of what lies in it.
 import { EngineError } from '../model/errors.ts'
 import { LATEST, type FunctionVersion } from '../model/function.ts'
 import type { InvokeTarget } from '../model/invocation.ts'

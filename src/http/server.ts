@@ -34,6 +34,11 @@ const KEEP_ALIVE_MS = 65_000
 /** A client that takes nothing of its answer for so long is cut off. */
 const STALLED_CLIENT_MS = 60_000
 const LARGE_ANSWER_BYTES = 64 * 1024
+/**
+ * Answers up to this size travel as text of one byte per character: Node joins such text with the head into one write, while
+ * bytes cost a vectored one. Worth about 4 µs an answer; larger ones are cheaper left where they are.
+ */
+const JOINED_ANSWER_BYTES = 8 * 1024
 /** Of a refused body this much is thrown away so that the client gets to read the answer; beyond it the socket is closed. */
 const DISCARD_BYTES = 64 * 1024 * 1024
 const DISCARD_MS = 5_000
@@ -61,7 +66,9 @@ export class Listener {
         resolve()
       })
     })
-    return this.#server.address() as AddressInfo
+    const address = this.#server.address()
+    if (address === null || typeof address === 'string') throw new Error(`no TCP address: ${String(address)}`)
+    return address
   }
 
   /** No new connections; answers from now on close theirs. Readiness turns to 503. */
@@ -94,7 +101,10 @@ export class Listener {
     const body = bodyReader(request, this.#options.budget)
     const exchange = new HttpExchange(request, response, rawPath, rawQuery, body, this.#options.budget)
     dialect.handle(exchange).then(
-      (reply) => this.#write(request, response, reply),
+      (reply) => {
+        exchange.holdAnswer(reply.body?.byteLength ?? 0)
+        this.#write(request, response, reply)
+      },
       (error: unknown) => {
         this.#options.onFault(error)
         this.#write(request, response, json(500, { error: 'internal error' }))
@@ -126,18 +136,14 @@ export class Listener {
     if (reply.status !== 204) headers['Content-Length'] = byteLength
     if (this.#draining) headers['Connection'] = 'close'
     response.writeHead(reply.status, headers)
-    if (body === undefined || byteLength === 0) response.end()
-    else if (body.chunks.length === 1) response.end(body.chunks[0])
-    else {
+    const [first] = body?.chunks ?? []
+    if (body === undefined || first === undefined || byteLength === 0) response.end()
+    else if (body.chunks.length > 1) {
       for (const chunk of body.chunks) response.write(chunk)
       response.end()
-    }
-    if (byteLength > 0) {
-      this.#options.budget.hold(byteLength)
-      response.once('close', () => this.#options.budget.give(byteLength))
-      if (byteLength > LARGE_ANSWER_BYTES)
-        response.setTimeout(STALLED_CLIENT_MS, () => response.destroy())
-    }
+    } else if (byteLength <= JOINED_ANSWER_BYTES) response.end(first.toString('latin1'), 'latin1')
+    else response.end(first)
+    if (byteLength > LARGE_ANSWER_BYTES) response.setTimeout(STALLED_CLIENT_MS, () => response.destroy())
     if (!request.complete && hasBody(request)) discard(request)
   }
 }
@@ -151,6 +157,9 @@ class HttpExchange implements Exchange, Caller {
   gone = false
   onGone: (() => void) | undefined
   readonly #body: BodyReader
+  readonly #budget: TrafficBudget
+  #answerBytes = 0
+  #closed = false
 
   constructor(
     request: IncomingMessage,
@@ -165,8 +174,11 @@ class HttpExchange implements Exchange, Caller {
     this.rawQuery = rawQuery
     this.headers = request.headers
     this.#body = body
+    this.#budget = budget
     response.once('close', () => {
-      if (body.heldBytes > 0) budget.giveRequest(body.heldBytes)
+      this.#closed = true
+      budget.giveRequest(body.heldBytes)
+      if (this.#answerBytes > 0) budget.give(this.#answerBytes)
       if (response.writableFinished) return
       this.gone = true
       this.onGone?.()
@@ -179,6 +191,13 @@ class HttpExchange implements Exchange, Caller {
 
   readBody(limitBytes: number): Promise<Payload> {
     return this.#body.read(limitBytes)
+  }
+
+  /** Counts the answer's bytes until the client has taken them or is gone. */
+  holdAnswer(bytes: number): void {
+    if (this.#closed || bytes === 0) return
+    this.#answerBytes = bytes
+    this.#budget.hold(bytes)
   }
 }
 
