@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import threading
 import time
 
@@ -13,12 +12,14 @@ from .tickets import TicketBook
 class Inbox:
     """While code runs, calls delivered ahead simply stay in the socket and in the read buffer."""
 
-    def __init__(self, channel, peak, attribution, contract, flush):
+    def __init__(self, channel, peak, attribution, contract, flush, leave):
         self._channel = channel
         self._peak = peak
         self._attribution = attribution
         self._contract = contract
         self._flush = flush
+        # Ends the process as the given SystemExit says.
+        self._leave = leave
         self._tickets = TicketBook()
         self._running = 0
         self._running_lock = threading.Lock()
@@ -39,10 +40,7 @@ class Inbox:
         threads = ThreadPoolExecutor(concurrency, thread_name_prefix="call")
 
         def run(*call):
-            try:
-                self._run(*call)
-            except SystemExit as ending:
-                self._leave(ending)
+            self._run(*call)
             with self._running_lock:
                 self._running -= 1
             free.release()
@@ -68,7 +66,10 @@ class Inbox:
     def _run(self, call_id, meta_text, event, started):
         meta = json.loads(meta_text)
         self._attribution.begin(call_id, meta["requestId"])
-        flag, error_type, payload = self._contract.invoke(event, meta)
+        try:
+            flag, error_type, payload = self._contract.invoke(event, meta)
+        except SystemExit as ending:
+            self._leave(ending)
         self._flush()
         figures = '"durationMs":%.3f,"peakKib":%d' % (
             (time.perf_counter() - started) * 1000,
@@ -78,13 +79,3 @@ class Inbox:
             figures += ',"errorType":' + json.dumps(error_type[:1024])
         self._attribution.end()
         self._channel.send(frames.RESULT, flag, call_id, ("{%s}" % figures).encode(), payload)
-
-    def _leave(self, ending):
-        """What sys.exit does in the main thread, from any thread."""
-        code = ending.code
-        if code is not None and not isinstance(code, int):
-            print(code, file=sys.stderr)
-            code = 1
-        self._flush()
-        self._channel.flush()
-        os._exit((code or 0) & 0xFF)

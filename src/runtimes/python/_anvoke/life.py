@@ -1,5 +1,6 @@
 """From HELLO to the end of the process."""
 
+import functools
 import os
 import platform
 import sys
@@ -47,20 +48,17 @@ class Life:
 
         contract = CONTRACTS[setup["contract"]]()(setup, self._channel, attribution)
         peak = MemoryPeak()
-        ready = self._open(contract, setup, flush)
+        leave = functools.partial(_leave, flush, self._channel)
+        ready = self._open(contract, setup, flush, leave)
         ready["peakKib"] = peak.read()
         self._channel.send(frames.READY, 0, 0, json.dumps(ready).encode())
-        inbox = Inbox(self._channel, peak, attribution, contract, flush)
-        try:
-            if setup["concurrency"] == 1:
-                inbox.run_one_by_one()
-            else:
-                inbox.run_together(setup["concurrency"])
-        finally:
-            flush()
-            self._channel.flush()
+        inbox = Inbox(self._channel, peak, attribution, contract, flush, leave)
+        if setup["concurrency"] == 1:
+            inbox.run_one_by_one()
+        else:
+            inbox.run_together(setup["concurrency"])
 
-    def _open(self, contract, setup, flush):
+    def _open(self, contract, setup, flush, leave):
         """Loads the code and runs the initializer; sends FAILED and ends the process when that fails."""
         step = frames.FAILED_LOAD
         started = time.perf_counter()
@@ -77,10 +75,8 @@ class Life:
                 "loadMs": round((loaded - started) * 1000, 3),
                 "initMs": round((time.perf_counter() - loaded) * 1000, 3),
             }
-        except SystemExit:
-            flush()
-            self._channel.flush()
-            raise
+        except SystemExit as ending:
+            leave(ending)
         except BaseException as error:
             import json
 
@@ -93,6 +89,23 @@ class Life:
     def _let_go(self):
         self._channel.let_go()
         os.close(frames.TICKETS_FD)
+
+
+def _leave(flush, channel, ending):
+    """What sys.exit does, from any thread, but without taking the interpreter apart.
+
+    That takes time and, up to Python 3.9, ends in a segmentation fault where the standard streams were replaced.
+    """
+    import atexit
+
+    code = ending.code
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    atexit._run_exitfuncs()
+    flush()
+    channel.flush()
+    os._exit((code or 0) & 0xFF)
 
 
 def _replace_environment(variables):
