@@ -1,6 +1,9 @@
 import { EXIT, explain } from './complaint.ts'
 import { version } from './version.ts'
 
+/** How long a process that has failed may linger. */
+const LINGER_MS = 3_000
+
 /**
  * Runs the command line and sets the process's exit code: 0 ok, 1 failed, 2 usage or settings, 130 interrupted.
  * Results go to stdout, everything else to stderr.
@@ -25,5 +28,7 @@ export async function main(args: readonly string[]): Promise<void> {
     // Commander has written its message; help and version count as errors without one.
     process.exitCode =
       error instanceof CommanderError ? (error.exitCode === 0 ? EXIT.ok : EXIT.usage) : explain(error)
+    // Whatever a failed start left open must not keep the process; what was written gets time to be read.
+    setTimeout(() => process.exit(), LINGER_MS).unref()
   }
 }

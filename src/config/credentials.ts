@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import * as fs from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import * as z from 'zod/mini'
 import { ConfigError } from './config-error.ts'
 import type { CredentialSettings } from './schema.ts'
@@ -54,7 +54,7 @@ export function keepCredentials(dataDir: string, given: CredentialSettings): Kep
   let kept: Kept
   try {
     // Functions run as users of their own and must reach their code: others may pass through, but not look around.
-    fs.mkdirSync(dataDir, { recursive: true, mode: 0o711 })
+    makeDirectory(dataDir)
     kept = readKept(file) ?? create(file, { signingKey: randomBytes(SIGNING_KEY_BYTES).toString('base64') })
     if (given.accessKeyId === undefined && kept.accessKeyId === undefined) {
       kept = { ...kept, ...makeKey() }
@@ -71,6 +71,17 @@ export function keepCredentials(dataDir: string, given: CredentialSettings): Kep
   const signingKey = Buffer.from(kept.signingKey, 'base64')
   const keptIn = given.accessKeyId === undefined ? file : undefined
   return { credentials: { accessKeyId, accessKeySecret, signingKey }, keptIn }
+}
+
+/** Node's own recursive form never ends where a file system denies that a directory exists, as /proc does. */
+function makeDirectory(dir: string): void {
+  if (fs.existsSync(dir)) return
+  makeDirectory(dirname(dir))
+  try {
+    fs.mkdirSync(dir, { mode: 0o711 })
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) throw error
+  }
 }
 
 function makeKey(): { accessKeyId: string; accessKeySecret: string } {
@@ -141,7 +152,7 @@ function writeDraft(file: string, kept: Kept): string {
 }
 
 function syncDirectory(file: string): void {
-  const fd = fs.openSync(join(file, '..'), 'r')
+  const fd = fs.openSync(dirname(file), 'r')
   try {
     fs.fsyncSync(fd)
   } finally {

@@ -62,12 +62,16 @@ export async function readSettingsFile(file: string, complaints: Complaint[]): P
   const { parseDocument } = await import('yaml')
   // In the failsafe schema every scalar is text, as in the other sources: `0123` and `1e3` stay what was written.
   const document = parseDocument(content, { schema: 'failsafe', prettyErrors: true, stringKeys: true })
-  const [error] = document.errors
-  if (error !== undefined) {
-    complaints.push({ what: `${file} is not YAML`, why: error.message.trim(), fix: 'correct the file' })
+  let settings: unknown
+  try {
+    const [error] = document.errors
+    if (error !== undefined) throw error
+    settings = document.toJS({ maxAliasCount: 0 }) ?? {}
+  } catch (error) {
+    const why = error instanceof Error ? error.message.trim() : String(error)
+    complaints.push({ what: `${file} is not YAML that can be used`, why, fix: 'correct the file' })
     return found
   }
-  const settings: unknown = document.toJS({ maxAliasCount: 0 }) ?? {}
   if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) {
     complaints.push({
       what: `${file} holds no settings`,

@@ -1,4 +1,4 @@
-import type { FunctionName, FunctionVersion } from '../model/function.ts'
+import type { FunctionVersion } from '../model/function.ts'
 import { logDirectory } from './log-paths.ts'
 import { RotatingFile } from './rotating-file.ts'
 
@@ -31,6 +31,8 @@ const CHUNK_BYTES = 256 * 1024
 const ENTRY_BYTES = 200
 /** In JSON a byte can become six, and the other members need room. */
 const JSON_GROWTH = 8
+/** Room for the line that tells of a loss. */
+const LOSS_LINE_BYTES = 80
 /** Shorter texts are copied when they are part of something bigger, which would be kept alive as a whole. */
 const COPY_BYTES = 16 * 1024
 
@@ -49,6 +51,8 @@ export class LogFiles {
   #droppedBytes = 0
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> = Promise.resolve()
+  readonly #directories = new WeakMap<FunctionVersion, string>()
+  #isWriting = false
   #isFailing = false
   #isClosed = false
 
@@ -71,7 +75,7 @@ export class LogFiles {
     this.#waitingBytes += bytes
     const isPart = text.length < COPY_BYTES && text.length < text.buffer.byteLength
     this.#waiting.push({ version, requestId, text: isPart ? Buffer.from(text) : text, atMs: Date.now() })
-    this.#timer ??= setTimeout(() => void this.flush(), WRITE_DELAY_MS).unref()
+    this.#schedule()
   }
 
   /** Resolves when everything kept so far is written or given up. Never rejects. */
@@ -86,66 +90,72 @@ export class LogFiles {
   async close(): Promise<void> {
     this.#isClosed = true
     await this.flush()
-    const files = [...this.#files.values()]
-    this.#files.clear()
-    await Promise.all(files.map((file) => this.#release(file)))
+    for (const dir of this.#files.keys()) await this.#release(dir)
+  }
+
+  #schedule(): void {
+    if (this.#isWriting) return
+    this.#timer ??= setTimeout(() => void this.flush(), WRITE_DELAY_MS).unref()
   }
 
   async #writeWaiting(): Promise<void> {
+    this.#isWriting = true
     const entries = this.#waiting
     this.#waiting = []
-    const entriesOf = Map.groupBy(entries, ({ version }) => logDirectory(this.#options.dir, version))
+    const entriesOf = Map.groupBy(entries, ({ version }) => this.#directoryOf(version))
     for (const [dir, group] of entriesOf) await this.#writeGroup(dir, group)
+    this.#isWriting = false
+    if (this.#waiting.length > 0) this.#schedule()
+  }
+
+  #directoryOf(version: FunctionVersion): string {
+    const known = this.#directories.get(version)
+    if (known !== undefined) return known
+    const dir = logDirectory(this.#options.dir, version)
+    this.#directories.set(version, dir)
+    return dir
   }
 
   async #writeGroup(dir: string, group: readonly Entry[]): Promise<void> {
-    const maxChunkBytes = Math.min(CHUNK_BYTES, this.#options.maxFileBytes)
-    let lines: Buffer[] = []
+    const maxChunkBytes = Math.min(CHUNK_BYTES, this.#options.maxFileBytes) - LOSS_LINE_BYTES
+    let lines = ''
     let lineBytes = 0
     let textBytes = 0
-    const write = async (): Promise<void> => {
-      await this.#append(dir, Buffer.concat(lines, lineBytes), textBytes)
-      lines = []
-      lineBytes = 0
-      textBytes = 0
-    }
     for (const entry of group) {
-      const line = this.#render(dir, entry)
-      if (lineBytes > 0 && lineBytes + line.length > maxChunkBytes) await write()
-      lines.push(line)
-      lineBytes += line.length
+      const line = this.#render(entry)
+      const bytes = Buffer.byteLength(line)
+      if (lineBytes > 0 && lineBytes + bytes > maxChunkBytes) {
+        await this.#append(dir, lines, textBytes)
+        lines = ''
+        lineBytes = 0
+        textBytes = 0
+      }
+      lines += line
+      lineBytes += bytes
       textBytes += entry.text.length
       this.#waitingBytes -= entry.text.length + ENTRY_BYTES
     }
-    await write()
+    await this.#append(dir, lines, textBytes)
   }
 
-  #render(dir: string, { version, requestId, text, atMs }: Entry): Buffer {
+  #render({ version, requestId, text, atMs }: Entry): string {
     const maxTextBytes = Math.floor(this.#options.maxFileBytes / JSON_GROWTH)
     if (text.length > maxTextBytes) this.#drop(version, text.length - maxTextBytes)
     const kept = text.subarray(0, maxTextBytes).toString()
-    return Buffer.from(
-      `${JSON.stringify({ atMs, requestId, version: version.version, text: kept })}\n${this.#renderLoss(dir)}`,
-    )
+    return `${JSON.stringify({ atMs, requestId, version: version.version, text: kept })}\n`
   }
 
-  #renderLoss(dir: string): string {
-    const droppedBytes = this.#untold.get(dir)
-    if (droppedBytes === undefined) return ''
+  async #append(dir: string, lines: string, textBytes: number): Promise<void> {
+    const lostBytes = this.#untold.get(dir) ?? 0
     this.#untold.delete(dir)
-    return `${JSON.stringify({ atMs: Date.now(), droppedBytes })}\n`
-  }
-
-  async #append(dir: string, lines: Buffer, textBytes: number): Promise<void> {
+    const loss = lostBytes === 0 ? '' : `${JSON.stringify({ atMs: Date.now(), droppedBytes: lostBytes })}\n`
     try {
-      await (await this.#fileOf(dir)).append(lines)
+      await (await this.#fileOf(dir)).append(Buffer.from(loss + lines))
       this.#isFailing = false
     } catch (error) {
       this.#droppedBytes += textBytes
-      this.#untold.set(dir, (this.#untold.get(dir) ?? 0) + textBytes)
-      const file = this.#files.get(dir)
-      this.#files.delete(dir)
-      if (file !== undefined) await this.#release(file)
+      this.#untold.set(dir, (this.#untold.get(dir) ?? 0) + lostBytes + textBytes)
+      await this.#release(dir)
       if (!this.#isFailing) this.#options.onFailure(error)
       this.#isFailing = true
     }
@@ -157,22 +167,21 @@ export class LogFiles {
     const file = this.#files.get(dir) ?? new RotatingFile(dir, maxFileBytes, maxFiles)
     this.#files.delete(dir)
     this.#files.set(dir, file)
-    const [oldest] = this.#files
-    if (oldest !== undefined && this.#files.size > maxOpenFiles) {
-      this.#files.delete(oldest[0])
-      await this.#release(oldest[1])
-    }
+    const [oldest] = this.#files.keys()
+    if (oldest !== undefined && this.#files.size > maxOpenFiles) await this.#release(oldest)
     return file
   }
 
   /** A file that cannot be closed has nothing left to lose: its lines were written or are counted as dropped. */
-  async #release(file: RotatingFile): Promise<void> {
-    await file.close().catch(() => {})
+  async #release(dir: string): Promise<void> {
+    const file = this.#files.get(dir)
+    this.#files.delete(dir)
+    await file?.close().catch(() => {})
   }
 
-  #drop(name: FunctionName, bytes: number): void {
+  #drop(version: FunctionVersion, bytes: number): void {
     this.#droppedBytes += bytes
-    const dir = logDirectory(this.#options.dir, name)
+    const dir = this.#directoryOf(version)
     this.#untold.set(dir, (this.#untold.get(dir) ?? 0) + bytes)
   }
 }

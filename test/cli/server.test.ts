@@ -1,0 +1,172 @@
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Launched } from './launched.ts'
+
+const ROOT_KEY = { ANVOKE_ACCESS_KEY_ID: 'my-key', ANVOKE_ACCESS_KEY_SECRET: 'my-own-secret' }
+
+describe('the server as it is started from the command line', () => {
+  let cwd: string
+  const started: Launched[] = []
+
+  beforeEach(async () => {
+    cwd = await mkdtemp(join(tmpdir(), 'server-'))
+  })
+  afterEach(async () => {
+    await Promise.all(started.splice(0).map((launched) => launched.kill()))
+    await rm(cwd, { recursive: true })
+  })
+
+  function start(
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+    node?: string,
+  ): Launched {
+    const launched = new Launched([...args, '--listen', '127.0.0.1:0'], {
+      cwd,
+      environment,
+      ...(node === undefined ? {} : { node }),
+    })
+    started.push(launched)
+    return launched
+  }
+
+  async function healthOf(url: string): Promise<number> {
+    const response = await fetch(`${url}/healthz`)
+    await response.arrayBuffer()
+    return response.status
+  }
+
+  test('serve makes a key once, says where its secret is, and drains at SIGTERM', async () => {
+    const ids: (string | undefined)[] = []
+    for (let round = 0; round < 2; round += 1) {
+      const server = start(['serve', '--data', 'data'])
+      expect(await healthOf(await server.ready())).toBe(200)
+      server.child.kill('SIGTERM')
+      const { code, stdout, stderr } = await server.ended
+      expect({ code, stdout }).toEqual({ code: 0, stdout: '' })
+      const kept: { accessKeyId: string; accessKeySecret: string } = JSON.parse(
+        await readFile(join(cwd, 'data', 'credentials.json'), 'utf8'),
+      )
+      expect(stderr).toContain(
+        `Access key   ${kept.accessKeyId} (secret in ${join(cwd, 'data', 'credentials.json')})`,
+      )
+      expect(stderr).not.toContain(kept.accessKeySecret)
+      ids.push(kept.accessKeyId)
+    }
+    expect(ids[0]).toBe(ids[1])
+  })
+
+  test('serve never shows a secret that it was given', async () => {
+    const server = start(['serve', '--data', 'data', '--log-level', 'debug'], ROOT_KEY)
+    await server.ready()
+    server.child.kill('SIGINT')
+    const { code, stderr } = await server.ended
+    expect(code).toBe(0)
+    expect(stderr).toContain('my-key (secret as configured)')
+    expect(stderr).not.toContain('my-own-secret')
+  })
+
+  test('serve tells a program in JSON lines that it is ready', async () => {
+    const server = start(['serve', '--data', 'data', '--log-format', 'json'])
+    while (!server.stderr.includes('"ready"')) await once(server.child.stderr!, 'data')
+    server.child.kill('SIGTERM')
+    const { stderr } = await server.ended
+    const events = stderr
+      .trimEnd()
+      .split('\n')
+      .map((line): Record<string, unknown> => JSON.parse(line))
+    expect(events).toContainEqual(expect.objectContaining({ event: 'ready', host: '127.0.0.1' }))
+    expect(events.at(-1)).toMatchObject({ event: 'stopping', signal: 'SIGTERM' })
+  })
+
+  test('dev removes what it kept, unless a data directory is given', async () => {
+    const ephemeral = start(['dev'])
+    expect(await healthOf(await ephemeral.ready())).toBe(200)
+    expect((await readdir(cwd)).filter((name) => name.startsWith('anvoke-dev-'))).toHaveLength(1)
+    ephemeral.child.kill('SIGTERM')
+    const { code, stderr } = await ephemeral.ended
+    expect(code).toBe(0)
+    expect(stderr).toContain('ephemeral, removed at exit')
+    expect(stderr).toContain('anvoke-dev / anvoke-dev-secret')
+    expect((await readdir(cwd)).filter((name) => name.startsWith('anvoke-dev-'))).toEqual([])
+
+    const durable = start(['dev', '--data', 'kept'])
+    await durable.ready()
+    durable.child.kill('SIGTERM')
+    expect((await durable.ended).stderr).toContain(join(cwd, 'kept'))
+    expect(await readdir(join(cwd, 'kept'))).toContain('credentials.json')
+  })
+
+  test('says what to do when the port is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const address = other.address()
+    const port = typeof address === 'object' ? address?.port : undefined
+    try {
+      const server = new Launched(['dev', '--listen', `127.0.0.1:${port}`], { cwd })
+      const { code, stdout, stderr } = await server.ended
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+      expect(stderr).toMatch(
+        /cannot listen on 127\.0\.0\.1:\d+\n {2}why .*in use|another program.*\n {2}fix .*ANVOKE_LISTEN/,
+      )
+      expect((await readdir(cwd)).filter((name) => name.startsWith('anvoke-dev-'))).toEqual([])
+    } finally {
+      other.close()
+      await once(other, 'close')
+    }
+  })
+
+  test('says what to do when another server uses the data directory', async () => {
+    const first = start(['serve', '--data', 'data'])
+    await first.ready()
+    const { code, stderr } = await start(['serve', '--data', 'data']).ended
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/data directory .*\/data cannot be used\n {2}why .*in use.*\n {2}fix .*--data/)
+  })
+
+  test('says what to do when the data directory cannot be made', async () => {
+    const { code, stderr } = await start(['serve', '--data', '/proc/nowhere']).ended
+    expect(code).toBe(2)
+    expect(stderr).toMatch(/data directory \/proc\/nowhere cannot be used\n {2}why .*\n {2}fix .*--data/)
+  })
+
+  const systemNode = findOldNode()
+
+  test.skipIf(systemNode === undefined)(
+    'runs from a Node.js that is too old, with signals and exit codes',
+    async () => {
+      const server = start(['serve', '--data', 'data'], {}, systemNode)
+      expect(await healthOf(await server.ready())).toBe(200)
+      server.child.kill('SIGTERM')
+      expect(await server.ended).toMatchObject({ code: 0, signal: null })
+      expect(await start(['serve', '--max-calls', '0'], {}, systemNode).ended).toMatchObject({ code: 2 })
+    },
+  )
+
+  test.skipIf(systemNode === undefined)('leaves no server behind when its launcher is killed', async () => {
+    const server = start(['serve', '--data', 'data'], {}, systemNode)
+    await server.ready()
+    server.child.kill('SIGKILL')
+    // The pipes close when the last process that holds them is gone.
+    await server.ended
+    const next = start(['serve', '--data', 'data'], {}, systemNode)
+    expect(await healthOf(await next.ready())).toBe(200)
+  })
+})
+
+/** A Node.js of this machine that the program does not run on itself; undefined when there is none. */
+function findOldNode(): string | undefined {
+  const candidates = (process.env['PATH'] ?? '').split(':').map((dir) => join(dir, 'node'))
+  return [...candidates, '/usr/bin/node', '/usr/local/bin/node'].find((node) => {
+    if (!existsSync(node)) return false
+    const { stdout } = spawnSync(node, ['--version'], { encoding: 'utf8' })
+    const major = Number(/^v(\d+)\./.exec(stdout)?.[1])
+    return major >= 18 && major < 24
+  })
+}
