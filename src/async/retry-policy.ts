@@ -3,7 +3,7 @@ import type { Ending } from '../model/outcome.ts'
 import type { ClaimedTask, Postponement, Settlement } from '../store/store.ts'
 
 /** Wait before the first repeat of a run that failed; doubles each time. The vendors publish no figure. */
-export const FIRST_RETRY_MS = 1000
+const FIRST_RETRY_MS = 1000
 /** Longest wait before a repeat. */
 export const LONGEST_RETRY_MS = 60_000
 /**

@@ -29,7 +29,7 @@ export interface TaskRow extends Omit<ClaimedTask, 'payload'> {
 }
 
 /** Everything the worker can do: what goes in and what comes out. */
-export interface OperationMap {
+interface OperationMap {
   loadDefinitions: { input: null; output: readonly DefinitionRow[] }
   commitDefinitions: { input: readonly DefinitionChange[]; output: undefined }
   enqueueTask: { input: TaskToEnqueue; output: undefined }

@@ -5,9 +5,9 @@ import { RevisionConflict } from '../../../src/store/store.ts'
 
 /** A store under test; `reopen` closes it and opens what it kept. */
 export interface DefinitionHarness {
-  definitions(): DefinitionStore
-  reopen(): Promise<void>
-  close(): Promise<void>
+  readonly definitions: () => DefinitionStore
+  readonly reopen: () => Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /** What every {@link DefinitionStore} promises. */

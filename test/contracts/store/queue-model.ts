@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect } from 'vitest'
 import type { TaskEnding, TaskQueue } from '../../../src/store/store.ts'
 import { newTask } from './task.ts'
@@ -16,8 +16,8 @@ interface ModelTask {
 }
 
 interface RealQueue {
-  tasks(): TaskQueue
-  restart(): Promise<void>
+  readonly tasks: () => TaskQueue
+  readonly restart: () => Promise<void>
 }
 
 /** What a queue should hold, in the simplest form. */

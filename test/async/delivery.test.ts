@@ -1,0 +1,482 @@
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { AsyncDelivery, type AsyncDeliveryOptions } from '../../src/async/delivery.ts'
+import type { DeliveryEvent } from '../../src/async/delivery-event.ts'
+import { EngineError } from '../../src/model/errors.ts'
+import { LATEST, type FunctionVersion } from '../../src/model/function.ts'
+import type { Caller, InvokeRequest } from '../../src/model/invocation.ts'
+import type { Ending, Outcome } from '../../src/model/outcome.ts'
+import { EMPTY_PAYLOAD, toBuffer } from '../../src/model/payload.ts'
+import type { NewTask, TaskQueue } from '../../src/store/store.ts'
+import { newTask } from '../contracts/store/task.ts'
+import { StoreHarness } from '../store/sqlite/harness.ts'
+import { FakeClock } from './fake-clock.ts'
+
+const LEASE_MS = 30_000
+
+const VERSION: FunctionVersion = {
+  id: 'state-1',
+  functionId: 'function-1',
+  account: '1234567890123456',
+  namespace: 'default',
+  name: 'resize',
+  version: LATEST,
+  facts: {},
+  contract: 'any',
+  runtime: 'any',
+  handler: 'index.handler',
+  timeoutMs: 1000,
+  memoryMib: 128,
+  diskMib: 512,
+  instanceConcurrency: 1,
+  environment: {},
+  code: { digest: '', crc64: '', sizeBytes: 0, expandedBytes: 0 },
+}
+
+function outcomeOf(ending: Ending): Outcome {
+  return {
+    version: VERSION,
+    instanceId: 'instance-1',
+    coldStart: false,
+    durationMs: 1,
+    billedDurationMs: 1,
+    initDurationMs: 0,
+    maxMemoryBytes: 0,
+    logTail: () => Buffer.alloc(0),
+    ...ending,
+  }
+}
+
+/** A call inside the engine, which ends when the test says so. */
+interface Running {
+  readonly request: InvokeRequest
+  readonly caller: Caller
+  readonly end: (ending: Ending) => void
+  readonly refuse: (error: Error) => void
+}
+
+/** Things that come one after another and are waited for one after another. */
+class Feed<T> {
+  readonly #come: T[] = []
+  #wanted: (() => void) | undefined
+
+  add(item: T): void {
+    this.#come.push(item)
+    this.#wanted?.()
+  }
+
+  /** The first that matches, taken out; waits for it. */
+  async take<S extends T = T>(matches: (item: T) => item is S): Promise<S> {
+    for (;;) {
+      const item = this.#come.find(matches)
+      if (item !== undefined) {
+        this.#come.splice(this.#come.indexOf(item), 1)
+        return item
+      }
+      await new Promise<void>((resolve) => {
+        this.#wanted = resolve
+      })
+    }
+  }
+
+  get untaken(): readonly T[] {
+    return this.#come
+  }
+}
+
+describe('AsyncDelivery', () => {
+  let clock: FakeClock
+  let harness: StoreHarness
+  let calls: Feed<Running>
+  let events: Feed<DeliveryEvent>
+  const deliveries: AsyncDelivery[] = []
+
+  beforeEach(async () => {
+    clock = new FakeClock()
+    harness = await StoreHarness.open({ now: () => clock.now() })
+    calls = new Feed()
+    events = new Feed()
+  })
+
+  afterEach(async () => {
+    await Promise.all(
+      deliveries.splice(0).map((delivery) => {
+        const drained = delivery.drain(0)
+        clock.advance(0)
+        return drained
+      }),
+    )
+    await harness.close()
+    assert.equal(clock.waiting, 0)
+  })
+
+  const invoke = (request: InvokeRequest, caller: Caller): Promise<Outcome> =>
+    new Promise((resolve, reject) => {
+      calls.add({ request, caller, end: (ending) => resolve(outcomeOf(ending)), refuse: reject })
+    })
+
+  const deliver = (options: Partial<AsyncDeliveryOptions> = {}): AsyncDelivery => {
+    const delivery = new AsyncDelivery({
+      tasks: harness.tasks(),
+      invoke,
+      clock,
+      leaseMs: LEASE_MS,
+      observe: (event) => events.add(event),
+      ...options,
+    })
+    deliveries.push(delivery)
+    delivery.start()
+    return delivery
+  }
+
+  const event = <K extends DeliveryEvent['kind']>(kind: K): Promise<DeliveryEvent & { kind: K }> =>
+    events.take((candidate): candidate is DeliveryEvent & { kind: K } => candidate.kind === kind)
+
+  const nextCall = (): Promise<Running> => calls.take((call): call is Running => call !== undefined)
+
+  /** The queue, with some of its operations replaced. */
+  const queueWith = (replaced: Partial<TaskQueue>): TaskQueue => {
+    const tasks = harness.tasks()
+    return {
+      claim: (limit, nowMs, leaseMs) => tasks.claim(limit, nowMs, leaseMs),
+      enqueue: (task) => tasks.enqueue(task),
+      renew: (leases, untilMs) => tasks.renew(leases, untilMs),
+      postpone: (lease, next) => tasks.postpone(lease, next),
+      settle: (lease, settlement) => tasks.settle(lease, settlement),
+      nextDueAtMs: () => tasks.nextDueAtMs(),
+      ...replaced,
+    }
+  }
+
+  const enqueue = (changes: Partial<NewTask> = {}): Promise<void> =>
+    harness.tasks().enqueue(newTask({ acceptedAtMs: clock.now(), dueAtMs: clock.now(), ...changes }))
+
+  const returned: Ending = { kind: 'returned', payload: EMPTY_PAYLOAD }
+  const timedOut: Ending = { kind: 'timedOut', afterMs: 1 }
+  const diskFull = new EngineError('platform/store-failed', { reason: 'disk full' })
+  const throttled = new EngineError('caller/concurrency-exceeded', { scope: 'function', limit: 1 })
+  /** Resolves when everything asked of the queue so far has happened and was seen. */
+  const queueIsQuiet = async (): Promise<void> => {
+    for (let round = 0; round < 4; round += 1) await harness.tasks().nextDueAtMs()
+  }
+
+  test('runs what was queued before it started, and ends it', async () => {
+    await enqueue({ requestId: 'r1', qualifier: 'prod', payload: Buffer.from('event') })
+    deliver()
+    const { request, end } = await nextCall()
+    expect({ ...request, payload: String(toBuffer(request.payload)) }).toEqual({
+      target: { account: '1234567890123456', namespace: 'default', name: 'resize', qualifier: 'prod' },
+      requestId: 'r1',
+      payload: 'event',
+      retryCount: 0,
+    })
+    end(returned)
+    expect(await event('ended')).toMatchObject({ ending: 'succeeded', task: { requestId: 'r1' } })
+    expect(await harness.tasks().nextDueAtMs()).toBeUndefined()
+  })
+
+  test('runs a task it is told of, at once', async () => {
+    const delivery = deliver()
+    await queueIsQuiet()
+    await enqueue()
+    delivery.notify()
+    const { end } = await nextCall()
+    end(returned)
+    expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
+  })
+
+  test('sleeps until a delayed task is due', async () => {
+    const delivery = deliver()
+    await queueIsQuiet()
+    await enqueue({ dueAtMs: clock.now() + 5000 })
+    delivery.notify(clock.now() + 5000)
+    clock.advance(4999)
+    await queueIsQuiet()
+    expect(calls.untaken).toHaveLength(0)
+    clock.advance(1)
+    const { end } = await nextCall()
+    end(returned)
+    await event('ended')
+  })
+
+  test('finds a delayed task of an earlier server without being told', async () => {
+    await enqueue({ dueAtMs: clock.now() + 5000 })
+    deliver()
+    await queueIsQuiet()
+    expect(clock.nextInMs).toBe(5000)
+    clock.advance(5000)
+    const { end } = await nextCall()
+    end(returned)
+    await event('ended')
+  })
+
+  test('does nothing while nothing is due', async () => {
+    let asked = 0
+    const tasks = harness.tasks()
+    const claim: TaskQueue['claim'] = (limit, nowMs, leaseMs) => {
+      asked += 1
+      return tasks.claim(limit, nowMs, leaseMs)
+    }
+    deliver({ tasks: queueWith({ claim }) })
+    await queueIsQuiet()
+    expect(asked).toBe(1)
+    expect(clock.waiting).toBe(0)
+  })
+
+  test('repeats a failed run with the same id, later and later, and gives up in the end', async () => {
+    await enqueue({ requestId: 'r1', maxRetries: 2 })
+    deliver()
+    for (const [retryCount, waitMs] of [1000, 2000].entries()) {
+      const { request, end } = await nextCall()
+      expect(request).toMatchObject({ requestId: 'r1', retryCount })
+      end(timedOut)
+      expect(await event('postponed')).toMatchObject({ dueAtMs: clock.now() + waitMs, lastError: 'timedOut' })
+      clock.advance(waitMs - 1)
+      await queueIsQuiet()
+      expect(calls.untaken).toHaveLength(0)
+      clock.advance(1)
+    }
+    const { request, end } = await nextCall()
+    expect(request.retryCount).toBe(2)
+    end(timedOut)
+    expect(await event('ended')).toMatchObject({ ending: 'failed', lastError: 'timedOut' })
+  })
+
+  test('waits out a refusal without counting it', async () => {
+    await enqueue({ maxRetries: 0 })
+    deliver()
+    for (const waitMs of [500, 1000, 2000]) {
+      const { request, refuse } = await nextCall()
+      expect(request.retryCount).toBe(0)
+      refuse(throttled)
+      expect(await event('postponed')).toMatchObject({ dueAtMs: clock.now() + waitMs })
+      await queueIsQuiet()
+      clock.advance(waitMs)
+    }
+    const { end } = await nextCall()
+    end(returned)
+    expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
+  })
+
+  test('ends a task whose function is gone', async () => {
+    await enqueue()
+    deliver()
+    const { refuse } = await nextCall()
+    refuse(new EngineError('caller/function-not-found', { namespace: 'default', name: 'resize' }))
+    expect(await event('ended')).toMatchObject({ ending: 'failed', lastError: 'caller/function-not-found' })
+  })
+
+  test('expires a task that is too old, without running it', async () => {
+    await enqueue({ expiresAtMs: clock.now() + 10 })
+    clock.advance(11)
+    deliver()
+    expect(await event('ended')).toMatchObject({ ending: 'expired' })
+    expect(calls.untaken).toHaveLength(0)
+  })
+
+  test('reports an engine that breaks its contract, and waits it out', async () => {
+    await enqueue()
+    deliver()
+    const { refuse } = await nextCall()
+    const error = new TypeError('x is undefined')
+    refuse(error)
+    expect(await event('engineFaulted')).toMatchObject({ error })
+    expect(await event('postponed')).toMatchObject({ lastError: 'internal' })
+  })
+
+  test('claims no more than it can run', async () => {
+    for (let index = 0; index < 5; index += 1) await enqueue({ requestId: `r${index}` })
+    deliver({ parallelRuns: 2 })
+    const first = await nextCall()
+    const second = await nextCall()
+    await queueIsQuiet()
+    expect(calls.untaken).toHaveLength(0)
+    // The other three are free for anyone.
+    expect(await harness.tasks().claim(5, clock.now(), 1)).toHaveLength(3)
+    first.end(returned)
+    second.end(returned)
+    await event('ended')
+    await event('ended')
+  })
+
+  test('runs everything that is queued, a few at a time', async () => {
+    await Promise.all(Array.from({ length: 40 }, (_, index) => enqueue({ requestId: `r${index}` })))
+    deliver({ parallelRuns: 3 })
+    const seen = new Set<string>()
+    for (let index = 0; index < 40; index += 1) {
+      const { request, end } = await nextCall()
+      expect(calls.untaken.length).toBeLessThan(3)
+      seen.add(request.requestId)
+      end(returned)
+    }
+    expect(seen.size).toBe(40)
+    for (let index = 0; index < 40; index += 1) await event('ended')
+  })
+
+  test('keeps the lease of a run that lasts longer than it', async () => {
+    await enqueue()
+    deliver()
+    const { end } = await nextCall()
+    for (let third = 0; third < 9; third += 1) {
+      clock.advance(LEASE_MS / 3)
+      await queueIsQuiet()
+      expect(await harness.tasks().claim(1, clock.now(), 1)).toEqual([])
+    }
+    end(returned)
+    expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
+  })
+
+  test('drops the result of a run whose lease was lost, and tells the engine', async () => {
+    await enqueue()
+    deliver({ parallelRuns: 1 })
+    const { caller, end } = await nextCall()
+    let told = 0
+    caller.onGone = () => (told += 1)
+    const [elsewhere] = await harness.tasks().claim(1, clock.now() + LEASE_MS, LEASE_MS * 100)
+    clock.advance(LEASE_MS / 3)
+    await event('leaseLost')
+    expect(caller.gone).toBe(true)
+    expect(told).toBe(1)
+    end(returned)
+    await queueIsQuiet()
+    expect(await harness.tasks().settle(elsewhere!.lease, { ending: 'failed', attempts: 1 })).toBe(true)
+    expect(events.untaken.some(({ kind }) => kind === 'ended')).toBe(false)
+  })
+
+  test('does not take a lost lease for a success when the run ends first', async () => {
+    await enqueue()
+    deliver()
+    const { end } = await nextCall()
+    await harness.tasks().claim(1, clock.now() + LEASE_MS, LEASE_MS)
+    end(returned)
+    await event('leaseLost')
+    expect(events.untaken.some(({ kind }) => kind === 'ended')).toBe(false)
+  })
+
+  test('runs again, and counts, what a server left behind when it died', async () => {
+    await enqueue({ requestId: 'r1', maxRetries: 0 })
+    await harness.tasks().claim(1, clock.now(), 3_600_000)
+    await harness.restart()
+    deliver()
+    const { request, end } = await nextCall()
+    expect(request).toMatchObject({ requestId: 'r1', retryCount: 0 })
+    end(returned)
+    expect(await event('ended')).toMatchObject({ ending: 'succeeded', task: { lostRuns: 1 } })
+  })
+
+  test('gives up a task that took the server down too often', async () => {
+    await enqueue({ maxRetries: 0 })
+    for (let crash = 0; crash < 11; crash += 1) {
+      expect(await harness.tasks().claim(1, clock.now(), 1)).toHaveLength(1)
+      clock.advance(1)
+    }
+    deliver()
+    expect(await event('ended')).toMatchObject({ ending: 'failed', lastError: 'runsLost' })
+    expect(calls.untaken).toHaveLength(0)
+  })
+
+  test('lets runs end within the grace when it is drained, and starts no others', async () => {
+    await enqueue({ requestId: 'r1' })
+    await enqueue({ requestId: 'r2' })
+    const delivery = deliver({ parallelRuns: 1 })
+    const { caller, end } = await nextCall()
+    const drained = delivery.drain(10_000)
+    clock.advance(9999)
+    await queueIsQuiet()
+    expect(caller.gone).toBe(false)
+    end(returned)
+    await drained
+    expect(await event('ended')).toMatchObject({ ending: 'succeeded', task: { requestId: 'r1' } })
+    const [next] = await harness.tasks().claim(5, clock.now(), 1)
+    expect(next).toMatchObject({ requestId: 'r2', lostRuns: 0, attempts: 0 })
+  })
+
+  test('puts back what does not end within the grace, as it was', async () => {
+    await enqueue({ requestId: 'r1' })
+    const delivery = deliver()
+    const { caller, end } = await nextCall()
+    const drained = delivery.drain(10_000)
+    await queueIsQuiet()
+    clock.advance(10_000)
+    await drained
+    expect(caller.gone).toBe(true)
+    end(returned)
+    const [again] = await harness.tasks().claim(1, clock.now(), 1)
+    expect(again).toMatchObject({ requestId: 'r1', attempts: 0, deferrals: 0, lostRuns: 0 })
+  })
+
+  test('cuts the grace short when it is drained again', async () => {
+    await enqueue()
+    const delivery = deliver()
+    await nextCall()
+    const drained = delivery.drain(3_600_000)
+    const again = delivery.drain(0)
+    clock.advance(0)
+    await Promise.all([drained, again])
+    expect(await harness.tasks().claim(1, clock.now(), 1)).toHaveLength(1)
+  })
+
+  test('gives back what a claim under way brings while it is drained', async () => {
+    await enqueue()
+    const delivery = deliver()
+    await delivery.drain(1000)
+    expect(calls.untaken).toHaveLength(0)
+    expect(await harness.tasks().claim(1, clock.now(), 1)).toMatchObject([{ lostRuns: 0 }])
+  })
+
+  test('cannot be started twice, nor after it was drained', async () => {
+    const delivery = deliver()
+    expect(() => delivery.start()).toThrow('delivering')
+    await delivery.drain(0)
+    expect(() => delivery.start()).toThrow('stopped')
+  })
+
+  test('asks a queue that failed again, a second later', async () => {
+    const tasks = harness.tasks()
+    let broken = true
+    const claim: TaskQueue['claim'] = (limit, nowMs, leaseMs) =>
+      broken ? Promise.reject(diskFull) : tasks.claim(limit, nowMs, leaseMs)
+    await enqueue()
+    deliver({ tasks: queueWith({ claim }) })
+    expect(await event('queueFailed')).toMatchObject({ operation: 'claim' })
+    await queueIsQuiet()
+    expect(clock.nextInMs).toBe(1000)
+    broken = false
+    clock.advance(1000)
+    const { end } = await nextCall()
+    end(returned)
+    await event('ended')
+  })
+
+  test('runs a task again whose ending could not be stored', async () => {
+    const tasks = harness.tasks()
+    let broken = true
+    const settle: TaskQueue['settle'] = (lease, settlement) =>
+      broken ? Promise.reject(diskFull) : tasks.settle(lease, settlement)
+    await enqueue({ requestId: 'r1', maxRetries: 0 })
+    deliver({ tasks: queueWith({ settle }) })
+    const first = await nextCall()
+    first.end(returned)
+    expect(await event('queueFailed')).toMatchObject({ operation: 'settle', error: diskFull })
+    await queueIsQuiet()
+    broken = false
+    clock.advance(LEASE_MS)
+    const second = await nextCall()
+    expect(second.request).toMatchObject({ requestId: 'r1', retryCount: 0 })
+    second.end(returned)
+    expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
+  })
+
+  test('is not broken by an observer that throws', async () => {
+    await enqueue()
+    deliver({
+      observe: (seen) => {
+        events.add(seen)
+        throw new Error('a full log')
+      },
+    })
+    const { end } = await nextCall()
+    end(returned)
+    expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
+  })
+})

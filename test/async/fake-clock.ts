@@ -1,0 +1,48 @@
+import type { Clock } from '../../src/async/clock.ts'
+
+interface Timer {
+  readonly atMs: number
+  readonly run: () => void
+}
+
+/** Time that stands still until a test moves it. */
+export class FakeClock implements Clock {
+  #nowMs = 1_000_000
+  readonly #timers = new Set<Timer>()
+
+  now(): number {
+    return this.#nowMs
+  }
+
+  after(delayMs: number, run: () => void): () => void {
+    const timer = { atMs: this.#nowMs + delayMs, run }
+    this.#timers.add(timer)
+    return () => this.#timers.delete(timer)
+  }
+
+  /** Timers that wait; a test that is over should leave none. */
+  get waiting(): number {
+    return this.#timers.size
+  }
+
+  /** Delay until the next timer; undefined when there is none. */
+  get nextInMs(): number | undefined {
+    const times = [...this.#timers].map(({ atMs }) => atMs - this.#nowMs)
+    return times.length === 0 ? undefined : Math.min(...times)
+  }
+
+  /** Moves the time and runs, in their order, the timers that are over. */
+  advance(ms: number): void {
+    const untilMs = this.#nowMs + ms
+    for (;;) {
+      const [next] = [...this.#timers]
+        .filter(({ atMs }) => atMs <= untilMs)
+        .toSorted((a, b) => a.atMs - b.atMs)
+      if (next === undefined) break
+      this.#timers.delete(next)
+      this.#nowMs = Math.max(this.#nowMs, next.atMs)
+      next.run()
+    }
+    this.#nowMs = untilMs
+  }
+}

@@ -1,0 +1,46 @@
+import { DatabaseSync } from 'node:sqlite'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { BatchRunner } from '../../../src/store/sqlite/batch.ts'
+import { migrate } from '../../../src/store/sqlite/migrate.ts'
+import type { Operation } from '../../../src/store/sqlite/operations.ts'
+import { newTask } from '../../contracts/store/task.ts'
+
+describe('BatchRunner.run', () => {
+  let database: DatabaseSync
+  let runner: BatchRunner
+
+  beforeEach(() => {
+    database = new DatabaseSync(':memory:')
+    migrate(database, ':memory:')
+    runner = new BatchRunner(database, { maxQueuedTasks: 2, maxQueuedBytes: 1024 ** 3 })
+  })
+  afterEach(() => database.close())
+
+  const enqueue = (payloadBytes: number): Operation => {
+    const { payload: _payload, ...task } = newTask()
+    return { name: 'enqueueTask', input: { ...task, payloadOffset: 0, payloadBytes } }
+  }
+  const run = (...operations: Operation[]): unknown[] =>
+    runner
+      .run(operations, { arriving: new ArrayBuffer(4 * 1024 * 1024), leaving: [] })
+      .results.map(({ ok }) => ok)
+
+  test('changes nothing when the disk is full, and works again when there is room', () => {
+    const pages = Number(database.prepare('PRAGMA page_count').get()?.['page_count'])
+    database.exec(`PRAGMA max_page_count = ${pages + 20}`)
+    expect(run(enqueue(1), enqueue(4 * 1024 * 1024))).toEqual([false, false])
+    expect(database.prepare('SELECT count(*) AS rows FROM tasks').get()).toEqual({ rows: 0 })
+    expect(database.isTransaction).toBe(false)
+    database.exec(`PRAGMA max_page_count = ${pages + 4000}`)
+    // What failed does not count towards the bound of two.
+    expect(run(enqueue(1), enqueue(1), enqueue(1))).toEqual([true, true, false])
+  })
+
+  test('counts only transactions that wrote something', () => {
+    expect(runner.commits).toBe(0)
+    run({ name: 'findNextDue', input: null })
+    expect(runner.commits).toBe(0)
+    run(enqueue(1), enqueue(1))
+    expect(runner.commits).toBe(1)
+  })
+})
