@@ -44,6 +44,8 @@ class Bootstrap {
       0,
       JSON.stringify({ runtimeVersion: process.versions.node }),
     )
+    // A process started ahead of need has time now; set-up then finds the module loaded.
+    for (const load of Object.values(CONTRACTS)) void load()
   }
 
   #receive(type: number, flag: number, callId: number, meta: string, payload: Buffer): void {

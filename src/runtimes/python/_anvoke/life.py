@@ -23,7 +23,10 @@ class Life:
 
     def run(self):
         # Only now: a process started ahead of need has told that it lives and has time.
+        import datetime  # noqa: F401 - contracts need these; loaded early they cost the set-up nothing
+        import decimal  # noqa: F401
         import json
+        import logging  # noqa: F401
 
         from .attribution import ConcurrentCalls, SingleCall
         from .contracts import CONTRACTS
