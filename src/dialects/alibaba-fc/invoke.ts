@@ -178,7 +178,7 @@ function failed(outcome: Failed): { errorType: string; body: Payload } {
     const errorType = outcome.handled ? 'HandledInvocationError' : 'UnhandledInvocationError'
     return { errorType, body: orElse(outcome.payload, () => errorBody('', outcome.errorType)) }
   }
-  const sentence = (): Payload => errorBody(failureSentence(outcome, outcome))
+  const sentence = (): Payload => errorBody(failureSentence(outcome, outcome) ?? '')
   if (outcome.kind !== 'initFailed') return { errorType: 'UnhandledInvocationError', body: sentence() }
   return {
     // Code that cannot be loaded is a failed call; only the initializer has an error type of its own.
