@@ -6,13 +6,12 @@ import { existsSync } from 'node:fs'
 import * as nodeModule from 'node:module'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { isatty } from 'node:tty'
 import { fileURLToPath } from 'node:url'
 
 const OLDEST_NODE_MAJOR = 24
 
 if (Number(process.versions.node.split('.')[0]) >= OLDEST_NODE_MAJOR) {
-  dieWithLauncher()
+  followLauncher()
   // Not under /tmp, Node's own default: whoever can write there first could plant code.
   const caches = process.env.XDG_CACHE_HOME || join(homedir(), '.cache')
   nodeModule.enableCompileCache?.(process.env.NODE_COMPILE_CACHE || join(caches, 'anvoke', 'compiled'))
@@ -35,16 +34,14 @@ function relaunch() {
     process.exitCode = 1
     return
   }
-  // The IPC channel carries no messages: it tells the program when this process is gone.
   const child = spawn(carried, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, ANVOKE_LAUNCHER: String(process.pid) },
   })
-  // A terminal signals the whole group; handing these on as well would count as the second one.
-  const onTerminal = [0, 1, 2].some((fd) => isatty(fd))
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']) {
-    const sentToGroup = onTerminal && ['SIGINT', 'SIGHUP', 'SIGQUIT'].includes(signal)
-    process.on(signal, () => sentToGroup || child.kill(signal))
+  // By message, not by signal: a terminal and a service manager signal the program as well, and it has to tell a
+  // signal that reached it on two ways from a second one.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
+    process.on(signal, () => child.connected && child.send({ signal }))
   }
   child.once('error', (error) => {
     process.stderr.write(`anvoke: ${carried} cannot be started: ${error.message}\n`)
@@ -57,12 +54,16 @@ function relaunch() {
   })
 }
 
-/** Killing a launcher, by `kill -9` too, has to kill the program it stands for, at once and without a drain. */
-function dieWithLauncher() {
+/** Makes this process end with its launcher, `kill -9` included, and get the signals that it gets. */
+function followLauncher() {
   if (process.env.ANVOKE_LAUNCHER === undefined) return
   delete process.env.ANVOKE_LAUNCHER
   if (process.channel === undefined) return
   process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+  process.on('message', ({ signal }) => {
+    // No signal has the number 0: that is how a listener knows a message from a signal of its own.
+    if (!process.emit(signal, signal, 0)) process.kill(process.pid, signal)
+  })
   process.channel.unref()
 }
 

@@ -47,18 +47,22 @@ export async function runServer(
   process.exit(EXIT.ok)
 }
 
-/** Resolves with the first signal; the second ends the process. Takes over from the default at once, start included. */
+/**
+ * Resolves with the first signal; the second ends the process. Takes over from the default at once, start included.
+ *
+ * A terminal's Ctrl-C and a service manager's stop reach both a launcher and this process, and the launcher hands it
+ * on, with the number 0 (see bin/anvoke.js): what comes on the two ways is counted apart.
+ */
 function whenSignalled(log: OperatorLog): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    let isStopping = false
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-      process.on(signal, () => {
-        if (isStopping) {
-          log.warn('stopped at once', { signal })
-          process.exit(signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated)
-        }
-        isStopping = true
+    const seen = { direct: 0, handedOn: 0 }
+    for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+      process.on(name, (signal: NodeJS.Signals, number: number) => {
+        seen[number === 0 ? 'handedOn' : 'direct'] += 1
         resolve(signal)
+        if (Math.max(seen.direct, seen.handedOn) < 2) return
+        log.warn('stopped at once', { signal })
+        process.exit(signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated)
       })
     }
   })
