@@ -25,16 +25,19 @@ export interface AlibabaFcDeps {
   readonly now: () => number
   /** Secret that download links for code are made with, at least 32 bytes. A new one voids the links given out. */
   readonly linkKey: KeyObject
+  /** The listener's port, once it has one: for links given to clients that name no port. Default: unknown. */
+  readonly ownPort?: () => number | undefined
   /** Told of failures that are this server's own. Must not throw. */
   readonly observe?: (error: unknown) => void
 }
 
 /** The dialect of the vendor's FC 2.0: the APIs 2016-08-15 and 2021-04-06, told apart from others by their paths. */
 export function createAlibabaFc(deps: AlibabaFcDeps): Dialect {
-  const { observe = () => undefined, now, linkKey } = deps
+  const { observe = () => undefined, ownPort = () => undefined, now, linkKey } = deps
   const rooms: DispatchRooms = {
     ...deps,
     observe,
+    ownPort,
     codeLink: ({ origin }, digest) => codeLink(origin, digest, linkKey, now()),
   }
   return {

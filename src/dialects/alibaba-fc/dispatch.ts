@@ -20,6 +20,8 @@ import { matchInvoke, matchOperation, type InvokePath } from './routes.ts'
 export interface DispatchRooms extends Rooms, InvokeRooms {
   readonly keyring: KeyRing
   readonly linkKey: KeyObject
+  /** The listener's port, once it has one. */
+  readonly ownPort: () => number | undefined
   /** Told of failures that are this server's own. */
   readonly observe: (error: unknown) => void
 }
@@ -86,7 +88,7 @@ async function operate(requestId: string, exchange: Exchange, rooms: DispatchRoo
     query,
     headers,
     body: decodeBody(payload),
-    origin: originOf(headers),
+    origin: originOf(headers, rooms.ownPort()),
   }
   return answerReply(await definition.run(call, rooms), requestId)
 }

@@ -39,10 +39,21 @@ export function readQuery(rawQuery: string): ReadonlyMap<string, string> {
   return query
 }
 
-/** `http://host:port` as the client reached us. */
-export function originOf(headers: IncomingHttpHeaders): string {
+/**
+ * `http://host:port` as the client reached us.
+ *
+ * @param ownPort The listener's port, undefined while unknown: the vendor's Node.js client of the older API leaves the
+ *   port out of its Host header, whatever it is, and would be given a link that leads elsewhere.
+ */
+export function originOf(headers: IncomingHttpHeaders, ownPort: number | undefined): string {
   const { host } = headers
-  return host !== undefined && HOST.test(host) ? `http://${host}` : 'http://localhost'
+  if (host === undefined || !HOST.test(host)) return `http://localhost${portSuffix(ownPort)}`
+  const isPortless = headers['user-agent']?.includes('SDK(@alicloud/fc2@') === true && !/:\d+$/.test(host)
+  return `http://${host}${isPortless ? portSuffix(ownPort) : ''}`
+}
+
+function portSuffix(port: number | undefined): string {
+  return port === undefined || port === 80 ? '' : `:${port}`
 }
 
 const NO_QUERY: ReadonlyMap<string, string> = new Map<string, string>()

@@ -262,6 +262,19 @@ describe('code links', () => {
     expect([late.status, late.json['ErrorCode']]).toEqual([403, 'AccessDenied'])
   })
 
+  test('lead to the port of the server for the client that names none, and where they were asked for else', async () => {
+    await create()
+    const agent = 'Node.js(v26.10.0) OS(linux/x64) SDK(@alicloud/fc2@v2.6.6)'
+    const originFor = async (headers: Record<string, string>) => {
+      const { json } = await fc.send({ method: 'GET', path: `${HELLO}/code`, headers })
+      return new URL(String(json['url'])).origin
+    }
+    expect(await originFor({ host: '10.0.0.1', 'user-agent': agent })).toBe('http://10.0.0.1:7400')
+    expect(await originFor({ host: '10.0.0.1:81', 'user-agent': agent })).toBe('http://10.0.0.1:81')
+    expect(await originFor({ host: 'fc.example.com' })).toBe('http://fc.example.com')
+    expect(await originFor({ host: '"><script>' })).toBe('http://localhost:7400')
+  })
+
   test('are of no use for another package or another time', async () => {
     await create()
     const { path } = await link()

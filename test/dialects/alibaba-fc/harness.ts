@@ -82,6 +82,7 @@ export async function openHarness(): Promise<Harness> {
         throw new EngineError('caller/runtime-missing', { runtime, hint: 'install it' })
     },
     region: 'cn-hangzhou',
+    ownPort: () => 7400,
     now: () => harness.clockMs,
     linkKey: createSecretKey(Buffer.alloc(32, 9)),
     observe: (error) => observed.push(error),
