@@ -185,6 +185,26 @@ describe('AsyncDelivery', () => {
     expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
   })
 
+  test('runs a task it is told of while it finds out that nothing was due', async () => {
+    const tasks = harness.tasks()
+    const asked = Promise.withResolvers<void>()
+    const answer = Promise.withResolvers<void>()
+    const nextDueAtMs = async (): Promise<number | undefined> => {
+      const dueAtMs = await tasks.nextDueAtMs()
+      asked.resolve()
+      await answer.promise
+      return dueAtMs
+    }
+    const delivery = deliver({ tasks: queueWith({ nextDueAtMs }) })
+    await asked.promise
+    await enqueue()
+    delivery.notify()
+    answer.resolve()
+    const { end } = await nextCall()
+    end(returned)
+    expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
+  })
+
   test('sleeps until a delayed task is due', async () => {
     const delivery = deliver()
     await queueIsQuiet()
@@ -340,7 +360,7 @@ describe('AsyncDelivery', () => {
     end(returned)
     await queueIsQuiet()
     expect(await harness.tasks().settle(elsewhere!.lease, { ending: 'failed', attempts: 1 })).toBe(true)
-    expect(events.untaken.some(({ kind }) => kind === 'ended')).toBe(false)
+    expect(events.untaken.map(({ kind }) => kind)).toEqual(['modeChanged', 'started'])
   })
 
   test('does not take a lost lease for a success when the run ends first', async () => {
