@@ -157,9 +157,10 @@ function findLaunchers(options: SandboxOptions): Launchers | string {
     return 'bubblewrap is not installed: run `apt-get install bubblewrap`, or your distribution’s equivalent.'
   const setpriv = findProgram('setpriv', options)
   const unshare = findProgram('unshare', options)
-  if (setpriv !== undefined && unshare !== undefined) return { bwrap, setpriv, unshare }
+  const prlimit = findProgram('prlimit', options)
+  if (setpriv !== undefined && unshare !== undefined) return { bwrap, setpriv, unshare, prlimit }
   // Only root has privileges to drop.
-  if (!isRoot()) return { bwrap, setpriv: '', unshare: '' }
+  if (!isRoot()) return { bwrap, setpriv: '', unshare: '', prlimit }
   return 'setpriv or unshare is not installed: run `apt-get install util-linux`, or your distribution’s equivalent.'
 }
 

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { chooseSandbox, probeSandboxes } from '../../src/sandbox/probe.ts'
 import type { Sandbox } from '../../src/sandbox/sandbox.ts'
-import { firstLine, NODE, pidsWith, run, uniqueSleep, Workbench } from './harness.ts'
+import { eventually, firstLine, NODE, pidsWith, run, uniqueSleep, Workbench } from './harness.ts'
 
 const isRoot = process.getuid?.() === 0
 const works = (await probeSandboxes()).some((finding) => finding.driver === 'bwrap' && finding.works)
@@ -68,8 +68,8 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
 
   test.runIf(isRoot)('runs on the host as a user id of its own', async () => {
     const mark = uniqueSleep()
-    const process = sandbox.start(workbench.shell(`sleep ${mark} & echo up >&3; wait`))
-    await firstLine(process)
+    sandbox.start(workbench.shell(`exec sleep ${mark}`))
+    await eventually(() => pidsWith(mark).length === 1)
     const [pid] = pidsWith(mark)
     expect(readFileSync(`/proc/${pid}/status`, 'latin1')).toMatch(
       /^Uid:\s+710000\s+710000\s+710000\s+710000$/m,
@@ -92,9 +92,8 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
 
   test('sees no process but its own', async () => {
     const neighbour = uniqueSleep()
-    const running = sandbox.start(workbench.shell(`echo up >&3; exec sleep ${neighbour}`))
-    await firstLine(running)
-    expect(pidsWith(neighbour)).toHaveLength(1)
+    sandbox.start(workbench.shell(`exec sleep ${neighbour}`))
+    await eventually(() => pidsWith(neighbour).length === 1)
     expect(await inside('cat /proc/[0-9]*/cmdline | tr "\\0" "\\n"')).not.toContain(neighbour)
     // Numbers count from 1 in a namespace of its own.
     const pids = (await inside('cd /proc; echo [0-9]*')).trim().split(' ').map(Number)
@@ -177,6 +176,18 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
     const { stdout } = await run(sandbox, workbench.spec([NODE, '-e', script]))
     server.close()
     expect(stdout.trim().split('\n').sort()).toEqual(['ECONNREFUSED', 'ENETUNREACH', 'lo'])
+  })
+
+  test('has a bounded number of processes, which its neighbours do not share', async () => {
+    const script = `i=0; while [ $i -lt 700 ]; do sleep 1000 & i=$((i+1)); done; echo $i >&3; read line <&3
+      while sleep 1000 & do :; done`
+    const first = sandbox.start(workbench.shell(script))
+    const second = sandbox.start(workbench.shell(script))
+    expect([await firstLine(first), await firstLine(second)]).toEqual(['700', '700'])
+    first.channel.write('all\n')
+    expect(await text(first.stderr)).toContain('Cannot fork')
+    second.kill()
+    await second.exited
   })
 
   test('holds the descriptors 0 to 4 and no other', async () => {

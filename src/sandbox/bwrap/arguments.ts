@@ -1,4 +1,5 @@
 import { lstatSync, readlinkSync } from 'node:fs'
+import { release } from 'node:os'
 import { dirname, normalize } from 'node:path'
 import type { Mount, SandboxSpec } from '../sandbox.ts'
 import { HOST_NAME, type SyntheticEtc } from './etc.ts'
@@ -8,6 +9,8 @@ export interface Launchers {
   readonly bwrap: string
   readonly setpriv: string
   readonly unshare: string
+  /** Sets the limits of {@link innerCommand}: tasks and core dumps; a host without it goes without them. */
+  readonly prlimit?: string | undefined
 }
 
 /**
@@ -23,6 +26,15 @@ export const STATUS_FD = 6
 
 /** Size of `/dev/shm`, bytes: semaphores and small rings of language libraries, not data. */
 const SHARED_MEMORY_BYTES = 16 * 1024 * 1024
+
+/**
+ * Processes and threads of one sandbox. Source: Function Compute's limits page, "threads", 1024.
+ * What a fork bomb can take from the host.
+ */
+const MOST_TASKS = 1024
+
+const [kernelMajor = 0, kernelMinor = 0] = release().split('.').map(Number)
+const COUNTS_BY_NAMESPACE = kernelMajor > 5 || (kernelMajor === 5 && kernelMinor >= 14)
 
 /** Places that a mount may not cover, with everything under them. */
 const RESERVED = [
@@ -101,15 +113,25 @@ export function innerCommand(
   privileges: Privileges,
   launchers: Launchers,
 ): string[] {
-  if (privileges === 'ownUserNamespace') return [...command]
+  const limited = [...limitArguments(privileges, launchers), ...command]
+  if (privileges === 'ownUserNamespace') return limited
   const drop = [
     launchers.setpriv,
     ...words(
       `--reuid ${uid} --regid ${uid} --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all --`,
     ),
   ]
-  if (privileges === 'dropped') return [...drop, ...command]
-  return [...drop, launchers.unshare, '--user', '--map-current-user', '--', ...command]
+  if (privileges === 'dropped') return [...drop, ...limited]
+  return [...drop, launchers.unshare, ...words('--user --map-current-user --'), ...limited]
+}
+
+/** Limits that need no cgroup. A core dump would be written by the host's handler, outside of the sandbox. */
+function limitArguments(privileges: Privileges, { prlimit }: Launchers): string[] {
+  if (prlimit === undefined) return []
+  // Tasks are counted for each user namespace; where there is none, or before Linux 5.14, all instances of a function, or
+  // everything the server's user runs, would share one count.
+  const tasks = privileges !== 'dropped' && COUNTS_BY_NAMESPACE ? [`--nproc=${MOST_TASKS}`] : []
+  return [prlimit, '--core=0', ...tasks, '--']
 }
 
 function namespaceArguments(uid: number, privileges: Privileges): string[] {

@@ -10,7 +10,7 @@ import type { TextTail } from '../text-tail.ts'
 import { ARGUMENTS_FD, STATUS_FD } from './arguments.ts'
 
 /** How the launchers inside the sandbox begin the line that says why they could not go on. */
-const LAUNCHER_COMPLAINT = /^(?:bwrap|setpriv|unshare): .*/m
+const LAUNCHER_COMPLAINT = /^(?:bwrap|setpriv|unshare|prlimit): .*/m
 
 /** Longest wait for the last words on standard error of a process that has ended, when nobody reads them. */
 const LAST_WORDS_MS = 100
@@ -123,7 +123,7 @@ export class BwrapProcess implements SandboxProcess {
   }
 }
 
-/** setpriv and unshare answer 126 and 127 when the program cannot be executed and 1 when they themselves fail. */
+/** setpriv, unshare and prlimit answer 126 and 127 when the program cannot be executed and 1 when they themselves fail. */
 function isLauncherFailure(exitCode: number | null): boolean {
   return exitCode === 1 || exitCode === 126 || exitCode === 127
 }
