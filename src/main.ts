@@ -32,6 +32,8 @@ import { SqliteStore } from './store/sqlite/sqlite-store.ts'
 const CODE_TARGET = '/code'
 /** How long the keys that an instance is given stay valid; longer than any instance is likely to live. */
 const INSTANCE_KEYS_TTL_MS = 36 * 3_600_000
+/** Asynchronous calls run at a time: many, so that a function that takes long leaves room for others. */
+const PARALLEL_ASYNC_RUNS = 256
 /** How often code packages that no function uses any more are removed. */
 const PACKAGE_SWEEP_MS = 3_600_000
 const MIB = 1024 * 1024
@@ -43,7 +45,7 @@ export interface RunningServer {
   readonly sandbox: { readonly name: string; readonly detail: string; readonly warning?: string }
   /**
    * Drains: no new calls, those inside get `graceMs` to end, stored asynchronous calls stay stored. Resolves when no
-   * process of any function runs and everything is on disk. Calling it again with 0 cuts the rest short.
+   * process of any function runs and everything is on disk. Further calls wait for the first.
    */
   stop(graceMs: number): Promise<void>
 }
@@ -67,7 +69,13 @@ export async function startServer(
     await SqliteStore.open({
       file: join(dataDir, 'anvoke.db'),
       maxQueuedTasks: config.maxQueuedTasks,
-      onFailure: (error) => log.error('the store failed; restart the server', { error }),
+      onFailure: (error) => {
+        log.error('the store failed; the server ends, a new start can recover', { error })
+        // What was acknowledged is safe, nothing more can be: better no server than one that forgets.
+        setImmediate(() => {
+          throw error
+        })
+      },
     }),
     (opened) => opened.close(),
   )
@@ -165,6 +173,7 @@ export async function startServer(
   const delivery = new AsyncDelivery({
     tasks: store.tasks,
     invoke: (request, caller) => engine.invoke(request, caller),
+    parallelRuns: PARALLEL_ASYNC_RUNS,
     observe: (event) => tellDelivery(log, event),
   })
   const listener = new Listener({
