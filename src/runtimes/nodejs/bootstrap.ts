@@ -144,8 +144,8 @@ class Bootstrap {
       return
     }
     this.#isEnding = true
-    inbox.close()
     for (const call of inbox.running) inbox.settle(call, end)
+    // No call starts before the channel is idle, so none does any more.
     this.#channel.whenIdle(() => this.#leave(1))
   }
 

@@ -29,7 +29,6 @@ export class Inbox {
   #queue: (Call | undefined)[] = []
   #head = 0
   #turnPlanned = false
-  #isClosed = false
   #lastRequestId = ''
 
   constructor(parts: {
@@ -70,11 +69,6 @@ export class Inbox {
   get requestId(): string {
     const call = this.#attribution === undefined ? this.#current : this.#attribution.getStore()
     return call === undefined ? this.#lastRequestId : call.requestId
-  }
-
-  /** No further call starts. */
-  close(): void {
-    this.#isClosed = true
   }
 
   add(call: Call): void {
@@ -125,7 +119,7 @@ export class Inbox {
   }
 
   #turn(): void {
-    while (this.#hasRoom && this.#channel.idle && !this.#isClosed) {
+    while (this.#hasRoom && this.#channel.idle) {
       const call = this.#next()
       if (call === undefined) return
       if (!this.#tickets.take(call.epoch)) continue

@@ -273,3 +273,20 @@ test('a rejection that nothing handles is the end of its own call, not of the ne
   expect(driver.frames.filter((frame) => frame.callId === innocent)).toEqual([])
   expect(driver.logOf(0)).toContain('Error: lost')
 })
+
+test('the answer to an uncaught exception gets out whole, and no other call starts after it', async () => {
+  const driver = await nodeFunction(`exports.handler = () => {
+    for (let i = 0; i < 9000; i++) process.stdout.write('x'.repeat(99) + '\\n')
+    setTimeout(() => { require('fs').writeSync(1, 'thrown'); throw new Error('late') }, 1)
+  }`)
+  driver.pause()
+  const failed = driver.deliver()
+  const next = driver.deliver()
+  await driver.directOutput('thrown')
+  driver.resume()
+  expect((await driver.result(failed)).payload.toString()).toContain('uncaughtException')
+  expect(await driver.exited).toEqual({ code: 1, signal: null })
+  expect(driver.logOf(failed)).toContain('Error: late')
+  expect(driver.frames.filter((frame) => frame.callId === next)).toEqual([])
+  expect(driver.revoke()).toBe(4095)
+})
