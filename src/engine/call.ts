@@ -26,10 +26,10 @@ export class Call {
   /** Monotonic milliseconds. */
   readonly enteredAtMs: number
   readonly log: CallLog
-  /** The instance started for this call became ready after this many milliseconds; 0 when none was. */
-  initDurationMs = 0
+  /** Set at each delivery: whether the call waited while this instance was started, and how long the start took. */
   coldStart = false
-  /** Set at each delivery: the frame id, and its place among the calls of its ticket epoch, counted from 1. */
+  initDurationMs = 0
+  /** Set at each delivery: the frame id, and its place among the calls of its ticket epoch, counted from 1; 0 once known to have begun. */
   callId = 0
   epoch = 0
   ordinal = 0
@@ -70,6 +70,11 @@ export class Call {
     return this.#settled
   }
 
+  /** Whether its log has its opening. */
+  get logBegun(): boolean {
+    return this.#opened
+  }
+
   /** Adds text the code wrote during this call. */
   addLog(text: Buffer): void {
     this.openLog()
@@ -88,6 +93,7 @@ export class Call {
   settle(ending: Ending, figures: Figures): void {
     if (this.#settled) return
     this.#settled = true
+    this.caller.onGone = undefined
     const final: Ending = this.caller.gone ? { kind: 'cancelled' } : ending
     const measured: Omit<Measured, 'logTail'> = {
       version: this.version,
@@ -109,6 +115,7 @@ export class Call {
   refuse(error: EngineError): void {
     if (this.#settled) return
     this.#settled = true
+    this.caller.onGone = undefined
     this.log.flush()
     this.#reject(error)
   }

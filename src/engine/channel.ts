@@ -20,6 +20,7 @@ const LENGTH_BYTES = 4
 const REST_OF_HEADER_BYTES = HEADER_BYTES - LENGTH_BYTES
 /** Largest frame; runtimes/protocol.md, Limits. */
 const MAX_FRAME_BYTES = 64 * 1024 * 1024
+const MAX_META_BYTES = 65_535
 /** Frames up to this size are joined into one write; larger payloads are written from where they are. */
 const JOIN_BYTES = 16 * 1024
 /** Results from this size on wait for room in the payload budget before they are read. */
@@ -36,6 +37,8 @@ export interface Frame {
 
 interface ChannelEvents {
   onFrame(frame: Frame): void
+  /** Whether a large frame of this kind is due: one that nobody waits for must not take the budget. */
+  expectsLarge(type: number, callId: number): boolean
   /** A frame that cannot be read: the other side is broken or hostile. */
   onBroken(reason: string): void
   /** The other side closed the socket. */
@@ -70,6 +73,7 @@ export class Channel {
   #outgoingBytes = 0
   #rest: Buffer | undefined
   #gathering: Gathering | undefined
+  #waitsForRoom = false
   #closed = false
 
   constructor(socket: Socket, budget: PayloadBudget, events: ChannelEvents) {
@@ -80,24 +84,41 @@ export class Channel {
     socket.on('error', () => undefined) // 'close' follows and tells the same
     socket.on('close', () => {
       if (this.#closed) return
-      this.#closed = true
+      this.close()
       this.#events.onEnd()
     })
   }
 
-  /** Collects a frame. `meta` at most 65 535 bytes. */
+  /** Bytes sent that the other side has not let into the kernel yet. */
+  get backlogBytes(): number {
+    return this.#outgoingBytes + this.#socket.writableLength
+  }
+
+  /** Whether a large result is not read because the budget has no room for it. */
+  get waitsForRoom(): boolean {
+    return this.#waitsForRoom
+  }
+
+  /**
+   * Collects a frame.
+   *
+   * @throws {RangeError} When `meta` has more than 65 535 bytes or the frame more than 64 MiB; nothing is collected then.
+   */
   send(type: number, flag: number, callId: number, meta: string, payload: Payload): void {
     if (this.#closed) return
     const metaLength = Buffer.byteLength(meta)
+    const length = REST_OF_HEADER_BYTES + metaLength + payload.byteLength
+    if (metaLength > MAX_META_BYTES || length > MAX_FRAME_BYTES)
+      throw new RangeError(`a frame of ${length} bytes with ${metaLength} bytes of meta`)
     const head = Buffer.allocUnsafe(HEADER_BYTES + metaLength)
-    head.writeUInt32LE(REST_OF_HEADER_BYTES + metaLength + payload.byteLength, 0)
+    head.writeUInt32LE(length, 0)
     head[4] = type
     head[5] = flag
     head.writeUInt16LE(metaLength, 6)
     head.writeUInt32LE(callId, 8)
     head.write(meta, HEADER_BYTES)
     this.#outgoing.push(head)
-    if (payload.byteLength > 0) this.#outgoing.push(...payload.chunks)
+    if (payload.byteLength > 0) for (const chunk of payload.chunks) this.#outgoing.push(chunk)
     this.#outgoingBytes += head.length + payload.byteLength
   }
 
@@ -122,6 +143,8 @@ export class Channel {
     if (this.#closed) return
     this.#closed = true
     this.#outgoing.length = 0
+    this.#outgoingBytes = 0
+    this.#rest = undefined
     if (this.#gathering?.held === true) this.#budget.give(this.#gathering.totalBytes)
     this.#gathering = undefined
     this.#socket.destroy()
@@ -168,6 +191,12 @@ export class Channel {
         continue
       }
       const totalBytes = length - REST_OF_HEADER_BYTES
+      if (totalBytes >= BUDGETED_BYTES && !this.#events.expectsLarge(type, callId)) {
+        this.#events.onBroken(
+          `${totalBytes} bytes in a frame of type ${type} for call ${callId}, which waits for none`,
+        )
+        return
+      }
       this.#gathering = {
         type,
         flag,
@@ -205,7 +234,9 @@ export class Channel {
       return
     }
     this.#socket.pause()
+    this.#waitsForRoom = true
     this.#budget.whenRoomForResult(frame.totalBytes, () => {
+      this.#waitsForRoom = false
       if (this.#closed) {
         this.#budget.give(frame.totalBytes)
         return

@@ -2,8 +2,9 @@ import { EngineError } from '../model/errors.ts'
 import type { FunctionVersion } from '../model/function.ts'
 import type { Call } from './call.ts'
 import { Durations } from './durations.ts'
-import type { Instance, InstanceEnding } from './instance.ts'
-import { chooseSeat, heldTooLong, wantsStart, type Costs } from './placement.ts'
+import type { Instance } from './instance.ts'
+import type { InstanceEnding } from './instance-ending.ts'
+import { beginsTooLate, chooseSeat, heldTooLong, wantsStart, type Costs } from './placement.ts'
 
 /** A call that was taken back unbegun this often from instances that ended is refused. */
 const MAX_REDELIVERIES = 50
@@ -45,10 +46,6 @@ export class Crew {
     return this.instances.length === 0 && this.waiting.length === 0
   }
 
-  get starting(): number {
-    return this.instances.filter(({ state }) => state === 'starting' || state === 'initialising').length
-  }
-
   /** Whether calls wait or were delivered ahead, so that {@link reconsider} has something to look at. */
   get unsettled(): boolean {
     return this.waiting.length > 0 || this.instances.some((instance) => instance.ahead > 0)
@@ -68,21 +65,31 @@ export class Crew {
     }
   }
 
-  /** Whether another instance should be started now. */
-  get wantsStart(): boolean {
-    const [oldest] = this.waiting
-    if (oldest === undefined) return false
-    const starting = this.starting
-    return wantsStart(
-      {
-        waiting: this.waiting.length,
-        oldestWaitMs: this.#clock() - oldest.enteredAtMs,
-        startingInstances: starting,
-        readyInstances: this.instances.filter(({ ready }) => ready).length,
-      },
-      this.version.instanceConcurrency,
-      this.costs,
-    )
+  /** The waiting call that another instance should be started for now: the first that no starting one will serve. */
+  get wantsStartFor(): Call | undefined {
+    if (this.waiting.length === 0) return undefined
+    let [startingInstances, readyInstances] = [0, 0]
+    for (const { state, ready } of this.instances) {
+      if (state === 'starting' || state === 'initialising') startingInstances += 1
+      else if (ready) readyInstances += 1
+    }
+    const { instanceConcurrency } = this.version
+    const unserved = this.waiting[startingInstances * instanceConcurrency]
+    if (unserved === undefined) return undefined
+    const queue = {
+      waiting: this.waiting.length,
+      oldestWaitMs: this.#clock() - unserved.enteredAtMs,
+      startingInstances,
+      readyInstances,
+    }
+    return wantsStart(queue, instanceConcurrency, this.costs) ? unserved : undefined
+  }
+
+  /** An idle instance that has been silent for longer than a start takes: its place is better given to another. */
+  get silent(): Instance | undefined {
+    const { startMs } = this.costs
+    const now = this.#clock()
+    return this.instances.find((one) => one.state === 'idle' && one.silentForMs(now) > startMs)
   }
 
   joined(instance: Instance): void {
@@ -102,19 +109,32 @@ export class Crew {
   /** Takes back what is held behind a late call and places it anew: the hold check of `README.md`. */
   reconsider(): void {
     const now = this.#clock()
-    const { instanceConcurrency } = this.version
     const { costs } = this
+    let idleElsewhere = this.#hasIdle
     for (const instance of [...this.instances]) {
-      if (instance.ahead === 0) continue
-      const idleElsewhere = this.instances.some((other) => other !== instance && other.state === 'idle')
-      if (heldTooLong(instance, instanceConcurrency, costs, idleElsewhere, now))
-        this.waiting.unshift(...instance.takeBack())
+      instance.listen(now)
+      if (!heldTooLong(instance, this.version.instanceConcurrency, costs, idleElsewhere, now)) continue
+      this.#takeBack(instance)
+      this.feed()
+      idleElsewhere = this.#hasIdle
     }
     this.feed()
   }
 
-  /** An instance is gone: its unbegun calls go to the front of the queue, a failed start is told to the call that wanted it. */
-  left(instance: Instance, ending: InstanceEnding, notBegun: readonly Call[]): void {
+  /** Takes back calls that should have begun long ago and have not: the silence check of `README.md`. */
+  proveBegun(): void {
+    const now = this.#clock()
+    const { costs } = this
+    for (const instance of [...this.instances])
+      if (beginsTooLate(instance.unprovenForMs(now), costs)) this.#takeBack(instance)
+    this.feed()
+  }
+
+  /**
+   * An instance is gone: its unbegun calls go to the front of the queue, a failed start is told to the call that wanted it,
+   * or, when that was served elsewhere, to the first that waits: so starts that always fail come to an end.
+   */
+  left(instance: Instance, ending: InstanceEnding, notBegun: readonly Call[], wantedBy: Call): void {
     const index = this.instances.indexOf(instance)
     if (index >= 0) this.instances.splice(index, 1)
     const again = notBegun.filter((call) => {
@@ -123,22 +143,23 @@ export class Crew {
       call.refuse(new EngineError('platform/no-capacity', { waitedMs: this.#clock() - call.enteredAtMs }))
       return false
     })
-    this.waiting.unshift(...again)
-    if (ending.kind === 'start-failed')
-      this.waiting.shift()?.refuse(new EngineError('platform/start-failed', { reason: ending.reason }))
-    if (ending.kind === 'init-failed') {
-      const call = this.waiting.shift()
-      if (call === undefined) return
-      for (const text of instance.takeStartLog()) call.log.append(text)
-      const tookMs = this.#clock() - instance.startedAtMs
-      call.coldStart = true
-      call.initDurationMs = tookMs
-      call.settle(ending.failure, {
-        instanceId: instance.id,
-        durationMs: tookMs,
-        maxMemoryBytes: instance.lastMemoryBytes,
-      })
+    this.#putBack(again)
+    if (ending.kind !== 'start-failed' && ending.kind !== 'init-failed') return
+    const call = this.forget(wantedBy) ? wantedBy : this.waiting.shift()
+    if (call === undefined) return
+    if (ending.kind === 'start-failed') {
+      call.refuse(new EngineError('platform/start-failed', { reason: ending.reason }))
+      return
     }
+    for (const text of instance.takeStartLog()) call.log.append(text)
+    const tookMs = this.#clock() - instance.startedAtMs
+    call.coldStart = true
+    call.initDurationMs = tookMs
+    call.settle(ending.failure, {
+      instanceId: instance.id,
+      durationMs: tookMs,
+      maxMemoryBytes: instance.lastMemoryBytes,
+    })
   }
 
   /** Takes a waiting call out, because its caller hung up; false when it waits no more. */
@@ -147,6 +168,45 @@ export class Crew {
     if (index < 0) return false
     this.waiting.splice(index, 1)
     return true
+  }
+
+  /** Refuses the calls that have waited for longer than `limitMs`. */
+  refuseLate(limitMs: number): void {
+    const now = this.#clock()
+    for (let call = this.waiting[0]; call !== undefined; call = this.waiting[0]) {
+      const waitedMs = now - call.enteredAtMs
+      if (waitedMs < limitMs) return
+      this.waiting.shift()
+      call.refuse(new EngineError('platform/no-capacity', { waitedMs }))
+    }
+  }
+
+  /** Refuses all that wait: the server goes down. */
+  refuseAll(): void {
+    for (const call of this.waiting.splice(0)) call.refuse(new EngineError('platform/draining', {}))
+  }
+
+  get #hasIdle(): boolean {
+    return this.instances.some(({ state, ready }) => ready && state === 'idle')
+  }
+
+  #takeBack(instance: Instance): void {
+    this.#putBack(instance.takeBack())
+    if (instance.state === 'draining') instance.drain()
+  }
+
+  /** Puts calls that have not begun before those that came later; whose caller hung up in the meantime waits no more. */
+  #putBack(calls: readonly Call[]): void {
+    if (calls.length === 0) return
+    const wanted = calls.filter((call) => {
+      if (call.caller.gone) call.refuse(new EngineError('caller/gone', {}))
+      return !call.settled
+    })
+    const later = this.waiting[0]
+    this.waiting.unshift(...wanted)
+    const last = wanted.at(-1)
+    if (later !== undefined && last !== undefined && last.enteredAtMs > later.enteredAtMs)
+      this.waiting.sort((a, b) => a.enteredAtMs - b.enteredAtMs)
   }
 
   #deliver(call: Call): boolean {
@@ -158,10 +218,8 @@ export class Crew {
       this.instances.splice(index, 1)
       this.instances.unshift(instance)
     }
-    if (!instance.used && call.enteredAtMs < instance.startedAtMs + instance.readyAfterMs) {
-      call.coldStart = true
-      call.initDurationMs = instance.readyAfterMs
-    }
+    call.coldStart = call.enteredAtMs < instance.startedAtMs + instance.readyAfterMs
+    call.initDurationMs = call.coldStart ? instance.readyAfterMs : 0
     instance.deliver(call)
     return true
   }

@@ -1,28 +1,21 @@
 import type { HandlerContract, InstanceFacts, LoggedCall } from '../contracts/contract.ts'
 import type { FunctionVersion } from '../model/function.ts'
-import type { Ending } from '../model/outcome.ts'
 import { payloadOf } from '../model/payload.ts'
 import type { Sandbox, SandboxExit, SandboxProcess, SandboxSpec } from '../sandbox/sandbox.ts'
 import type { Call } from './call.ts'
 import { Channel, FRAME, type Frame } from './channel.ts'
+import { Deliveries } from './deliveries.ts'
+import { durationOf, errorTypeOf, metaOf, peakBytesOf } from './frame-meta.ts'
+import { crashOf, exitSentence, type InstanceEnding } from './instance-ending.ts'
+import { LooseText } from './loose-text.ts'
 import type { PayloadBudget } from './payload-budget.ts'
-import { TicketBook, TICKETS_AHEAD } from './ticket-book.ts'
 
 export type InstanceState = 'starting' | 'initialising' | 'idle' | 'busy' | 'draining' | 'dead'
-
-/** Every ending of an instance has one of these names; `README.md` says what each means for its calls. */
-export type InstanceEnding =
-  | { readonly kind: 'evicted' | 'retired' | 'killed' }
-  | { readonly kind: 'start-failed'; readonly reason: string }
-  | { readonly kind: 'init-failed'; readonly failure: Extract<Ending, { kind: 'initFailed' }> }
-  | { readonly kind: 'timed-out' }
-  | { readonly kind: 'crashed'; readonly exit: SandboxExit }
-  | { readonly kind: 'broken'; readonly reason: string }
 
 export interface InstanceEvents {
   onReady(instance: Instance): void
   /** A call was answered: there is room. `durationMs` is what the handler took. */
-  onAnswered(instance: Instance, call: Call, durationMs: number): void
+  onAnswered(instance: Instance, durationMs: number): void
   /** It serves nothing more. `notBegun` in their old order; the calls that had begun are settled. */
   onDead(instance: Instance, ending: InstanceEnding, notBegun: readonly Call[]): void
   /** Frames were collected and want {@link Instance.flush}. */
@@ -51,12 +44,30 @@ export interface InstanceRoom {
   readonly watchMemory: (process: SandboxProcess, limitBytes: number) => () => void
 }
 
+/** The HELLO flag this server speaks; `runtimes/protocol.md`. */
+const PROTOCOL_VERSION = 1
 /** Loading the code may take as long as a call, but never less than this. */
 const MIN_LOAD_TIMEOUT_MS = 10_000
-/** Text of loading and the initializer that is kept for the first call's log. */
-const MAX_START_LOG_BYTES = 64 * 1024
 /** After the process is gone its last frames are still read for at most this long. */
 const LAST_WORDS_MS = 1000
+/** A process whose channel has closed is given this long to end and say how. */
+const LEAVING_MS = 5000
+/** The memory of a process about to be ended is waited for no longer than this. */
+const MEMORY_READ_MS = 500
+/** Nothing is delivered ahead while this much waits for the kernel: it would stay in memory beside its copies elsewhere. */
+const MAX_BACKLOG_BYTES = 1024 * 1024
+/** A late call whose result waits for room in the budget is looked at again after this. */
+const ROOM_CHECK_MS = 250
+/** A silent process is asked for a sign of life after this, then after twice as long each time, at most {@link MAX_LISTEN_MS}. */
+const MIN_LISTEN_MS = 3
+const MAX_LISTEN_MS = 250
+
+/** A process that did not begin calls it could have run at once. */
+interface Silence {
+  readonly sinceMs: number
+  nextLookMs: number
+  pauseMs: number
+}
 
 /** One sandboxed process that serves one state of one function: the state machine of `README.md`. */
 export class Instance {
@@ -69,28 +80,29 @@ export class Instance {
   readyAfterMs = 0
   /** Peak memory last told by the process, bytes. */
   lastMemoryBytes = 0
-  /** Whether a call has been delivered yet. */
-  used = false
   readonly #contract: HandlerContract
   readonly #events: InstanceEvents
   readonly #room: InstanceRoom
   readonly #process: SandboxProcess
   readonly #channel: Channel
-  readonly #book: TicketBook
+  readonly #deliveries: Deliveries
   readonly #facts: InstanceFacts
   /** The call it was started for gives its name to the initializer's log lines. */
   readonly #wantedBy: LoggedCall
   readonly #stopWatching: () => void
-  readonly #delivered: Call[] = []
+  readonly #looseText = new LooseText()
   #state: InstanceState = 'starting'
-  #nextCallId = 1
-  #deliveredInEpoch = 0
-  #startLog: Buffer[] = []
-  #startLogBytes = 0
+  #isSetUp = false
+  /** Its channel has closed or its process has ended: nothing more is delivered. */
+  #isLeaving = false
+  #silence: Silence | undefined
+  /** Of the state's own limit: start, load, initializer, or the deadline of calls. */
   #timer: NodeJS.Timeout | undefined
+  #leavingTimer: NodeJS.Timeout | undefined
   #deadlineArmed = false
   #channelEnded: () => void = () => undefined
 
+  /** @throws When there is no room for its ticket book. */
   constructor(
     id: string,
     wantedBy: LoggedCall,
@@ -106,8 +118,8 @@ export class Instance {
     this.#room = room
     this.#events = events
     this.startedAtMs = room.clock()
-    this.#book = new TicketBook(room.ticketDir)
-    this.#process = room.sandbox.start({ ...plan.spec, ticketsFd: this.#book.fd })
+    this.#deliveries = new Deliveries(room.ticketDir, this.version.instanceConcurrency)
+    this.#process = room.sandbox.start({ ...plan.spec, ticketsFd: this.#deliveries.ticketsFd })
     this.#facts = {
       instanceId: id,
       codeDir: this.#process.locate(plan.codeTarget),
@@ -117,16 +129,20 @@ export class Instance {
     const channelEnd = new Promise<void>((resolve) => (this.#channelEnded = resolve))
     this.#channel = new Channel(this.#process.channel, room.budget, {
       onFrame: (frame) => this.#receive(frame),
-      onBroken: (reason) => this.#end({ kind: 'broken', reason }),
-      onEnd: () => this.#channelEnded(),
+      expectsLarge: (type, callId) => this.#expectsLarge(type, callId),
+      onBroken: (reason) => this.#break(reason),
+      onEnd: () => this.#channelClosed(),
     })
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       stream.on('data', (text: Buffer) => this.#logRaw(text))
       stream.on('error', () => undefined)
     }
     this.#stopWatching = room.watchMemory(this.#process, this.version.memoryMib * 1024 * 1024)
-    this.#timer = setTimeout(() => this.#startTimedOut(), room.startTimeoutMs)
+    this.#arm(room.startTimeoutMs, () =>
+      this.#startFailed(`no sign of life within ${room.startTimeoutMs} ms`),
+    )
     void this.#process.exited.then(async (exit) => {
+      this.#isLeaving = true
       if (this.#state !== 'dead') await withLimit(channelEnd, LAST_WORDS_MS)
       this.#exited(exit)
     })
@@ -143,47 +159,50 @@ export class Instance {
 
   /** Calls delivered and not answered. */
   get delivered(): number {
-    return this.#delivered.length
+    return this.#deliveries.count
   }
 
   /** Delivered calls that wait for their turn. */
   get ahead(): number {
-    return Math.max(0, this.#delivered.length - this.version.instanceConcurrency)
+    return this.#deliveries.ahead
   }
 
   get ready(): boolean {
-    return this.#state === 'idle' || this.#state === 'busy'
+    return (
+      (this.#state === 'idle' || this.#state === 'busy') && !this.#isLeaving && this.#silence === undefined
+    )
   }
 
   /** Whether one more call may be delivered, ahead or not. */
   get hasRoom(): boolean {
-    return this.ready && this.#delivered.length < TICKETS_AHEAD / 4
+    const deliveries = this.#deliveries
+    return (
+      this.ready &&
+      !deliveries.isFull &&
+      (deliveries.count < this.version.instanceConcurrency || this.#channel.backlogBytes < MAX_BACKLOG_BYTES)
+    )
   }
 
   /** How long the longest-running call has run, milliseconds; 0 when idle. */
   runningForMs(nowMs: number): number {
-    const [oldest] = this.#delivered
-    return oldest === undefined ? 0 : nowMs - oldest.runningSinceMs
+    return this.#deliveries.runningForMs(nowMs)
+  }
+
+  /** How long a call has been taken to be running that is not known to have begun, milliseconds; 0 when there is none. */
+  unprovenForMs(nowMs: number): number {
+    return this.#deliveries.unprovenForMs(nowMs)
+  }
+
+  /** How long it has been silent, milliseconds: it did not begin calls that it could have run at once. 0 when it is not. */
+  silentForMs(nowMs: number): number {
+    return this.#silence === undefined ? 0 : nowMs - this.#silence.sinceMs
   }
 
   /** Delivers a call; the caller made sure that {@link hasRoom}. */
   deliver(call: Call): void {
-    const now = this.#room.clock()
-    this.#deliveredInEpoch += 1
-    call.callId = this.#nextCallId
-    call.epoch = this.#book.epoch
-    call.ordinal = this.#deliveredInEpoch
-    call.deliveredAtMs = now
-    this.#nextCallId += 1
-    this.#book.provideFor(this.#deliveredInEpoch)
-    this.#delivered.push(call)
-    if (this.#delivered.length <= this.version.instanceConcurrency) this.#takeToBeRunning(call, now)
-    if (!this.used) this.#firstUse(call)
+    if (this.#deliveries.epochIsLong) for (const again of this.#deliveries.takeBack()) this.#send(again)
+    this.#send(call)
     if (this.#state === 'idle') this.#state = 'busy'
-    const { requestId } = call.request
-    const perCall = this.#contract.perCall(call.request)
-    const meta = JSON.stringify(perCall === undefined ? { requestId } : { ...perCall, requestId })
-    this.#channel.send(FRAME.invoke, call.epoch, call.callId, meta, call.request.payload)
     this.#events.onCollected(this)
   }
 
@@ -192,25 +211,38 @@ export class Instance {
     this.#channel.flush()
   }
 
-  /** Takes back, exactly, the delivered calls that have not begun. They are the caller's to place again. */
+  /**
+   * Takes back, exactly, the delivered calls that have not begun. They are the caller's to place again, and {@link drain}
+   * is to be called again when it was draining.
+   *
+   * Calls that could have run at once and have not begun make it silent: it gets no more until it shows a sign of life.
+   */
   takeBack(): readonly Call[] {
-    if (this.#delivered.length === 0 || this.#deliveredInEpoch === 0) return []
-    const epoch = this.#book.epoch
-    const begun = this.#book.revoke()
-    this.#deliveredInEpoch = 0
-    const notBegun = this.#delivered.filter((call) => call.epoch === epoch && call.ordinal > begun)
-    if (notBegun.length === 0) return notBegun
-    const kept = this.#delivered.filter((call) => !notBegun.includes(call))
-    this.#delivered.splice(0, this.#delivered.length, ...kept)
-    for (const call of notBegun) call.runningSinceMs = 0
-    if (kept.length === 0 && this.#state === 'busy') this.#becomeIdle()
+    const notBegun = this.#deliveries.takeBack()
+    const now = this.#room.clock()
+    if (notBegun.some((call) => call.runningSinceMs !== 0))
+      this.#silence ??= { sinceMs: now, nextLookMs: now + MIN_LISTEN_MS, pauseMs: MIN_LISTEN_MS }
+    if (this.#deliveries.count === 0 && this.#state === 'busy') this.#becomeIdle()
     return notBegun
+  }
+
+  /** Looks whether a silent process has shown a sign of life: revoked calls cost it a ticket to drop. Rare by itself. */
+  listen(nowMs: number): void {
+    const silence = this.#silence
+    if (silence === undefined || nowMs < silence.nextLookMs) return
+    // Where the kernel does not tell, the next call has to find out.
+    if (this.#deliveries.ticketsTaken() !== 0) {
+      this.#silence = undefined
+      return
+    }
+    silence.pauseMs = Math.min(silence.pauseMs * 2, MAX_LISTEN_MS)
+    silence.nextLookMs = nowMs + silence.pauseMs
   }
 
   /** Lets it finish what was delivered and end. */
   drain(): void {
-    if (this.#state === 'dead' || this.#state === 'draining') return
-    if (this.#delivered.length === 0) this.#end({ kind: 'retired' })
+    if (this.#state === 'dead') return
+    if (this.#deliveries.count === 0) this.#end({ kind: 'retired' })
     else this.#state = 'draining'
   }
 
@@ -224,33 +256,70 @@ export class Instance {
     this.#end({ kind: 'killed' })
   }
 
+  /** The text of loading and the initializer that no call has taken yet. */
+  takeStartLog(): readonly Buffer[] {
+    return this.#looseText.take()
+  }
+
+  #send(call: Call): void {
+    const { requestId } = call.request
+    const perCall = this.#contract.perCall(call.request)
+    const meta = JSON.stringify(perCall === undefined ? { requestId } : { ...perCall, requestId })
+    const now = this.#room.clock()
+    if (this.#deliveries.add(call, now)) this.#armDeadline()
+    this.#channel.send(FRAME.invoke, call.epoch, call.callId, meta, call.request.payload)
+  }
+
   #receive(frame: Frame): void {
-    if (this.#state === 'dead') return
-    switch (frame.type) {
-      case FRAME.result:
-        this.#answer(frame)
+    switch (this.#state) {
+      case 'dead':
         return
-      case FRAME.log:
-        this.#log(frame.callId, frame.payload.chunks)
+      case 'starting':
+      case 'initialising':
+        this.#receiveEarly(frame)
         return
-      case FRAME.hello:
-        this.#setUp()
-        return
-      case FRAME.loaded:
-        this.#loaded()
-        return
-      case FRAME.ready:
-        this.#becomeReady(frame)
-        return
-      case FRAME.failed:
-        this.#initFailed(frame.flag === 2 ? 'initializer' : 'load', 'threw', frame)
-        return
-      default:
-        this.#end({ kind: 'broken', reason: `a frame of type ${frame.type}` })
+      case 'idle':
+      case 'busy':
+      case 'draining':
+        if (frame.type === FRAME.result) this.#answer(frame)
+        else if (frame.type === FRAME.log) this.#log(frame.callId, frame.payload.chunks)
+        else this.#outOfTurn(frame)
     }
   }
 
-  #setUp(): void {
+  /** Each frame of the start has its one moment: out of turn it could reset a timer or fail the wrong call. */
+  #receiveEarly(frame: Frame): void {
+    const isLoading = this.#state === 'starting' && this.#isSetUp
+    const hasInitializer = this.version.initializer !== undefined
+    if (!this.#isSetUp && frame.type === FRAME.hello) this.#setUp(frame)
+    else if (!this.#isSetUp) this.#outOfTurn(frame)
+    else if (frame.type === FRAME.log) this.#log(0, frame.payload.chunks)
+    else if (frame.type === FRAME.failed)
+      this.#initFailed(this.#state === 'initialising' ? 'initializer' : 'load', 'threw', frame)
+    else if (frame.type === FRAME.loaded && isLoading && hasInitializer) this.#loaded()
+    else if (frame.type === FRAME.ready && isLoading !== hasInitializer) this.#becomeReady(frame)
+    else this.#outOfTurn(frame)
+  }
+
+  #outOfTurn(frame: Frame): void {
+    this.#break(`a frame of type ${frame.type} while ${this.#state}`)
+  }
+
+  #expectsLarge(type: number, callId: number): boolean {
+    if (type === FRAME.result) return this.#deliveries.find(callId) !== undefined
+    return (
+      type === FRAME.failed && this.#isSetUp && (this.#state === 'starting' || this.#state === 'initialising')
+    )
+  }
+
+  #setUp(hello: Frame): void {
+    if (hello.flag !== PROTOCOL_VERSION) {
+      this.#startFailed(
+        `the bootstrap speaks version ${hello.flag} of the protocol, the server ${PROTOCOL_VERSION}`,
+      )
+      return
+    }
+    this.#isSetUp = true
     const { version } = this
     const content = {
       contract: version.contract,
@@ -269,17 +338,16 @@ export class Instance {
   }
 
   #loaded(): void {
-    const { initializer } = this.version
-    if (this.#state !== 'starting' || initializer === undefined) return
     this.#state = 'initialising'
-    this.#keepStartLog(Buffer.from(this.#contract.initLogOpening(this.#wantedBy)))
-    this.#arm(initializer.timeoutMs, () => this.#initFailed('initializer', 'timedOut', undefined))
+    this.#looseText.keep(Buffer.from(this.#contract.initLogOpening(this.#wantedBy)))
+    this.#arm(this.version.initializer?.timeoutMs ?? 0, () =>
+      this.#initFailed('initializer', 'timedOut', undefined),
+    )
   }
 
   #becomeReady(frame: Frame): void {
-    if (this.#state !== 'starting' && this.#state !== 'initialising') return
     if (this.#state === 'initialising')
-      this.#keepStartLog(Buffer.from(this.#contract.initLogClosing(this.#wantedBy, undefined)))
+      this.#looseText.keep(Buffer.from(this.#contract.initLogClosing(this.#wantedBy, undefined)))
     clearTimeout(this.#timer)
     this.lastMemoryBytes = peakBytesOf(metaOf(frame))
     this.readyAfterMs = this.#room.clock() - this.startedAtMs
@@ -288,75 +356,56 @@ export class Instance {
   }
 
   #answer(frame: Frame): void {
-    const index = this.#delivered.findIndex((call) => call.callId === frame.callId)
-    const call = this.#delivered[index]
+    const now = this.#room.clock()
+    const call = this.#deliveries.remove(frame.callId, now)
     if (call === undefined) {
-      this.#end({ kind: 'broken', reason: `a result for call ${frame.callId}, which is not running here` })
+      this.#break(`a result for call ${frame.callId}, which is not running here`)
       return
     }
-    const now = this.#room.clock()
+    this.#silence = undefined
+    if (this.#deliveries.count > 0) this.#armDeadline()
     const meta = metaOf(frame)
-    const seenMs = now - call.deliveredAtMs
-    const durationMs = durationOf(meta, seenMs)
+    const durationMs = durationOf(meta, now - call.deliveredAtMs)
     this.lastMemoryBytes = peakBytesOf(meta) || this.lastMemoryBytes
-    if (index === 0) this.#delivered.shift()
-    else this.#delivered.splice(index, 1)
-    const next = this.#delivered[this.version.instanceConcurrency - 1]
-    if (next !== undefined && next.runningSinceMs === 0) this.#takeToBeRunning(next, now)
+    this.#beginLog(call)
     call.settle(
       frame.flag === 0
         ? { kind: 'returned', payload: frame.payload }
-        : {
-            kind: 'threw',
-            errorType: typeof meta['errorType'] === 'string' ? meta['errorType'] : 'Error',
-            handled: frame.flag === 2,
-            payload: frame.payload,
-          },
+        : { kind: 'threw', errorType: errorTypeOf(meta), handled: frame.flag === 2, payload: frame.payload },
       { instanceId: this.id, durationMs, maxMemoryBytes: this.lastMemoryBytes },
     )
-    if (this.#delivered.length === 0) {
-      if (this.#state === 'draining') {
-        this.#end({ kind: 'retired' })
-        return
-      }
-      this.#becomeIdle()
-    }
-    this.#events.onAnswered(this, call, durationMs)
+    if (this.#deliveries.count === 0 && this.#state === 'busy') this.#becomeIdle()
+    this.#events.onAnswered(this, durationMs)
+    // That may have given it another call, or ended it.
+    if (this.#deliveries.count === 0 && this.#state === 'draining') this.#end({ kind: 'retired' })
   }
 
   #log(callId: number, chunks: readonly Buffer[]): void {
-    const call = callId === 0 ? undefined : this.#delivered.find((one) => one.callId === callId)
-    for (const text of chunks) {
-      if (call !== undefined) call.addLog(text)
-      else this.#keepStartLog(text)
-    }
+    const call = callId === 0 ? undefined : this.#deliveries.find(callId)
+    for (const text of chunks) this.#logTo(call, text)
   }
 
   /** Bytes written behind the bootstrap's back belong to the call that is running, if only one can be. */
   #logRaw(text: Buffer): void {
-    const [running] = this.#delivered
-    if (running !== undefined && this.version.instanceConcurrency === 1) running.addLog(text)
-    else this.#keepStartLog(text)
+    this.#logTo(this.version.instanceConcurrency === 1 ? this.#deliveries.first : undefined, text)
   }
 
-  /** Text of no call: the next call's log begins with it. */
-  #keepStartLog(text: Buffer): void {
-    const room = MAX_START_LOG_BYTES - this.#startLogBytes
-    if (room <= 0 || text.length === 0) return
-    const kept = text.subarray(0, room)
-    this.#startLog.push(kept)
-    this.#startLogBytes += kept.length
+  #logTo(call: Call | undefined, text: Buffer): void {
+    if (call === undefined) {
+      if (this.#state !== 'dead') this.#looseText.keep(text)
+      return
+    }
+    this.#beginLog(call)
+    call.addLog(text)
   }
 
-  #firstUse(call: Call): void {
-    this.used = true
-    for (const text of this.#startLog) call.log.append(text)
-    this.#startLog = []
-    this.#startLogBytes = 0
+  /** The first words of a call are what the instance wrote before it. */
+  #beginLog(call: Call): void {
+    if (this.#looseText.isEmpty || call.logBegun) return
+    for (const text of this.#looseText.take()) call.log.append(text)
   }
 
-  #takeToBeRunning(call: Call, now: number): void {
-    call.runningSinceMs = now
+  #armDeadline(): void {
     if (this.#deadlineArmed) return
     this.#deadlineArmed = true
     this.#arm(this.version.timeoutMs, () => this.#checkDeadline())
@@ -365,21 +414,20 @@ export class Instance {
   /** The timer is armed once and looks again when it fires, so that a quick call costs no timer of its own. */
   #checkDeadline(): void {
     this.#deadlineArmed = false
-    const now = this.#room.clock()
-    const running = this.#delivered.slice(0, this.version.instanceConcurrency)
-    const oldestMs = Math.min(...running.map((call) => call.runningSinceMs))
-    if (running.length === 0) return
-    const leftMs = oldestMs + this.version.timeoutMs - now
-    if (leftMs > 0.5) {
-      this.#deadlineArmed = true
-      this.#arm(Math.ceil(leftMs), () => this.#checkDeadline())
+    const sinceMs = this.#deliveries.runningSinceMs
+    if (sinceMs === undefined) return
+    const leftMs = sinceMs + this.version.timeoutMs - this.#room.clock()
+    // An answer that only waits for room of ours is not late.
+    if (leftMs <= 0.5 && !this.#channel.waitsForRoom) {
+      this.#end({ kind: 'timed-out' })
       return
     }
-    this.#end({ kind: 'timed-out' })
+    this.#deadlineArmed = true
+    this.#arm(leftMs > 0.5 ? Math.ceil(leftMs) : ROOM_CHECK_MS, () => this.#checkDeadline())
   }
 
-  #startTimedOut(): void {
-    this.#end({ kind: 'start-failed', reason: `no sign of life within ${this.#room.startTimeoutMs} ms` })
+  #startFailed(reason: string): void {
+    this.#end({ kind: 'start-failed', reason })
   }
 
   #initFailed(
@@ -387,20 +435,34 @@ export class Instance {
     reason: 'threw' | 'timedOut' | 'crashed',
     frame: Frame | undefined,
   ): void {
-    const meta = frame === undefined ? {} : metaOf(frame)
-    const errorType = typeof meta['errorType'] === 'string' ? meta['errorType'] : 'Error'
+    const errorType = frame === undefined ? 'Error' : errorTypeOf(metaOf(frame))
     if (this.#state === 'initialising')
-      this.#keepStartLog(Buffer.from(this.#contract.initLogClosing(this.#wantedBy, errorType)))
+      this.#looseText.keep(Buffer.from(this.#contract.initLogClosing(this.#wantedBy, errorType)))
     const payload = frame?.payload ?? payloadOf('')
     this.#end({ kind: 'init-failed', failure: { kind: 'initFailed', phase, reason, errorType, payload } })
   }
 
+  #channelClosed(): void {
+    this.#channelEnded()
+    this.#isLeaving = true
+    if (this.#state === 'dead') return
+    this.#leavingTimer = setTimeout(() => this.#break('it closed its channel and lived on'), LEAVING_MS)
+  }
+
   #exited(exit: SandboxExit): void {
-    if (this.#state === 'starting' && exit.kind === 'notStarted')
-      this.#end({ kind: 'start-failed', reason: exit.reason })
-    else if (this.#state === 'starting') this.#initFailed('load', 'crashed', undefined)
-    else if (this.#state === 'initialising') this.#initFailed('initializer', 'crashed', undefined)
-    else this.#end({ kind: 'crashed', exit })
+    this.#leave({ kind: 'crashed', exit }, exitSentence(exit))
+  }
+
+  #break(reason: string): void {
+    this.#leave({ kind: 'broken', reason }, reason)
+  }
+
+  /** An end it brought upon itself has another name while it starts: there it must be told to a call, or starts would go on for ever. */
+  #leave(ending: InstanceEnding, reason: string): void {
+    if (this.#state === 'initialising') this.#initFailed('initializer', 'crashed', undefined)
+    else if (this.#state !== 'starting') this.#end(ending)
+    else if (this.#isSetUp) this.#initFailed('load', 'crashed', undefined)
+    else this.#startFailed(reason)
   }
 
   /** The one way to dead. Tickets first: from here on no delivered call can begin. */
@@ -408,12 +470,12 @@ export class Instance {
     if (this.#state === 'dead') return
     this.#state = 'dead'
     clearTimeout(this.#timer)
+    clearTimeout(this.#leavingTimer)
     this.#stopWatching()
-    const notBegun = this.takeBack()
-    const begun = this.#delivered.splice(0)
-    this.#book.close()
+    const { begun, notBegun } = this.#deliveries.close()
     void this.#settleBegun(begun, ending).then(() => {
       this.#channel.close()
+      this.#channelEnded()
       this.#process.kill()
     })
     this.#events.onDead(this, ending, notBegun)
@@ -421,26 +483,26 @@ export class Instance {
 
   /** Tells the calls that had begun; the memory is read before the process is ended. */
   async #settleBegun(begun: readonly Call[], ending: InstanceEnding): Promise<void> {
-    if (begun.length === 0) return
     const now = this.#room.clock()
-    const memory = await this.#process.memory().catch(() => undefined)
-    const maxMemoryBytes = Math.max(memory?.peakBytes ?? 0, this.lastMemoryBytes)
+    if (begun.length === 0) return
+    let peakBytes = 0
+    const memory = this.#process.memory().then(
+      (usage) => (peakBytes = usage.peakBytes),
+      () => undefined,
+    )
+    await withLimit(memory, MEMORY_READ_MS)
+    const maxMemoryBytes = Math.max(peakBytes, this.lastMemoryBytes)
     for (const call of begun) {
-      const durationMs = now - call.runningSinceMs
+      // One behind the running calls began just now: the answer before it was still on its way.
+      const durationMs = call.runningSinceMs === 0 ? 0 : now - call.runningSinceMs
       const late = ending.kind === 'timed-out' && durationMs >= this.version.timeoutMs - 0.5
+      this.#beginLog(call)
       call.settle(late ? { kind: 'timedOut', afterMs: this.version.timeoutMs } : crashOf(ending), {
         instanceId: this.id,
         durationMs,
         maxMemoryBytes,
       })
     }
-  }
-
-  /** The text of loading and the initializer that no call has taken yet. */
-  takeStartLog(): readonly Buffer[] {
-    const log = this.#startLog
-    this.#startLog = []
-    return log
   }
 
   #becomeIdle(): void {
@@ -451,43 +513,6 @@ export class Instance {
   #arm(delayMs: number, onTime: () => void): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(onTime, delayMs)
-  }
-}
-
-type Meta = Readonly<Record<string, unknown>>
-
-/** A meta text comes from inside the sandbox: anything unreadable counts as empty. */
-function metaOf(frame: Frame): Meta {
-  if (frame.meta.length === 0) return {}
-  try {
-    const value: unknown = JSON.parse(frame.meta.toString('utf8'))
-    return typeof value === 'object' && value !== null ? (value as Meta) : {}
-  } catch {
-    return {}
-  }
-}
-
-function durationOf(meta: Meta, seenMs: number): number {
-  const told = meta['durationMs']
-  return typeof told === 'number' && told >= 0 && told <= seenMs ? told : seenMs
-}
-
-function peakBytesOf(meta: Meta): number {
-  const told = meta['peakKib']
-  return typeof told === 'number' && told > 0 && told < 2 ** 40 ? told * 1024 : 0
-}
-
-function crashOf(ending: InstanceEnding): Ending {
-  if (ending.kind !== 'crashed') return { kind: 'crashed', cause: 'signalled', signal: 'SIGKILL' }
-  switch (ending.exit.kind) {
-    case 'exited':
-      return { kind: 'crashed', cause: 'exited', exitCode: ending.exit.exitCode }
-    case 'signalled':
-      return { kind: 'crashed', cause: 'signalled', signal: ending.exit.signal }
-    case 'outOfMemory':
-      return { kind: 'crashed', cause: 'outOfMemory' }
-    case 'notStarted':
-      return { kind: 'crashed', cause: 'exited' }
   }
 }
 

@@ -47,7 +47,7 @@ export function chooseSeat(seats: readonly Seat[], concurrency: number, costs: C
 /** The calls of one crew that wait for a seat. */
 export interface Queue {
   readonly waiting: number
-  /** How long the first of them has waited, milliseconds. */
+  /** How long the first of them has waited that no starting instance will serve, milliseconds. */
   readonly oldestWaitMs: number
   readonly startingInstances: number
   readonly readyInstances: number
@@ -84,4 +84,14 @@ export function heldTooLong(
   if (seat.delivered <= concurrency) return false
   const overrunMs = seat.runningForMs(nowMs) - (costs.serviceMs ?? 0)
   return overrunMs > (idleElsewhere ? costs.wakeMs : costs.startMs)
+}
+
+/**
+ * Whether a call that should be running is to be taken back unless it has begun: the process may be stuck in what an earlier
+ * call left behind. To find out costs more than most calls, so it is asked only when even an overrun would be long.
+ *
+ * @param unprovenForMs Since when the call is taken to be running without proof; 0 when there is proof.
+ */
+export function beginsTooLate(unprovenForMs: number, costs: Costs): boolean {
+  return unprovenForMs - (costs.serviceMs ?? 0) > costs.startMs
 }

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import type { HandlerContract } from '../contracts/contract.ts'
 import { EngineError } from '../model/errors.ts'
 import type { FunctionVersion } from '../model/function.ts'
 import type { Call } from './call.ts'
 import { Crew } from './crew.ts'
-import { Instance, type InstanceEnding, type InstanceRoom, type LaunchPlan } from './instance.ts'
+import { chooseVictims } from './eviction.ts'
+import { Instance, type InstanceRoom, type LaunchPlan } from './instance.ts'
+import type { InstanceEnding } from './instance-ending.ts'
 
 export interface PoolLimits {
   /** Instances of all functions together. */
@@ -27,7 +28,7 @@ export interface PoolObserver {
   instanceEnded(instance: Instance, ending: InstanceEnding): void
 }
 
-/** How often idle instances and waiting calls are looked at. */
+/** How often idle instances, waiting calls and calls that should have begun are looked at. */
 const SWEEP_MS = 250
 /** How often calls held behind others are looked at, while there are any. */
 const HOLD_CHECK_MS = 3
@@ -51,11 +52,14 @@ export class Pool {
   /** Crews whose calls wait or were delivered ahead. */
   readonly #unsettled = new Set<Crew>()
   readonly #live = new Set<Instance>()
+  /** Dead, and something of them still runs. */
+  readonly #leaving = new Set<Instance>()
   readonly #collected: Instance[] = []
   readonly #sweep: NodeJS.Timeout
   #holdCheck: NodeJS.Timeout | undefined
   #reservedMib = 0
   #starting = 0
+  #evicting = false
   #closing = false
 
   /** @param launch Says how to start an instance of a version. @throws {EngineError} `caller/runtime-missing` */
@@ -79,13 +83,15 @@ export class Pool {
 
   /** Runs a call: settles it sooner or later, whatever happens. */
   run(call: Call): void {
-    const crew = this.#crewOf(call.version)
-    if (call.caller.gone) {
-      call.refuse(new EngineError('caller/gone', {}))
+    if (this.#closing || call.caller.gone) {
+      call.refuse(new EngineError(this.#closing ? 'platform/draining' : 'caller/gone', {}))
       return
     }
+    const crew = this.#crewOf(call.version)
     call.caller.onGone = () => {
-      if (crew.forget(call)) call.refuse(new EngineError('caller/gone', {}))
+      if (!crew.forget(call)) return
+      call.refuse(new EngineError('caller/gone', {}))
+      this.#drainIfRetired(crew)
     }
     crew.place(call)
     if (crew.waiting.length > 0) {
@@ -100,31 +106,30 @@ export class Pool {
       const crew = this.#crews.get(id)
       if (crew === undefined) continue
       crew.retired = true
-      if (crew.waiting.length === 0) for (const instance of [...crew.instances]) instance.drain()
+      this.#drainIfRetired(crew)
       this.#dropIfEmpty(crew)
     }
   }
 
   /**
-   * Ends everything: calls that run get `graceMs` to finish, what remains is killed.
+   * Ends everything: calls that run get `graceMs` to finish, what remains is killed. Called again, the shorter grace holds.
    * Resolves when no process of any instance runs.
    */
   async close(graceMs: number): Promise<void> {
     this.#closing = true
     clearInterval(this.#sweep)
     clearTimeout(this.#holdCheck)
-    const gone = [...this.#live].map((instance) => instance.gone)
     for (const crew of this.#crews.values()) {
-      for (const call of crew.waiting.splice(0)) call.refuse(new EngineError('platform/draining', {}))
+      crew.refuseAll()
       for (const instance of [...crew.instances]) {
-        if (instance.ready) instance.drain()
-        else instance.kill()
+        if (instance.state === 'starting' || instance.state === 'initialising') instance.kill()
+        else instance.drain()
       }
     }
     const killTimer = setTimeout(() => {
       for (const instance of this.#live) instance.kill()
     }, graceMs)
-    await Promise.all(gone)
+    await Promise.all([...this.#live, ...this.#leaving].map((instance) => instance.gone))
     clearTimeout(killTimer)
   }
 
@@ -139,13 +144,15 @@ export class Pool {
 
   /** Starts as many instances as the crew wants and the host allows. */
   #startFor(crew: Crew): void {
-    while (!this.#closing && crew.wantsStart) {
-      const [wantedBy] = crew.waiting
+    while (!this.#closing) {
+      const wantedBy = crew.wantsStartFor
       if (wantedBy === undefined || !this.#mayStart(crew)) return
       try {
         this.#start(crew, wantedBy)
+        // The others come first next time.
+        if (this.#unsettled.delete(crew)) this.#unsettled.add(crew)
       } catch (error) {
-        crew.waiting.shift()
+        crew.forget(wantedBy)
         wantedBy.refuse(
           error instanceof EngineError
             ? error
@@ -157,31 +164,35 @@ export class Pool {
 
   #mayStart(crew: Crew): boolean {
     if (this.#starting >= this.#limits.maxConcurrentStarts) return false
-    if (crew.instances.length >= this.#limits.maxInstancesPerFunction) return false
+    if (crew.instances.length < this.#limits.maxInstancesPerFunction)
+      return this.#makeRoom(crew.version.memoryMib)
+    const { silent } = crew
+    if (silent === undefined) return false
+    this.#evict([silent])
     return this.#makeRoom(crew.version.memoryMib)
   }
 
-  /** Evicts idle instances, longest idle first, until one of `memoryMib` fits. */
+  /** Evicts idle instances, if that makes one of `memoryMib` fit. */
   #makeRoom(memoryMib: number): boolean {
-    const fits = (): boolean =>
-      this.#live.size < this.#limits.maxInstances &&
-      this.#reservedMib + memoryMib <= this.#limits.memoryBudgetMib
-    if (fits()) return true
-    const idle = [...this.#live]
-      .filter(({ state }) => state === 'idle')
-      .sort((a, b) => a.idleSinceMs - b.idleSinceMs)
-    for (const instance of idle) {
-      instance.evict()
-      if (fits()) return true
-    }
-    return false
+    const missingMib = this.#reservedMib + memoryMib - this.#limits.memoryBudgetMib
+    const missingPlaces = this.#live.size + 1 - this.#limits.maxInstances
+    if (missingMib <= 0 && missingPlaces <= 0) return true
+    const idle = [...this.#live].filter(({ state }) => state === 'idle')
+    const victims = chooseVictims(idle, missingMib, missingPlaces)
+    if (victims !== undefined) this.#evict(victims)
+    return victims !== undefined
+  }
+
+  /** The room is for whoever asked: nothing else is started in it. */
+  #evict(victims: readonly Instance[]): void {
+    this.#evicting = true
+    for (const instance of victims) instance.evict()
+    this.#evicting = false
   }
 
   #start(crew: Crew, wantedBy: Call): void {
     const id = newInstanceId()
-    const contract: HandlerContract = wantedBy.contract
     const plan = this.#launch(crew.version, id)
-    this.#starting += 1
     let starting = true
     const started = (): void => {
       if (starting) this.#starting -= 1
@@ -190,32 +201,34 @@ export class Pool {
     const instance: Instance = new Instance(
       id,
       { requestId: wantedBy.request.requestId, version: crew.version },
-      contract,
+      wantedBy.contract,
       plan,
       this.#room,
       {
         onReady: () => {
           started()
           crew.becameReady(instance)
-          if (crew.retired && crew.waiting.length === 0) instance.drain()
+          this.#drainIfRetired(crew)
           this.#startPending()
         },
-        onAnswered: (_, call, durationMs) => {
-          call.caller.onGone = undefined
+        onAnswered: (_, durationMs) => {
           crew.answered(durationMs)
-          if (crew.retired && crew.waiting.length === 0) instance.drain()
+          if (crew.retired) this.#drainIfRetired(crew)
         },
         onCollected: () => this.#collect(instance),
         onDead: (_, ending, notBegun) => {
           started()
           this.#live.delete(instance)
+          this.#leaving.add(instance)
+          void instance.gone.then(() => this.#leaving.delete(instance))
           this.#reservedMib -= crew.version.memoryMib
-          crew.left(instance, this.#closing ? { kind: 'killed' } : ending, notBegun)
+          crew.left(instance, this.#closing ? { kind: 'killed' } : ending, notBegun, wantedBy)
           this.#observer.instanceEnded(instance, ending)
           this.#afterDeath(crew)
         },
       },
     )
+    this.#starting += 1
     this.#live.add(instance)
     this.#reservedMib += crew.version.memoryMib
     crew.joined(instance)
@@ -224,20 +237,27 @@ export class Pool {
 
   #afterDeath(crew: Crew): void {
     if (this.#closing) {
-      for (const call of crew.waiting.splice(0)) call.refuse(new EngineError('platform/draining', {}))
+      crew.refuseAll()
       return
     }
     crew.feed()
-    this.#startPending()
+    if (crew.waiting.length > 0) this.#watch(crew)
+    this.#drainIfRetired(crew)
+    if (!this.#evicting) this.#startPending()
     this.#dropIfEmpty(crew)
   }
 
   /** A place became free: whoever waits for one gets it. */
   #startPending(): void {
-    for (const crew of this.#unsettled) {
+    for (const crew of [...this.#unsettled]) {
       if (this.#starting >= this.#limits.maxConcurrentStarts) return
       if (crew.waiting.length > 0) this.#startFor(crew)
     }
+  }
+
+  #drainIfRetired(crew: Crew): void {
+    if (!crew.retired || crew.waiting.length > 0) return
+    for (const instance of [...crew.instances]) instance.drain()
   }
 
   #dropIfEmpty(crew: Crew): void {
@@ -263,7 +283,7 @@ export class Pool {
 
   #checkHolds(): void {
     this.#holdCheck = undefined
-    for (const crew of this.#unsettled) {
+    for (const crew of [...this.#unsettled]) {
       if (crew.unsettled) {
         crew.reconsider()
         this.#startFor(crew)
@@ -280,12 +300,13 @@ export class Pool {
         instance.evict()
     }
     for (const crew of this.#crews.values()) {
-      for (let call = crew.waiting[0]; call !== undefined; call = crew.waiting[0]) {
-        const waitedMs = now - call.enteredAtMs
-        if (waitedMs < this.#limits.queueTimeoutMs) break
-        crew.waiting.shift()
-        call.refuse(new EngineError('platform/no-capacity', { waitedMs }))
+      crew.proveBegun()
+      crew.refuseLate(this.#limits.queueTimeoutMs)
+      if (crew.waiting.length > 0) {
+        this.#watch(crew)
+        this.#startFor(crew)
       }
+      this.#drainIfRetired(crew)
       this.#dropIfEmpty(crew)
     }
   }

@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, readFileSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { randomUUID } from 'node:crypto'
 
@@ -18,17 +18,30 @@ export class TicketBook {
   readonly #readFd: number
   readonly #page = Buffer.alloc(TICKETS_AHEAD)
   #end = 0
+  #epochStart = 0
   #issuedInEpoch = 0
   #epoch = 1
   #closed = false
 
-  /** @param dir A directory on memory-backed storage that only the server can enter. */
+  /**
+   * @param dir A directory on memory-backed storage that only the server can enter.
+   * @throws When the file cannot be made, opened or filled; nothing is left of it then.
+   */
   constructor(dir: string) {
     const path = join(dir, `tickets-${randomUUID()}`)
     this.#writeFd = openSync(path, 'wx', 0o400)
-    this.#readFd = openSync(path, 'r')
-    unlinkSync(path)
+    try {
+      this.#readFd = openSync(path, 'r')
+    } catch (error) {
+      closeSync(this.#writeFd)
+      throw error
+    } finally {
+      unlinkSync(path)
+    }
     this.#issue(TICKETS_AHEAD)
+    if (this.#issuedInEpoch === TICKETS_AHEAD) return
+    this.close()
+    throw new Error(`no room for a ticket book in ${dir}`)
   }
 
   /** The descriptor to hand to the process as its descriptor 4. */
@@ -57,32 +70,60 @@ export class TicketBook {
    */
   revoke(): number {
     if (this.#closed) return 0
-    let back = 0
-    for (;;) {
-      const read = readSync(this.#readFd, this.#page, 0, this.#page.length, null)
-      if (read === 0) break
-      back += read
-    }
-    const begun = this.#issuedInEpoch - back
+    const begun = this.#readRest()
     this.#epoch = this.#epoch === LAST_EPOCH ? 1 : this.#epoch + 1
     this.#issuedInEpoch = 0
+    this.#epochStart = this.#end
     // Everything up to #end is read, by one side or the other: give the memory back, keep the offset.
     ftruncateSync(this.#writeFd, 0)
     this.#issue(TICKETS_AHEAD)
     return begun
   }
 
-  close(): void {
-    if (this.#closed) return
-    this.#closed = true
-    closeSync(this.#writeFd)
-    closeSync(this.#readFd)
+  /**
+   * Tickets taken in this epoch, looked at without taking any; undefined where the kernel does not tell. A file of `/proc`
+   * is read for it: for rare use.
+   */
+  taken(): number | undefined {
+    if (this.#closed) return undefined
+    try {
+      const position = /^pos:\s*(\d+)$/m.exec(
+        readFileSync(`/proc/self/fdinfo/${this.#readFd}`, 'latin1'),
+      )?.[1]
+      return position === undefined ? undefined : Number(position) - this.#epochStart
+    } catch {
+      return undefined
+    }
   }
 
+  /** Takes every remaining ticket back for good. @returns How many calls of the last epoch have begun. */
+  close(): number {
+    if (this.#closed) return 0
+    this.#closed = true
+    const begun = this.#readRest()
+    closeSync(this.#writeFd)
+    closeSync(this.#readFd)
+    return begun
+  }
+
+  #readRest(): number {
+    let back = 0
+    for (;;) {
+      const read = readSync(this.#readFd, this.#page, 0, this.#page.length, null)
+      if (read === 0) return this.#issuedInEpoch - back
+      back += read
+    }
+  }
+
+  /** With the storage full fewer tickets are issued: the calls beyond them do not begin, and are taken back like others. */
   #issue(count: number): void {
     this.#page.fill(this.#epoch)
-    writeSync(this.#writeFd, this.#page, 0, count, this.#end)
-    this.#end += count
-    this.#issuedInEpoch += count
+    try {
+      const written = writeSync(this.#writeFd, this.#page, 0, count, this.#end)
+      this.#end += written
+      this.#issuedInEpoch += written
+    } catch {
+      // The next delivery tries again.
+    }
   }
 }
