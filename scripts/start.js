@@ -24,6 +24,9 @@ const SAMPLES = [
   { functionName: 'hello-python', runtime: 'python3.10', needs: 'python3' },
 ]
 
+// Whoever reads the answers may stop, as `head` does; the server goes on.
+process.stdout.on('error', () => {})
+
 const listen = process.env.ANVOKE_LISTEN || '127.0.0.1:7400'
 const origin = `http://${listen}`
 setUp()

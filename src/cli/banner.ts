@@ -33,10 +33,7 @@ export function renderBanner({ mode, server, config, data, accessKey }: BannerFa
     ...(sandbox.warning === undefined
       ? []
       : [['Warning', colors.yellow(sandbox.warning)] as [string, string]]),
-    [
-      'Alibaba SDK',
-      `endpoint ${endpoint}, protocol http, region ${config.region}, the account and key above`,
-    ],
+    ['Any SDK', `endpoint ${endpoint}, protocol http, region ${config.region}, account and key as above`],
   ]
   const block = rows.map(([name, value]) => `  ${colors.dim(name.padEnd(11))}  ${value}`)
   const title = `${colors.bold(`anvoke ${version()}`)} ${mode}: ${WHAT_A_MODE_IS[mode]}`

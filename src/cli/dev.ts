@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ConfigError } from '../config/config-error.ts'
@@ -52,8 +52,6 @@ function refuseOpenAddress({ listen }: Config): void {
 /** Makes a directory that is gone when the process is, unless that is killed. */
 function makeEphemeralDir(): string {
   const dir = mkdtempSync(join(tmpdir(), 'anvoke-dev-'))
-  // As for any data directory: functions run as other users, and have to pass through to their code.
-  chmodSync(dir, 0o711)
   process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }))
   return dir
 }

@@ -45,7 +45,7 @@ export function isDevKey({ accessKeyId, accessKeySecret }: CredentialSettings): 
 
 /**
  * Finds the credentials of a server: the root key as given, or else as made once and kept in the data directory, which
- * is created; the signing key is always kept there. The file has mode 0600 and is replaced as a whole.
+ * is created with mode 0700; the signing key is always kept there. The file has mode 0600 and is replaced as a whole.
  *
  * @throws {ConfigError} the directory or the file cannot be used, or others may read the file.
  */
@@ -53,7 +53,6 @@ export function keepCredentials(dataDir: string, given: CredentialSettings): Kep
   const file = join(dataDir, FILE_NAME)
   let kept: Kept
   try {
-    // Functions run as users of their own and must reach their code: others may pass through, but not look around.
     makeDirectory(dataDir)
     kept = readKept(file) ?? create(file, { signingKey: randomBytes(SIGNING_KEY_BYTES).toString('base64') })
     if (given.accessKeyId === undefined && kept.accessKeyId === undefined) {
@@ -78,7 +77,7 @@ function makeDirectory(dir: string): void {
   if (fs.existsSync(dir)) return
   makeDirectory(dirname(dir))
   try {
-    fs.mkdirSync(dir, { mode: 0o711 })
+    fs.mkdirSync(dir, { mode: 0o700 })
   } catch (error) {
     if (!hasCode(error, 'EEXIST')) throw error
   }

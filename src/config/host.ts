@@ -20,17 +20,13 @@ export function inspectHost(environment: NodeJS.ProcessEnv): Host {
   }
 }
 
-/**
- * systemd's STATE_DIRECTORY; else XDG_DATA_HOME/anvoke; else ~/.local/share/anvoke, and for root /var/lib/anvoke:
- * functions run as users of their own, who cannot reach code below a home directory that is closed to others.
- */
+/** systemd's STATE_DIRECTORY, such as /var/lib/anvoke; else XDG_DATA_HOME/anvoke; else ~/.local/share/anvoke. */
 function defaultDataDir(environment: NodeJS.ProcessEnv): string {
   const [assigned] = (environment['STATE_DIRECTORY'] ?? '').split(':')
   if (assigned !== undefined && isAbsolute(assigned)) return assigned
   const dataHome = environment['XDG_DATA_HOME'] ?? ''
   // The XDG specification says to ignore a relative one.
   if (isAbsolute(dataHome)) return join(dataHome, 'anvoke')
-  if (process.getuid?.() === 0) return '/var/lib/anvoke'
   return join(homedir(), '.local', 'share', 'anvoke')
 }
 

@@ -44,9 +44,9 @@ export const credentialSchema = z.strictObject({
 /** All settings with their values; frozen, members too. Holds no secret. */
 export type Config = DeepReadonly<z.output<typeof configSchema>>
 export type CredentialSettings = Readonly<z.output<typeof credentialSchema>>
-export type ConfigKey = keyof Config
+
 export type CredentialKey = keyof CredentialSettings
-export type SettingKey = ConfigKey | CredentialKey
+export type SettingKey = keyof Config | CredentialKey
 
 type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T
 

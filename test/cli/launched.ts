@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-export const LAUNCHER = fileURLToPath(new URL('../../bin/anvoke.js', import.meta.url))
+const LAUNCHER = fileURLToPath(new URL('../../bin/anvoke.js', import.meta.url))
 
 /** Shared by all starts: in a home directory of its own, each would compile everything anew. */
 const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/anvoke', import.meta.url))

@@ -1,14 +1,32 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type fc2 from '@alicloud/fc2'
+import { zipOf } from '../helpers/zip.ts'
 import { Launched } from './launched.ts'
 
+const Fc2: typeof fc2 = createRequire(import.meta.url)('@alicloud/fc2')
+/** Says that it has begun and waits to be released, by files in the directory that the event names. */
+const LONG_CALL = `
+const { existsSync, writeFileSync } = require('node:fs')
+exports.handler = (event, context, callback) => {
+  const directory = event.toString()
+  writeFileSync(directory + '/begun', '')
+  const timer = setInterval(() => {
+    if (!existsSync(directory + '/release')) return
+    clearInterval(timer)
+    callback(null, 'done')
+  }, 20)
+}`
 const ROOT_KEY = { ANVOKE_ACCESS_KEY_ID: 'my-key', ANVOKE_ACCESS_KEY_SECRET: 'my-own-secret' }
+
+const systemNode = findOldNode()
 
 describe('the server as it is started from the command line', () => {
   let cwd: string
@@ -136,7 +154,78 @@ describe('the server as it is started from the command line', () => {
     expect(stderr).toMatch(/data directory \/proc\/nowhere cannot be used\n {2}why .*\n {2}fix .*--data/)
   })
 
-  const systemNode = findOldNode()
+  describe('with a call that goes on', () => {
+    let server: Launched
+    let called: Promise<string>
+
+    /** Starts a server and a call of a function that ends when the file `release` appears. */
+    async function startCall(node?: string): Promise<void> {
+      server = start(['dev', '--sandbox', 'process'], {}, node)
+      const client = new Fc2('1234567890123456', {
+        accessKeyID: 'anvoke-dev',
+        accessKeySecret: 'anvoke-dev-secret',
+        region: 'local',
+        endpoint: await server.ready(),
+      })
+      await client.createService('tests')
+      const zipFile = (await zipOf({ 'index.js': LONG_CALL })).toString('base64')
+      await client.createFunction('tests', {
+        functionName: 'long',
+        runtime: 'nodejs20',
+        handler: 'index.handler',
+        memorySize: 128,
+        timeout: 60,
+        code: { zipFile },
+      })
+      called = client.invokeFunction('tests', 'long', cwd).then(
+        ({ data }: { data: unknown }) => String(data),
+        () => 'cut off',
+      )
+      await expect.poll(() => existsSync(join(cwd, 'begun')), { timeout: 20_000 }).toBe(true)
+    }
+
+    /** Resolves when the server has taken notice of a signal. */
+    async function stopping(): Promise<void> {
+      await expect.poll(() => server.stderr, { timeout: 20_000 }).toContain('"stopping"')
+    }
+
+    test('lets it end after one signal', async () => {
+      await startCall()
+      server.child.kill('SIGTERM')
+      await stopping()
+      await writeFile(join(cwd, 'release'), '')
+      expect(await called).toBe('done')
+      expect(await server.ended).toMatchObject({ code: 0 })
+    })
+
+    test.each([
+      ['SIGTERM', 143],
+      ['SIGINT', 130],
+    ] as const)('cuts it off after a second %s, with %d', async (signal, code) => {
+      await startCall()
+      server.child.kill(signal)
+      await stopping()
+      server.child.kill(signal)
+      expect(await server.ended).toMatchObject({ code, signal: null })
+      expect(await called).toBe('cut off')
+    })
+
+    test.skipIf(systemNode === undefined)(
+      'takes a signal that reaches launcher and server for one, and two for two',
+      async () => {
+        await startCall(systemNode)
+        const launcher = server.child.pid ?? 0
+        const [program] = (await readFile(`/proc/${launcher}/task/${launcher}/children`, 'utf8')).split(' ')
+        for (const pid of [Number(program), launcher]) process.kill(pid, 'SIGINT')
+        await stopping()
+        // The launcher answers to this one only after it has handed on the one before.
+        server.child.kill('SIGINT')
+        expect(await server.ended).toMatchObject({ code: 130, signal: null })
+        expect(server.stderr).toContain('"stopped at once"')
+        expect(await called).toBe('cut off')
+      },
+    )
+  })
 
   test.skipIf(systemNode === undefined)(
     'runs from a Node.js that is too old, with signals and exit codes',

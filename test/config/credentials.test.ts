@@ -36,10 +36,10 @@ describe('keepCredentials', () => {
     expect(one.signingKey.equals(other.signingKey)).toBe(false)
   })
 
-  test('keeps the file to its owner, and lets others only pass through the directory', async () => {
+  test('keeps the file and the directory to their owner', async () => {
     keepCredentials(dataDir, {})
     expect((await stat(file)).mode & 0o777).toBe(0o600)
-    expect((await stat(dataDir)).mode & 0o777).toBe(0o711)
+    expect((await stat(dataDir)).mode & 0o777).toBe(0o700)
     expect(await readdir(dataDir)).toEqual(['credentials.json'])
   })
 

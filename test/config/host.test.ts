@@ -1,4 +1,5 @@
 import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { inspectHost } from '../../src/config/host.ts'
 
@@ -11,8 +12,8 @@ describe('inspectHost', () => {
     expect(inspectHost(environment).dataDir).toBe(dataDir)
   })
 
-  test('puts data where functions of other users can reach their code when nobody says', () => {
-    const expected = process.getuid?.() === 0 ? '/var/lib/anvoke' : `${homedir()}/.local/share/anvoke`
+  test('puts data under the home directory when nobody says', () => {
+    const expected = join(homedir(), '.local', 'share', 'anvoke')
     expect(inspectHost({}).dataDir).toBe(expected)
     expect(inspectHost({ XDG_DATA_HOME: 'relative' }).dataDir).toBe(expected)
   })
