@@ -330,15 +330,14 @@ export async function closeDrivers(): Promise<void> {
   open.clear()
   for (const directory of directories) fs.rmSync(directory, { recursive: true, force: true })
   directories.clear()
+  stripped = undefined
 }
 
 let stripped: string | undefined
 
+/** Laid out once for the instances of a test. */
 function nodeBootstrap(): string {
-  if (stripped === undefined) {
-    const entry = stripNodeBootstrap()
-    process.once('exit', () => fs.rmSync(path.dirname(entry), { recursive: true, force: true }))
-    stripped = entry
-  }
+  stripped ??= stripNodeBootstrap()
+  directories.add(path.dirname(stripped))
   return stripped
 }
