@@ -1,4 +1,4 @@
-import { createSecretKey } from 'node:crypto'
+import { createHmac, createSecretKey } from 'node:crypto'
 import { accessSync, constants } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -176,6 +176,7 @@ export async function startServer(
     parallelRuns: PARALLEL_ASYNC_RUNS,
     observe: (event) => tellDelivery(log, event),
   })
+  let ownPort: number | undefined
   const listener = new Listener({
     dialects: [
       createAlibabaFc({
@@ -192,7 +193,8 @@ export async function startServer(
         requireRuntime: (name) => void runtimes.resolve(name),
         region,
         now: Date.now,
-        linkKey: createSecretKey(credentials.signingKey),
+        linkKey: createSecretKey(createHmac('sha256', credentials.signingKey).update('code links').digest()),
+        ownPort: () => ownPort,
         observe: (error) => log.error('a request failed for a reason of our own', { error }),
       }),
     ],
@@ -202,6 +204,7 @@ export async function startServer(
   })
 
   const address = await listener.listen(config.listen.host, config.listen.port)
+  ownPort = address.port
   delivery.start()
   const sweep = (): void => {
     const live = new Set(catalogue.list('function', '').map(({ value }) => value.spec.code.digest))

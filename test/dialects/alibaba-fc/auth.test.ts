@@ -184,6 +184,19 @@ describe('spellings that clients differ in', () => {
     }
   })
 
+  test('FC: a path without the API version is signed as an API call or as a path of its own', () => {
+    const rawPath = '/services/demo.prod/functions/hello'
+    for (const query of ['', '\n']) {
+      const request = {
+        method: 'POST',
+        rawPath,
+        rawQuery: '',
+        headers: { date: DATE, authorization: signFc(`POST\n\n\n${DATE}\n${rawPath}${query}`) },
+      }
+      expect(authenticate(request, keyringOf(), CLOCK_MS).kind).toBe('accepted')
+    }
+  })
+
   test('FC: a query key sent without = is signed with or without it', () => {
     for (const [line, kind] of [
       ['flag', 'accepted'],

@@ -19,7 +19,8 @@ import {
   type SignedRequest,
 } from './verdict.ts'
 
-const API_BASES = ['/2016-08-15/', '/2021-04-06/', '/2023-03-30/']
+/** The last is an API call without its version. */
+const API_BASES = ['/2016-08-15/', '/2021-04-06/', '/2023-03-30/', '/services/']
 
 /**
  * Checks `Authorization: FC {id}:{base64 HMAC-SHA256}`, the signature of the 2016-08-15 clients.
@@ -52,7 +53,7 @@ export function verifyFc(
   if (isQuerySigned(rawPath)) {
     const pairs = parseQuery(request.rawQuery, MAX_QUERY_PAIRS)
     if (pairs === undefined) return malformed('the query is malformed')
-    queries = querySpellings(pairs)
+    queries = isBareApi(rawPath) ? ['', ...querySpellings(pairs)] : querySpellings(pairs)
   }
   return compare(request, lookup.key, date, queries, credentials.slice(colon + 1))
 }
@@ -92,6 +93,11 @@ export function verifyPresignedFc(request: SignedRequest, keyring: KeyRing, nowM
 function isQuerySigned(rawPath: string): boolean {
   const base = API_BASES.find((prefix) => rawPath.startsWith(prefix))
   return base === undefined || rawPath.startsWith('proxy/', base.length)
+}
+
+/** Paths of the API without its version: clients may take them for API calls, or for a function's own path. */
+function isBareApi(rawPath: string): boolean {
+  return rawPath.startsWith('/services/')
 }
 
 /** Compares a signature with every spelling of the request that the vendor's clients may have signed. */
