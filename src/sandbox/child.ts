@@ -11,7 +11,7 @@ export interface Child {
   readonly channel: Socket
   readonly stdout: Readable
   readonly stderr: TextTail
-  /** The server's ends of the descriptors after 4. */
+  /** The server's ends of the pipes after descriptor 4. */
   readonly extra: readonly Socket[]
   /** How it ended, or why it never began. Never rejects. */
   readonly ended: Promise<RawExit | Error>
@@ -27,21 +27,20 @@ export interface ChildPlan {
   readonly detached: boolean
   /** Becomes descriptor 4. */
   readonly ticketsFd: number
-  /** How many two-way pipes it gets from descriptor 5 on. */
-  readonly extraPipes: number
+  /** What it gets from descriptor 5 on: a new two-way pipe, or an open descriptor of the server. */
+  readonly extra: readonly ('pipe' | number)[]
   readonly inherited: InheritedDescriptors
 }
 
 /** @throws When the kernel refuses another process or descriptor. */
 export function startChild(plan: ChildPlan): Child {
-  const { command, environment, workDir, detached, ticketsFd, extraPipes, inherited } = plan
+  const { command, environment, workDir, detached, ticketsFd, inherited } = plan
   const [program = '', ...args] = command
-  const pipes = Array.from({ length: extraPipes }, () => 'pipe' as const)
-  const stdio: StdioOptions = inherited.shadow(['ignore', 'pipe', 'pipe', 'pipe', ticketsFd, ...pipes])
+  const stdio: StdioOptions = inherited.shadow(['ignore', 'pipe', 'pipe', 'pipe', ticketsFd, ...plan.extra])
   const child = spawn(program, args, { cwd: workDir, env: { ...environment }, detached, stdio })
   const ended = endOf(child)
   const [, stdout, stderr, channel, , ...rest]: readonly unknown[] = child.stdio
-  const extra = rest.slice(0, extraPipes).filter((pipe) => pipe instanceof Socket)
+  const extra = rest.filter((pipe) => pipe instanceof Socket)
   if (!(stdout instanceof Readable && stderr instanceof Readable && channel instanceof Socket))
     throw new Error('the pipes of a new process are missing')
   // A peer that is gone is told by `ended`; an error nobody listens to would end the server.

@@ -36,6 +36,7 @@ export class BwrapSandbox implements Sandbox {
   readonly #inherited = new InheritedDescriptors()
   readonly #running = new Set<BwrapProcess>()
   readonly #temporaryDir: string | undefined
+  readonly #stateDir: string
   readonly #etc: SyntheticEtc
   #closed = false
 
@@ -43,7 +44,8 @@ export class BwrapSandbox implements Sandbox {
     this.#settings = settings
     this.#uids = new UidPool(settings.uidBase, settings.uidCount)
     if (settings.stateDir === undefined) this.#temporaryDir = mkdtempSync(join(tmpdir(), 'anvoke-bwrap-'))
-    this.#etc = new SyntheticEtc(settings.stateDir ?? this.#temporaryDir ?? tmpdir())
+    this.#stateDir = settings.stateDir ?? this.#temporaryDir ?? tmpdir()
+    this.#etc = new SyntheticEtc(this.#stateDir)
   }
 
   start(spec: SandboxSpec): SandboxProcess {
@@ -84,6 +86,7 @@ export class BwrapSandbox implements Sandbox {
       command: innerCommand(spec.command, uid, privileges, launchers),
       argumentsText: encodeArguments(spec, uid, privileges, this.#system, this.#etc),
       ticketsFd: spec.ticketsFd,
+      stateDir: this.#stateDir,
       inherited: this.#inherited,
     })
   }

@@ -1,13 +1,15 @@
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { sendKill, startChild } from '../child.ts'
 import { exitOf, fromShellCode, type RawExit } from '../exit-cause.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
-import { TreeMemory, type TreeUsage } from '../tree-memory.ts'
 import { untilGone } from '../proc.ts'
 import type { SandboxExit, SandboxProcess } from '../sandbox.ts'
 import type { TextTail } from '../text-tail.ts'
+import { TreeMemory, type TreeUsage } from '../tree-memory.ts'
 import { ARGUMENTS_FD, STATUS_FD } from './arguments.ts'
+import { StatusFile } from './status-file.ts'
 
 /** How the launchers inside the sandbox begin the line that says why they could not go on. */
 const LAUNCHER_COMPLAINT = /^(?:bwrap|setpriv|unshare|prlimit): .*/m
@@ -21,6 +23,7 @@ export interface BwrapLaunch {
   readonly command: readonly string[]
   readonly argumentsText: Buffer
   readonly ticketsFd: number
+  readonly stateDir: string
   readonly inherited: InheritedDescriptors
 }
 
@@ -37,9 +40,8 @@ export class BwrapProcess implements SandboxProcess {
   readonly stderr: TextTail
   readonly exited: Promise<SandboxExit>
   readonly #memory = new TreeMemory(() => this.#namespaceInit, false)
-  #namespaceInit: number | undefined
-  /** The program was executed and has ended: bwrap reports its exit code only then. */
-  #programEnded = false
+  readonly #status: StatusFile
+  #knownInit: number | undefined
   #killing = false
   #overMemory = false
   #ended = false
@@ -47,22 +49,27 @@ export class BwrapProcess implements SandboxProcess {
   /** @throws When the process cannot be created at all. */
   constructor(launch: BwrapLaunch) {
     const options = ['--args', String(ARGUMENTS_FD), '--json-status-fd', String(STATUS_FD), '--']
-    const child = startChild({
-      command: [launch.bwrap, ...options, ...launch.command],
-      // bwrap's own environment: the function's is among its arguments.
-      environment: {},
-      workDir: '/',
-      detached: false,
-      ticketsFd: launch.ticketsFd,
-      extraPipes: 2,
-      inherited: launch.inherited,
-    })
-    this.channel = child.channel
-    this.stdout = child.stdout
-    this.stderr = child.stderr
-    const [argumentsPipe, status] = child.extra
-    argumentsPipe?.end(launch.argumentsText)
-    this.exited = this.#supervise(child.ended, status)
+    this.#status = new StatusFile(launch.stateDir)
+    try {
+      const child = startChild({
+        command: [launch.bwrap, ...options, ...launch.command],
+        // bwrap's own environment: the function's is among its arguments.
+        environment: {},
+        workDir: '/',
+        detached: false,
+        ticketsFd: launch.ticketsFd,
+        extra: ['pipe', this.#status.fd],
+        inherited: launch.inherited,
+      })
+      this.channel = child.channel
+      this.stdout = child.stdout
+      this.stderr = child.stderr
+      child.extra[0]?.end(launch.argumentsText)
+      this.exited = this.#supervise(child.ended)
+    } catch (error) {
+      this.#status.close()
+      throw error
+    }
   }
 
   locate(target: string): string {
@@ -76,62 +83,50 @@ export class BwrapProcess implements SandboxProcess {
   kill(cause?: 'outOfMemory'): void {
     if (this.#ended) return
     this.#overMemory ||= cause === 'outOfMemory'
-    // Before bwrap has told the pid the order waits for it: an outer bwrap killed that early would leave the inner one.
+    if (this.#killing) return
     this.#killing = true
-    if (this.#namespaceInit !== undefined) sendKill(this.#namespaceInit)
+    void this.#killOnceBorn()
   }
 
-  async #supervise(childEnded: Promise<RawExit | Error>, status: Socket | undefined): Promise<SandboxExit> {
-    const statusEnded = status === undefined ? undefined : this.#readStatus(status)
+  get #namespaceInit(): number | undefined {
+    if (!this.#ended) this.#knownInit ??= this.#status.namespaceInit
+    return this.#knownInit
+  }
+
+  /** An outer bwrap killed before its child exists, or before that follows it into death, would leave it behind. */
+  async #killOnceBorn(): Promise<void> {
+    while (!this.#ended && this.#namespaceInit === undefined) await delay(1)
+    if (!this.#ended && this.#namespaceInit !== undefined) sendKill(this.#namespaceInit)
+  }
+
+  async #supervise(childEnded: Promise<RawExit | Error>): Promise<SandboxExit> {
     const raw = await childEnded
+    this.#knownInit = this.#namespaceInit
     this.#ended = true
+    const commandEnded = this.#status.commandEnded
+    this.#status.close()
     if (raw instanceof Error) return { kind: 'notStarted', reason: `bwrap could not be run: ${raw.message}` }
-    await statusEnded
-    if (this.#namespaceInit !== undefined) await untilGone(this.#namespaceInit)
+    if (this.#knownInit !== undefined) await untilGone(this.#knownInit)
     await this.stderr.complete(LAST_WORDS_MS)
     await this.#memory.close()
-    return this.#causeOf(raw)
+    return this.#causeOf(raw, commandEnded)
   }
 
-  #causeOf(raw: RawExit): SandboxExit {
+  #causeOf(raw: RawExit, commandEnded: boolean): SandboxExit {
     if (this.#overMemory) return { kind: 'outOfMemory' }
     if (this.#killing) return { kind: 'signalled', signal: 'SIGKILL' }
     const complaint = LAUNCHER_COMPLAINT.exec(this.stderr.text)?.[0]
-    // Without a report of bwrap, and not killed itself, it gave up before the program.
-    const launcherFailed = this.#programEnded
+    // Without a report of bwrap, and not killed itself, it gave up before the command.
+    const launcherFailed = commandEnded
       ? complaint !== undefined && this.channel.bytesRead === 0 && isLauncherFailure(raw.exitCode)
       : raw.signal === null
     if (launcherFailed) return { kind: 'notStarted', reason: complaint ?? `bwrap ended with ${raw.exitCode}` }
     if (raw.exitCode === null) return exitOf(raw, this.stderr.text)
     return exitOf(fromShellCode(raw.exitCode), this.stderr.text)
   }
-
-  /** bwrap writes one JSON text when the namespaces exist and one when the program has ended. */
-  #readStatus(status: Socket): Promise<void> {
-    let text = ''
-    status.setEncoding('latin1')
-    status.on('data', (chunk: string) => {
-      text += chunk
-      const pid = /"child-pid"\s*:\s*(\d+)/.exec(text)?.[1]
-      if (pid !== undefined && this.#namespaceInit === undefined) {
-        this.#namespaceInit = Number(pid)
-        if (this.#killing) this.kill()
-      }
-      this.#programEnded ||= /"exit-code"\s*:\s*\d+/.test(text)
-    })
-    return ended(status)
-  }
 }
 
 /** setpriv, unshare and prlimit answer 126 and 127 when the program cannot be executed and 1 when they themselves fail. */
 function isLauncherFailure(exitCode: number | null): boolean {
   return exitCode === 1 || exitCode === 126 || exitCode === 127
-}
-
-function ended(stream: Readable): Promise<void> {
-  return new Promise((resolve) => {
-    if (stream.readableEnded || stream.destroyed) resolve()
-    stream.once('end', resolve)
-    stream.once('close', resolve)
-  })
 }

@@ -51,7 +51,7 @@ export class PlainProcess implements SandboxProcess {
       // A session and process group of its own, which is what `kill` and the reaper end.
       detached: true,
       ticketsFd: spec.ticketsFd,
-      extraPipes: 0,
+      extra: [],
       inherited: launch.inherited,
     })
     this.#launch = launch
