@@ -20,8 +20,6 @@ import {
 } from './verdict.ts'
 
 const API_BASES = ['/2016-08-15/', '/2021-04-06/', '/2023-03-30/']
-/** An API call may leave its version out. */
-const UNVERSIONED_API = /^\/services(?:\/|$)/
 
 /**
  * Checks `Authorization: FC {id}:{base64 HMAC-SHA256}`, the signature of the 2016-08-15 clients.
@@ -92,7 +90,6 @@ export function verifyPresignedFc(request: SignedRequest, keyring: KeyRing, nowM
  * the API, which is a trigger's or custom domain's own path). API calls leave it unsigned.
  */
 function isQuerySigned(rawPath: string): boolean {
-  if (UNVERSIONED_API.test(rawPath)) return false
   const base = API_BASES.find((prefix) => rawPath.startsWith(prefix))
   return base === undefined || rawPath.startsWith('proxy/', base.length)
 }
