@@ -1,7 +1,7 @@
 // Builds dist/, which the npm package ships: JavaScript of the server, of what runs inside sandboxes, and every file
 // beside them that is read at run time.
 import { spawnSync } from 'node:child_process'
-import { cpSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, rmSync } from 'node:fs'
 import { extname, join, relative } from 'node:path'
 import { carriedNode, checkoutEnvironment, fail, root, setUp } from './setup.js'
 
@@ -34,5 +34,9 @@ function compile(args) {
 function isReadAtRunTime(path) {
   const name = path.split('/').at(-1)
   if (name.startsWith('.') || name === '__pycache__' || name === 'tsconfig.json') return false
-  return !['.ts', '.md', '.pyc'].includes(extname(name))
+  if (['.ts', '.md', '.pyc'].includes(extname(name))) return false
+  const isTaken = extname(name) !== '' && existsSync(join(target, path))
+  if (isTaken)
+    fail(`src/${path} would replace what was compiled from the .ts file of the same name: rename it.`)
+  return true
 }

@@ -31,6 +31,13 @@ export function explainStart(error: unknown, config: Config): unknown {
       fix: 'stop the server that uses it, or choose another with --data or ANVOKE_DATA_DIR',
     })
   }
+  if (error.name === 'SandboxUnavailable') {
+    return new CommandFailed({
+      what: 'functions cannot be kept apart as asked',
+      why: error.message,
+      fix: `follow the advice above, or see what --sandbox auto finds (it is ${config.sandbox} now)`,
+    })
+  }
   if (code === 'EACCES' || code === 'EROFS' || code === 'ENOSPC' || code === 'EPERM') {
     return new CommandFailed({
       what: `the data directory ${config.dataDir} cannot be used`,
