@@ -93,6 +93,7 @@ export async function startServer(
       dir: join(dataDir, 'logs'),
       maxFileBytes: config.logFileMib * MIB,
       maxFiles: config.logFilesPerFunction,
+      onFailure: (error) => log.error('function logs cannot be written', { error }),
     }),
     (files) => files.close(),
   )

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-const PROGRAM = fileURLToPath(new URL('reaper.js', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('reaper-program.js', import.meta.url))
 
 /**
  * Keeps a small process beside the server that ends registered process groups and removes their directories when the
