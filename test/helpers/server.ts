@@ -1,7 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -92,10 +93,16 @@ export class TestServer {
     try {
       await this.#untilAlive(exited)
     } catch (error) {
-      child.kill('SIGKILL')
-      this.#run = undefined
+      await this.kill()
       throw error
     }
+  }
+
+  /** Starts a second server on the same data directory. @throws with what it wrote, when it ends at once */
+  async launchAnother(): Promise<void> {
+    const another = new TestServer(await freePort(), this.#home, this.#environment)
+    await another.launch()
+    await another.stop()
   }
 
   /** Sends SIGTERM; resolves when it has ended as promised: exit code 0, nothing of its tree left. */
@@ -193,11 +200,16 @@ export class TestServer {
     let ended: Awaited<Run['exited']> | undefined
     void exited.then((result) => (ended = result))
     const deadline = Date.now() + READY_WITHIN_MS
+    const outputBefore = this.#output.length
     for (;;) {
-      const alive = await fetch(`${this.origin}/healthz`).then(
-        ({ status }) => status === 200,
-        () => false,
-      )
+      // Its own word first: the port might be another program's.
+      const listens = this.#output.includes(this.origin, outputBefore)
+      const alive =
+        listens &&
+        (await fetch(`${this.origin}/healthz`).then(
+          ({ status }) => status === 200,
+          () => false,
+        ))
       if (alive) return
       if (ended !== undefined)
         throw new Error(`the server ended with ${ended.code ?? ended.signal}; it wrote:\n${this.#output}`)
@@ -207,12 +219,15 @@ export class TestServer {
   }
 }
 
+/** A port outside the range from which the system takes ports of its own accord, so that it stays free over restarts. */
 async function freePort(): Promise<number> {
-  const probe = createServer()
-  probe.listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
+  for (;;) {
+    const port = randomInt(20_000, 32_000)
+    const probe = createServer()
+    const isFree = await new Promise<boolean>((resolve) => {
+      probe.once('error', () => resolve(false))
+      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
+    })
+    if (isFree) return port
+  }
 }

@@ -20,6 +20,9 @@ const REGION = 'cn-hangzhou'
 /** Longer than any call of these tests takes on a busy machine. */
 const CLIENT_TIMEOUT_MS = 60_000
 
+/** Where a client finds its server. */
+type Place = Pick<TestServer, 'endpoint' | 'origin'>
+
 export interface Keys {
   readonly accessKeyId: string
   readonly accessKeySecret: string
@@ -29,7 +32,7 @@ export interface Keys {
 const ROOT: Keys = { accessKeyId: KEY_ID, accessKeySecret: KEY_SECRET }
 
 /** The client of API 2016-08-15. */
-export function fc2Client(server: TestServer, keys: Keys = ROOT): Fc2Client {
+export function fc2Client(server: Place, keys: Keys = ROOT): Fc2Client {
   return new Fc2(ACCOUNT, {
     endpoint: server.origin,
     accessKeyID: keys.accessKeyId,
@@ -42,7 +45,7 @@ export function fc2Client(server: TestServer, keys: Keys = ROOT): Fc2Client {
 
 /** The client of API 2021-04-06. */
 export function openClient(
-  server: TestServer,
+  server: Place,
   keys: Keys = ROOT,
   settings: { signatureAlgorithm?: string } = {},
 ): OpenClient {
