@@ -132,7 +132,9 @@ describe.each(working)('the %s sandbox', (driver) => {
 
   test('ends what the program leaves running behind it', async () => {
     const mark = uniqueSleep()
-    const script = `sleep ${mark} >/dev/null 2>&1 3>&- 4<&- & echo left; exit 0`
+    // Many, so that ending them takes the kernel a while.
+    const left = `sleep ${mark} >/dev/null 2>&1 3>&- 4<&- &`
+    const script = `i=0; while [ $i -lt 300 ]; do ${left} i=$((i+1)); done; echo left; exit 0`
     const { exit, stdout } = await run(sandbox, workbench.shell(script))
     expect({ exit, stdout }).toEqual({ exit: { kind: 'exited', exitCode: 0 }, stdout: 'left\n' })
     expect(pidsWith(mark)).toEqual([])
