@@ -13,7 +13,7 @@ import { eventually, firstLine, NODE, pidsWith, run, uniqueSleep, Workbench } fr
 const isRoot = process.getuid?.() === 0
 const works = (await probeSandboxes()).some((finding) => finding.driver === 'bwrap' && finding.works)
 
-const plainBwrap = spawnSync('bwrap', [
+const plainBwrap = spawnSync('/usr/bin/bwrap', [
   '--unshare-all',
   '--ro-bind',
   '/',
