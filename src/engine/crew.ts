@@ -18,6 +18,8 @@ export class Crew {
   readonly version: FunctionVersion
   /** Whether no name leads to this state any more: nothing new is started once the waiting calls are served. */
   retired = false
+  /** Number of its last start among all starts of the server: who waits for a start takes turns by it. */
+  lastStart = 0
   /** Most recently used first; starting ones at the end. */
   readonly instances: Instance[] = []
   readonly waiting: Call[] = []

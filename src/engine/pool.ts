@@ -59,6 +59,8 @@ export class Pool {
   #holdCheck: NodeJS.Timeout | undefined
   #reservedMib = 0
   #starting = 0
+  /** All starts so far. */
+  #starts = 0
   #evicting = false
   #closing = false
 
@@ -149,8 +151,6 @@ export class Pool {
       if (wantedBy === undefined || !this.#mayStart(crew)) return
       try {
         this.#start(crew, wantedBy)
-        // The others come first next time.
-        if (this.#unsettled.delete(crew)) this.#unsettled.add(crew)
       } catch (error) {
         crew.forget(wantedBy)
         wantedBy.refuse(
@@ -229,6 +229,8 @@ export class Pool {
       },
     )
     this.#starting += 1
+    this.#starts += 1
+    crew.lastStart = this.#starts
     this.#live.add(instance)
     this.#reservedMib += crew.version.memoryMib
     crew.joined(instance)
@@ -247,9 +249,9 @@ export class Pool {
     this.#dropIfEmpty(crew)
   }
 
-  /** A place became free: whoever waits for one gets it. */
+  /** A place became free: whoever waits for one gets it, first the crew whose last start was longest ago. */
   #startPending(): void {
-    for (const crew of [...this.#unsettled]) {
+    for (const crew of [...this.#unsettled].sort((a, b) => a.lastStart - b.lastStart)) {
       if (this.#starting >= this.#limits.maxConcurrentStarts) return
       if (crew.waiting.length > 0) this.#startFor(crew)
     }
@@ -283,12 +285,11 @@ export class Pool {
 
   #checkHolds(): void {
     this.#holdCheck = undefined
-    for (const crew of [...this.#unsettled]) {
-      if (crew.unsettled) {
-        crew.reconsider()
-        this.#startFor(crew)
-      } else this.#unsettled.delete(crew)
+    for (const crew of this.#unsettled) {
+      if (crew.unsettled) crew.reconsider()
+      else this.#unsettled.delete(crew)
     }
+    this.#startPending()
     if (this.#unsettled.size > 0 && !this.#closing)
       this.#holdCheck = setTimeout(() => this.#checkHolds(), HOLD_CHECK_MS)
   }
@@ -302,10 +303,7 @@ export class Pool {
     for (const crew of this.#crews.values()) {
       crew.proveBegun()
       crew.refuseLate(this.#limits.queueTimeoutMs)
-      if (crew.waiting.length > 0) {
-        this.#watch(crew)
-        this.#startFor(crew)
-      }
+      if (crew.waiting.length > 0) this.#watch(crew)
       this.#drainIfRetired(crew)
       this.#dropIfEmpty(crew)
     }

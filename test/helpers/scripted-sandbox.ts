@@ -225,6 +225,11 @@ export class ScriptedProcess implements SandboxProcess {
     for (;;) await handle(await this.next(), this)
   }
 
+  /** Reads nothing more from its channel: what is sent stays in the kernel, then with the sender. */
+  deafen(): void {
+    this.#socket?.pause()
+  }
+
   /** Closes its end of the channel and lives on. */
   async closeChannel(): Promise<void> {
     ;(await this.#attached.promise).end()
@@ -239,7 +244,7 @@ export class ScriptedProcess implements SandboxProcess {
     if (this.#ended) return
     this.#ended = true
     if (this.#socket === undefined) void this.#attached.promise.then((socket) => socket.end())
-    else this.#socket.end()
+    else this.#socket.resume().end()
     this.stdout.end()
     this.stderr.end()
     this.#exit.resolve(exit)
