@@ -81,7 +81,7 @@ export async function startServer(
   )
   const [packages, chosen, bootstraps, runtimes, catalogue] = await Promise.all([
     PackageStore.open({ dir: join(dataDir, 'packages') }),
-    chooseSandbox(config.sandbox),
+    chooseSandbox(config.sandbox, { stateDir: join(dataDir, 'sandbox') }),
     materialiseBootstraps(join(dataDir, 'runtimes')),
     RuntimeTable.discover({ nodePath: config.nodePath, pythonPath: config.pythonPath }),
     Catalogue.open(store.definitions),
