@@ -94,6 +94,8 @@ export interface InvokeOptions {
 export class Suite {
   readonly server: TestServer
   readonly service: string
+  /** Whether functions run in namespaces of their own here, with their code at the vendor's place. */
+  readonly isolates: boolean
   readonly fc2: Fc2Client
   readonly open: OpenClient
   /** What the younger client takes with each call. Its connect timeout also counts while it waits for an answer. */
@@ -103,18 +105,24 @@ export class Suite {
     autoretry: false,
   })
 
-  private constructor(server: TestServer, service: string) {
+  private constructor(server: TestServer, service: string, isolates: boolean) {
     this.server = server
     this.service = service
+    this.isolates = isolates
     this.fc2 = fc2Client(server)
     this.open = openClient(server)
   }
 
   static async start(service: string, environment: Readonly<Record<string, string>> = {}): Promise<Suite> {
     const server = await TestServer.start({ ANVOKE_REGION: REGION, ...environment })
-    const suite = new Suite(server, service)
-    await suite.fc2.createService(service)
-    return suite
+    try {
+      const suite = new Suite(server, service, await server.isolates())
+      await suite.fc2.createService(service)
+      return suite
+    } catch (error) {
+      await server.close()
+      throw error
+    }
   }
 
   /** Deploys JavaScript for nodejs20, or the files given, with defaults that a test can replace. */

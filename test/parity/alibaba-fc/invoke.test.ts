@@ -244,7 +244,8 @@ describe('a Node.js handler', () => {
     })
   })
 
-  test('sees its own variables and those of the platform, and nothing of the server', async () => {
+  test('sees its own variables and those of the platform, and nothing of the server', async (context) => {
+    context.skip(!suite.isolates, 'the host has no sandbox that shows code at /code')
     await suite.deploy(
       'environment',
       `exports.handler = async () => ({ ...process.env, cwd: process.cwd() })`,
@@ -305,7 +306,8 @@ def handler(event, context):
     )
   })
 
-  test('sees a context and an environment with exactly the documented members', async () => {
+  test('sees a context and an environment with exactly the documented members', async (context) => {
+    context.skip(!suite.isolates, 'the host has no sandbox that shows code at /code')
     await suite.deployPython(
       'py-context',
       `import json, os
@@ -316,9 +318,9 @@ def handler(event, context):
       { environmentVariables: { GREETING: 'hello' }, memorySize: 192, timeout: 9 },
     )
     const answer = await suite.invoke('py-context')
-    const { context, environment, event } = answer.json
+    const { environment, event, ...seen } = answer.json
     expect(event).toBe('bytes')
-    expect(context).toEqual({
+    expect(seen.context).toEqual({
       request_id: answer.requestId,
       region: 'cn-hangzhou',
       account_id: ACCOUNT,

@@ -2,11 +2,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { Suite } from './clients.ts'
 
 let suite: Suite
-let isolates = false
 
 beforeAll(async () => {
   suite = await Suite.start('cells')
-  isolates = await suite.server.isolates()
   await suite.deploy('neighbour', {
     'index.js': `const fs = require('fs')
       exports.handler = async () => { fs.writeFileSync('/tmp/note', 'mine'); return fs.readFileSync('/tmp/note', 'utf8') }`,
@@ -38,7 +36,7 @@ async function attempt(...sources: string[]): Promise<unknown[]> {
 
 describe('a function in a sandbox with namespaces', () => {
   beforeEach((context) => {
-    if (!isolates) context.skip('the host has no sandbox with namespaces')
+    context.skip(!suite.isolates, 'the host has no sandbox with namespaces')
   })
 
   test('cannot see the data of the server', async () => {
