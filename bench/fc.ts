@@ -90,7 +90,7 @@ export function createFcClient(origin: string, credentials: Credentials): FcClie
       const zipFile = (await zip('index.js', source)).toString('base64')
       await callJson('POST', `${apiPrefix}/services/${service}/functions`, {
         ...settings,
-        runtime: 'nodejs20',
+        runtime: 'nodejs26',
         handler: 'index.handler',
         memorySize: 512,
         timeout: 30,
