@@ -332,12 +332,6 @@ export const echo: Script = async (process) => {
   await process.serve((call) => process.answer(call))
 }
 
-/** A process that gets ready and then reads nothing more. */
-export const deaf: Script = async (process) => {
-  await process.begin()
-  process.ready()
-}
-
 function identityOf(fd: number): string {
   try {
     const { dev, ino, birthtimeNs } = fstatSync(fd, { bigint: true })
