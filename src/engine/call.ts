@@ -104,10 +104,10 @@ export class Call {
       initDurationMs: this.initDurationMs,
       maxMemoryBytes: figures.maxMemoryBytes,
     }
-    this.openLog()
-    this.log.close(
-      this.contract.logClosing({ requestId: this.request.requestId, version: this.version }, final, measured),
-    )
+    const logged = { requestId: this.request.requestId, version: this.version }
+    const opening = this.#opened ? '' : this.contract.logOpening(logged)
+    this.#opened = true
+    this.log.close(opening + this.contract.logClosing(logged, final, measured))
     this.#resolve(Object.assign(measured, final, { logTail: () => this.log.tail() }))
   }
 

@@ -36,9 +36,10 @@ export class Crew {
   }
 
   get costs(): Costs {
-    const serviceMs = this.#service.estimateMs
+    const { estimateMs, meanMs } = this.#service
     return {
-      serviceMs: serviceMs === undefined ? undefined : serviceMs + OVERHEAD_MS,
+      serviceMs: estimateMs === undefined ? undefined : estimateMs + OVERHEAD_MS,
+      meanServiceMs: meanMs === undefined ? undefined : meanMs + OVERHEAD_MS,
       wakeMs: this.#wakeMs,
       startMs: this.#starts.estimateMs ?? FIRST_START_MS,
     }

@@ -1,6 +1,9 @@
-/** Weight of a new measurement, as in TCP's round-trip estimator (RFC 6298): 1/8 for the mean, 1/4 for the deviation. */
-const MEAN_WEIGHT = 1 / 8
-const DEVIATION_WEIGHT = 1 / 4
+/**
+ * Weight of a new measurement. Smaller than in TCP's round-trip estimator (RFC 6298: 1/8 and 1/4), whose samples are
+ * round trips: ours are single calls, and one that the host's scheduler held up for some milliseconds must not make a
+ * function of microseconds look slow for the next hundred.
+ */
+const WEIGHT = 1 / 16
 
 /**
  * What is known of how long something takes: a moving mean and a moving mean deviation.
@@ -19,11 +22,16 @@ export class Durations {
       return
     }
     const error = durationMs - this.#meanMs
-    this.#meanMs += error * MEAN_WEIGHT
-    this.#deviationMs += (Math.abs(error) - this.#deviationMs) * DEVIATION_WEIGHT
+    this.#meanMs += error * WEIGHT
+    this.#deviationMs += (Math.abs(error) - this.#deviationMs) * WEIGHT
   }
 
-  /** Milliseconds, or undefined before the first measurement. */
+  /** What many of them take on average, milliseconds; undefined before the first measurement. */
+  get meanMs(): number | undefined {
+    return this.#meanMs
+  }
+
+  /** What one may well take, milliseconds; undefined before the first measurement. */
   get estimateMs(): number | undefined {
     return this.#meanMs === undefined ? undefined : this.#meanMs + 2 * this.#deviationMs
   }

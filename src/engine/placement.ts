@@ -9,8 +9,10 @@ export interface Seat {
 
 /** What the choice is weighed with; all milliseconds, all measured for this very version. */
 export interface Costs {
-  /** One call's time in an instance; undefined before the first was measured. */
+  /** What one call may well take in an instance; undefined before the first was measured. */
   readonly serviceMs: number | undefined
+  /** What calls take on average: many of them in a row come close to it. */
+  readonly meanServiceMs: number | undefined
   /** What waking an idle instance costs. */
   readonly wakeMs: number
   /** What starting another instance costs. */
@@ -62,9 +64,9 @@ export interface Queue {
 export function wantsStart(queue: Queue, concurrency: number, costs: Costs): boolean {
   const unserved = queue.waiting - queue.startingInstances * concurrency
   if (unserved <= 0) return false
-  if (queue.readyInstances === 0 || costs.serviceMs === undefined) return true
+  if (queue.readyInstances === 0 || costs.meanServiceMs === undefined) return true
   if (queue.oldestWaitMs > costs.startMs) return true
-  return (unserved * costs.serviceMs) / (queue.readyInstances * concurrency) > costs.startMs
+  return (unserved * costs.meanServiceMs) / (queue.readyInstances * concurrency) > costs.startMs
 }
 
 /**

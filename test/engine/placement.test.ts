@@ -15,7 +15,12 @@ const seat = (delivered: number, ranMs = 0, hasRoom = true): Seat => ({
   runningForMs: () => ranMs,
 })
 
-const costs = (serviceMs: number | undefined): Costs => ({ serviceMs, wakeMs: 1, startMs: 60 })
+const costs = (serviceMs: number | undefined, meanServiceMs = serviceMs): Costs => ({
+  serviceMs,
+  meanServiceMs,
+  wakeMs: 1,
+  startMs: 60,
+})
 
 describe('expectedWaitMs', () => {
   test('is nothing while fewer calls run than the instance may run at once', () => {
@@ -106,6 +111,11 @@ describe('wantsStart', () => {
   test('lets calls wait for a busy instance when that is sooner than a start', () => {
     expect(wantsStart(queue, 1, costs(20))).toBe(false)
     expect(wantsStart({ ...queue, waiting: 4 }, 1, costs(20))).toBe(true)
+  })
+
+  test('counts many calls by what they take on average, not by what one may take', () => {
+    expect(wantsStart({ ...queue, waiting: 16 }, 1, costs(8, 0.1))).toBe(false)
+    expect(wantsStart({ ...queue, waiting: 16 }, 1, costs(8, 5))).toBe(true)
   })
 
   test('starts for a call that has waited as long as a start takes', () => {
