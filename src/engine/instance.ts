@@ -327,6 +327,7 @@ export class Instance {
       ...(version.initializer === undefined ? {} : { initializer: version.initializer.handler }),
       codeDir: this.#facts.codeDir,
       concurrency: version.instanceConcurrency,
+      requestId: this.#wantedBy.requestId,
       environment: { ...version.environment, ...this.#contract.environment(version, this.#facts) },
       context: this.#contract.setup(version, this.#facts),
     }

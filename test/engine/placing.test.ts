@@ -105,6 +105,7 @@ describe('placement', () => {
       handler: 'index.handler',
       codeDir: '/code',
       concurrency: 7,
+      requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
       environment: { OWN: '1', FUNCTION: 'hello', USER: 'of the contract' },
       context: { instanceId: rig.instance(0).id },
     })

@@ -158,6 +158,7 @@ export class Driver {
     const setup = {
       contract: 'alibaba-fc',
       concurrency: 1,
+      requestId: 'set-up-request',
       environment: { PATH: '/usr/bin:/bin' },
       context: alibabaContext([20]),
       ...overrides,

@@ -69,13 +69,13 @@ class Bootstrap {
     const contract = createContract(setup, {
       settle: (call, end) => this.#inbox?.settle(call, end),
       whenEventLoopEmpty: (then) => this.#whenEventLoopEmpty(then),
-      requestId: () => this.#inbox?.requestId ?? '',
+      requestId: () => this.#inbox?.requestId ?? setup.requestId,
       logLine: (level, requestId, text) => this.#logLine(level, requestId, text),
       logValues: (level, requestId, values) => this.#logLine(level, requestId, printed(values)),
     })
     this.#contract = contract
     replaceStreams((fd, bytes) => this.#log(fd, bytes))
-    replaceConsole((level, text) => this.#logLine(level, this.#inbox?.requestId ?? '', text))
+    replaceConsole((level, text) => this.#logLine(level, this.#inbox?.requestId ?? setup.requestId, text))
     try {
       await this.#open(contract, setup)
     } catch (error) {
@@ -98,6 +98,7 @@ class Bootstrap {
       tickets: new TicketBook(),
       peak: this.#peak,
       concurrency: setup.concurrency,
+      requestId: setup.requestId,
       invoke: (call) => contract.invoke(call),
       bounded: (end) => contract.bounded(end),
     })

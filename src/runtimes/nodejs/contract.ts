@@ -7,6 +7,8 @@ export interface Setup {
   readonly initializer?: string
   readonly codeDir: string
   readonly concurrency: number
+  /** The call the instance is set up for. */
+  readonly requestId: string
   readonly environment: Readonly<Record<string, string>>
   readonly context: Readonly<Record<string, unknown>>
 }
@@ -19,7 +21,7 @@ export interface Host {
   settle(call: Call, end: CallEnd): void
   /** Calls `then` once nothing but the channel keeps the event loop alive. */
   whenEventLoopEmpty(then: () => void): void
-  /** The request id that lines written now belong to; empty before the first call. */
+  /** The request id that lines written now belong to: before the first call, of the one the instance is set up for. */
   requestId(): string
   /** Writes one line of the log as {@link Contract.formatLine} shapes it. */
   logLine(level: LogLevel, requestId: string, text: string): void

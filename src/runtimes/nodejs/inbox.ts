@@ -29,13 +29,15 @@ export class Inbox {
   #queue: (Call | undefined)[] = []
   #head = 0
   #turnPlanned = false
-  #lastRequestId = ''
+  #lastRequestId: string
 
   constructor(parts: {
     channel: Channel
     tickets: TicketBook
     peak: MemoryPeak
     concurrency: number
+    /** The call the instance was set up for: lines before the first call carry it. */
+    requestId: string
     invoke: (call: Call) => void
     bounded: (end: CallEnd) => CallEnd
   }) {
@@ -43,6 +45,7 @@ export class Inbox {
     this.#tickets = parts.tickets
     this.#peak = parts.peak
     this.#concurrency = parts.concurrency
+    this.#lastRequestId = parts.requestId
     this.#invoke = parts.invoke
     this.#bounded = parts.bounded
     this.#attribution = parts.concurrency > 1 ? new AsyncLocalStorage<Call>() : undefined

@@ -353,10 +353,24 @@ describe('what is not signed as it must be is refused', () => {
 
   test('a presigned URL opens HTTP invocations, not the API', () => {
     const query = 'x-fc-access-key-id=id&x-fc-expires=9999999999'
-    const presign = (rawPath: string): SignedRequest => {
-      const authorization = signFc(`GET\n\n\n9999999999\n${rawPath}\n${query.replaceAll('&', '\n')}`)
+    const presign = (rawPath: string, method = 'GET'): SignedRequest => {
+      const authorization = signFc(`${method}\n\n\n9999999999\n${rawPath}\n${query.replaceAll('&', '\n')}`)
       const rawQuery = `${query}&x-fc-signature=${encodeURIComponent(authorization.split(':')[1] ?? '')}`
-      return { method: 'GET', rawPath, rawQuery, headers: {} }
+      return { method, rawPath, rawQuery, headers: {} }
+    }
+    for (const path of ['/services/s.q/functions/f', '/services/s/functions/f/invocations']) {
+      expect(authenticate(presign(path, 'POST'), ring, CLOCK_MS)).toMatchObject({ kind: 'accepted' })
+    }
+    for (const [method, path] of [
+      ['GET', '/services'],
+      ['POST', '/services'],
+      ['DELETE', '/services/s'],
+      ['GET', '/services/s/functions/f'],
+      ['DELETE', '/services/s/functions/f'],
+    ] as const) {
+      expect(authenticate(presign(path, method), ring, CLOCK_MS)).toMatchObject({
+        code: 'MissingRequiredHeader',
+      })
     }
     for (const path of ['/2016-08-15/proxy/s/f/', '/on-a-custom-domain']) {
       expect(authenticate(presign(path), ring, CLOCK_MS)).toMatchObject({ kind: 'accepted' })

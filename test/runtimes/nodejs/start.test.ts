@@ -141,6 +141,13 @@ describe('the initializer of a Node.js function', () => {
     expect(body['errorMessage']).toBe('no')
   })
 
+  test('knows the request that the instance was started for', async () => {
+    const source = `exports.init = (context, callback) => { console.log(context.requestId); callback() }
+      exports.handler = (event, context, callback) => callback()`
+    const driver = await nodeFunction(source, { initializer: 'index.init' })
+    expect(driver.logOf(0)).toMatch(/^\S+ \S+ set-up-request \[info\] set-up-request\n$/)
+  })
+
   test('that is missing fails the instance as an initializer', async () => {
     const { frame } = await failureIn(
       { 'index.js': 'exports.handler = () => {}' },
@@ -216,7 +223,7 @@ describe('the log of a Node.js function', () => {
     await driver.call('2')
     expect(driver.logOf(1)).toBe('raw 1')
     expect(driver.logOf(2)).toBe('raw 2')
-    expect(driver.logOf(0)).toMatch(/^\S+ \S+ \[info\] loading\n\S+ \S+ r-1 \[info\] late\n$/)
+    expect(driver.logOf(0)).toMatch(/^\S+ \S+ set-up-request \[info\] loading\n\S+ \S+ r-1 \[info\] late\n$/)
   })
 
   test('comes before the result of its call, in order with it', async () => {

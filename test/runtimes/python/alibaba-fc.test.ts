@@ -181,6 +181,12 @@ describe('the start of a Python function', () => {
     expect((await driver.call()).payload.toString()).toBe('1')
   })
 
+  test('tells the initializer which request the instance was started for', async () => {
+    const source = 'def init(context): print(context.request_id)\ndef handler(event, context): pass'
+    const driver = await pythonFunction(source, { initializer: 'index.init' })
+    expect(driver.logOf(0)).toContain('set-up-request\n')
+  })
+
   test('fails with the stack of the initializer', async () => {
     const { frame, body } = await failureIn(
       { 'index.py': "def init(context): raise OSError('no')\ndef handler(event, context): pass" },

@@ -19,6 +19,9 @@ import {
   type SignedRequest,
 } from './verdict.ts'
 
+/** The short form of an invocation's path, and its long form without the version. */
+const BARE_INVOCATION = /^\/services\/[^/]+\/functions\/[^/]+(?:\/invocations)?$/
+
 const API_BASES = ['/2016-08-15/', '/2021-04-06/', '/2023-03-30/']
 
 /**
@@ -57,9 +60,10 @@ export function verifyFc(
   return compare(request, lookup.key, date, queries, credentials.slice(colon + 1))
 }
 
-/** Whether a request without Authorization carries its signature in the query instead. */
-export function isPresigned(request: SignedRequest): boolean {
-  return request.rawQuery.includes('x-fc-signature=') && isQuerySigned(request.rawPath)
+/** Whether a request without Authorization carries its signature in the query instead: invocations alone may. */
+export function isPresigned({ method, rawPath, rawQuery }: SignedRequest): boolean {
+  if (!rawQuery.includes('x-fc-signature=') || !isQuerySigned(rawPath)) return false
+  return !isBareApi(rawPath) || (method === 'POST' && BARE_INVOCATION.test(rawPath))
 }
 
 /**

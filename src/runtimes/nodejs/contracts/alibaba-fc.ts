@@ -59,7 +59,7 @@ class AlibabaFc implements Contract {
     const name = this.#setup.initializer
     if (name === undefined) return
     const initializer = await loadFunction(this.#setup.codeDir, name)
-    const context = new Context(this.#instance, this.#host, '', undefined, undefined)
+    const context = new Context(this.#instance, this.#host, this.#setup.requestId, undefined, undefined)
     await new Promise<void>((resolve, reject) => {
       const returned = initializer(context, (error?: unknown) => {
         if (error) reject(error)

@@ -1,4 +1,4 @@
-"""Which call is running here."""
+"""Which call is running here; before the first, the request id is that of the call the instance is set up for."""
 
 import contextvars
 
@@ -6,9 +6,9 @@ import contextvars
 class SingleCall:
     """Where one call runs at a time, whatever is written belongs to it."""
 
-    def __init__(self):
+    def __init__(self, request_id):
         self.call_id = 0
-        self.request_id = ""
+        self.request_id = request_id
 
     def begin(self, call_id, request_id):
         self.call_id = call_id
@@ -22,8 +22,8 @@ class SingleCall:
 class ConcurrentCalls:
     """Where several run, the context variables of Python know."""
 
-    def __init__(self):
-        self._running = contextvars.ContextVar("anvoke_call", default=(0, ""))
+    def __init__(self, request_id):
+        self._running = contextvars.ContextVar("anvoke_call", default=(0, request_id))
 
     @property
     def call_id(self):

@@ -40,7 +40,7 @@ class Life:
         setup = json.loads(payload)
         if setup["contract"] not in CONTRACTS:
             os._exit(frames.EXIT_PROTOCOL_ERROR)
-        attribution = SingleCall() if setup["concurrency"] == 1 else ConcurrentCalls()
+        attribution = (SingleCall if setup["concurrency"] == 1 else ConcurrentCalls)(setup["requestId"])
         _replace_environment(setup["environment"])
         os.chdir(setup["codeDir"])
         sys.path.insert(0, setup["codeDir"])

@@ -51,7 +51,7 @@ class AlibabaFc:
         print("FunctionCompute python3 runtime inited.")
 
     def initialize(self):
-        load_function(self._setup["initializer"])(self._context({"requestId": ""}))
+        load_function(self._setup["initializer"])(self._context({"requestId": self._setup["requestId"]}))
 
     def invoke(self, event, meta):
         """Runs the handler: (flag, error type or None, payload)."""
