@@ -100,7 +100,7 @@ function isQuerySigned(rawPath: string): boolean {
 
 /** Paths of the API without its version: clients may take them for API calls, or for a function's own path. */
 function isBareApi(rawPath: string): boolean {
-  return rawPath.startsWith('/services/')
+  return rawPath === '/services' || rawPath.startsWith('/services/')
 }
 
 /** Compares a signature with every spelling of the request that the vendor's clients may have signed. */
