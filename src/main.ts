@@ -208,7 +208,8 @@ export async function startServer(
   ownPort = address.port
   delivery.start()
   const sweep = (): void => {
-    const live = new Set(catalogue.list('function', '').map(({ value }) => value.spec.code.digest))
+    const live = new Set(pool.codeInUse)
+    for (const { value } of catalogue.list('function', '')) live.add(value.spec.code.digest)
     packages.sweep(live).catch((error: unknown) => log.error('old code packages were not removed', { error }))
   }
   sweep()

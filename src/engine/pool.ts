@@ -83,6 +83,14 @@ export class Pool {
     return this.#live
   }
 
+  /** Digests of the code that instances run or waiting calls will run, whether or not a name still leads to it. */
+  get codeInUse(): ReadonlySet<string> {
+    const digests = new Set<string>()
+    for (const { version } of this.#crews.values()) digests.add(version.code.digest)
+    for (const { version } of this.#leaving) digests.add(version.code.digest)
+    return digests
+  }
+
   /** Runs a call: settles it sooner or later, whatever happens. */
   run(call: Call): void {
     if (this.#closing || call.caller.gone) {

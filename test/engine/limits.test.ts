@@ -39,6 +39,21 @@ function at(list: PromiseWithResolvers<void>[], index: number): PromiseWithResol
   return (list[index] ??= Promise.withResolvers<void>())
 }
 
+test('the code of a retired version is in use until its last call has ended', async () => {
+  const turns = new Turns()
+  await open({ script: turns.script })
+  const version = aVersion()
+  const call = rig.call(version)
+  turns.start(0)
+  await rig.until(() => rig.instance(0).state === 'busy')
+  rig.pool.retire([version.id])
+  expect([...rig.pool.codeInUse]).toEqual([version.code.digest])
+  turns.answer(0)
+  await call.outcome
+  await rig.instance(0).gone
+  await rig.until(() => rig.pool.codeInUse.size === 0)
+})
+
 describe('starts', () => {
   test('no more than the limit are under way at once, and the next begins when one is over', async () => {
     const turns = new Turns()
