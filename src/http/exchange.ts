@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
 import type { Caller } from '../model/invocation.ts'
 import type { Payload } from '../model/payload.ts'
 
@@ -26,5 +27,15 @@ export interface Exchange {
 export interface Reply {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: Payload
+  readonly body?: Payload | StreamedBody
+}
+
+/**
+ * A body that is too large to hold in memory. The listener reads it no faster than the client takes it, and destroys
+ * the stream however the exchange ends, also when nothing of it could be sent.
+ */
+export interface StreamedBody {
+  readonly stream: Readable
+  /** Exactly how many bytes the stream yields. With any other number the connection is cut. */
+  readonly sizeBytes: number
 }

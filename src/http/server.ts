@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { pipeline } from 'node:stream'
 import type { Dialect } from '../dialects/dialect.ts'
 import type { Caller } from '../model/invocation.ts'
 import { payloadOf, type Payload } from '../model/payload.ts'
 import { bodyReader, type BodyReader, type RequestBudget } from './body.ts'
-import type { Exchange, Reply } from './exchange.ts'
+import type { Exchange, Reply, StreamedBody } from './exchange.ts'
 
 /** Counts payload bytes in both directions. */
 export interface TrafficBudget extends RequestBudget {
@@ -102,7 +103,7 @@ export class Listener {
     const exchange = new HttpExchange(request, response, rawPath, rawQuery, body, this.#options.budget)
     dialect.handle(exchange).then(
       (reply) => {
-        exchange.holdAnswer(reply.body?.byteLength ?? 0)
+        exchange.holdAnswer(heldBytesOf(reply))
         this.#write(request, response, reply)
       },
       (error: unknown) => {
@@ -129,22 +130,35 @@ export class Listener {
   }
 
   #write(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
-    if (response.destroyed || response.headersSent) return
-    const body: Payload | undefined = reply.body
-    const byteLength = body?.byteLength ?? 0
+    const { body } = reply
+    const streamed = body !== undefined && 'stream' in body ? body : undefined
+    if (response.destroyed || response.headersSent) {
+      streamed?.stream.destroy()
+      return
+    }
+    const held = body !== undefined && 'chunks' in body ? body : undefined
+    const byteLength = streamed?.sizeBytes ?? held?.byteLength ?? 0
     const headers: Record<string, string | number> = { ...reply.headers }
     if (reply.status !== 204) headers['Content-Length'] = byteLength
     if (this.#draining) headers['Connection'] = 'close'
     response.writeHead(reply.status, headers)
-    const [first] = body?.chunks ?? []
-    if (body === undefined || first === undefined || byteLength === 0) response.end()
-    else if (body.chunks.length > 1) {
-      for (const chunk of body.chunks) response.write(chunk)
+    const [first] = held?.chunks ?? []
+    if (streamed !== undefined) this.#pipe(streamed, response)
+    else if (held === undefined || first === undefined || byteLength === 0) response.end()
+    else if (held.chunks.length > 1) {
+      for (const chunk of held.chunks) response.write(chunk)
       response.end()
     } else if (byteLength <= JOINED_ANSWER_BYTES) response.end(first.toString('latin1'), 'latin1')
     else response.end(first)
     if (byteLength > LARGE_ANSWER_BYTES) response.setTimeout(STALLED_CLIENT_MS, () => response.destroy())
     if (!request.complete && hasBody(request)) discard(request)
+  }
+
+  /** The operator hears of a stream that failed; a client that went away is no fault. */
+  #pipe({ stream, sizeBytes }: StreamedBody, response: ServerResponse): void {
+    pipeline(stream, exactly(sizeBytes), response, (error) => {
+      if (error && error.code !== 'ERR_STREAM_PREMATURE_CLOSE') this.#options.onFault(error)
+    })
   }
 }
 
@@ -198,6 +212,24 @@ class HttpExchange implements Exchange, Caller {
     if (this.#closed || bytes === 0) return
     this.#answerBytes = bytes
     this.#budget.hold(bytes)
+  }
+}
+
+/** A streamed body holds two buffers at any size, its reader's and the socket's: they do not count. */
+function heldBytesOf({ body }: Reply): number {
+  return body !== undefined && 'chunks' in body ? body.byteLength : 0
+}
+
+/** Passes bytes on if they are as many as announced; the client must never take a part for the whole. */
+function exactly(sizeBytes: number): (source: AsyncIterable<Buffer>) => AsyncGenerator<Buffer> {
+  return async function* (source) {
+    let passedBytes = 0
+    for await (const chunk of source) {
+      passedBytes += chunk.length
+      if (passedBytes > sizeBytes) break
+      yield chunk
+    }
+    if (passedBytes !== sizeBytes) throw new Error(`a body of ${sizeBytes} bytes came with another length`)
   }
 }
 

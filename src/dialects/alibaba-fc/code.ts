@@ -1,17 +1,21 @@
 import { createHmac, type KeyObject } from 'node:crypto'
 import { constantTimeEqual } from '../../auth/compare.ts'
+import type { StreamedBody } from '../../http/exchange.ts'
 import type { CodePackage } from '../../model/function.ts'
-import type { Payload } from '../../model/payload.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
 import { FcError } from './errors.ts'
 import { objectField, stringField } from './fields.ts'
 import type { Call } from './operation.ts'
+import type { Slots } from './slots.ts'
 
 /** Where unsigned download links of this dialect lead. */
 export const CODE_LINK_PREFIX = '/anvoke/code/'
 
 /** How long a link works, seconds. Source: the vendor's GetFunctionCode page, "valid for 10 minutes". */
 const LINK_LIFETIME_S = 600
+
+/** How many downloads may be under way at once. Each holds a file handle and about 128 KiB of buffers. */
+export const MAX_DOWNLOADS = 64
 
 /** Longest base64 text taken as `zipFile`, characters; what it decodes to is bounded by the package store. */
 const MAX_ZIP_FILE_CHARS = 512 * 1024 * 1024
@@ -52,9 +56,9 @@ export function codeLink(origin: string, digest: string, linkKey: KeyObject, now
 }
 
 /**
- * The archive a link leads to.
+ * The archive a link leads to. One of `slots` is taken until its stream has ended or is destroyed.
  *
- * @throws {FcError} AccessDenied when the link was altered or has expired.
+ * @throws {FcError} AccessDenied when the link was altered or has expired; ResourceExhausted when no slot is free.
  * @throws {import('../../store/packages/package-error.ts').PackageError} `not-found`
  */
 export async function openCodeLink(
@@ -62,21 +66,25 @@ export async function openCodeLink(
   query: ReadonlyMap<string, string>,
   linkKey: KeyObject,
   packages: PackageStore,
+  slots: Slots,
   nowMs: number,
-): Promise<Payload> {
+): Promise<StreamedBody> {
   const digest = rawPath.slice(CODE_LINK_PREFIX.length)
   const expires = query.get('expires') ?? ''
   if (!constantTimeEqual(query.get('signature') ?? '', sign(linkKey, digest, expires)))
     throw new FcError('AccessDenied', 'the signature of this link does not match')
   if (Number(expires) * 1000 <= nowMs) throw new FcError('AccessDenied', 'this link has expired')
-  const { stream } = await packages.openArchive(digest)
-  const chunks: Buffer[] = []
-  let byteLength = 0
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    chunks.push(chunk)
-    byteLength += chunk.length
+  const giveBack = slots.take()
+  if (giveBack === undefined)
+    throw new FcError('ResourceExhausted', `more than ${slots.limit} code downloads at once; retry later`)
+  try {
+    const archive = await packages.openArchive(digest)
+    archive.stream.once('close', giveBack)
+    return archive
+  } catch (error) {
+    giveBack()
+    throw error
   }
-  return { byteLength, chunks }
 }
 
 function sign(linkKey: KeyObject, digest: string, expires: string): string {

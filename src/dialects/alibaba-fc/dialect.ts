@@ -6,9 +6,10 @@ import type { Outcome } from '../../model/outcome.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
 import type { NewTask } from '../../store/store.ts'
 import type { Dialect } from '../dialect.ts'
-import { codeLink } from './code.ts'
+import { codeLink, MAX_DOWNLOADS } from './code.ts'
 import { dispatch, type DispatchRooms } from './dispatch.ts'
 import { isDialectPath } from './routes.ts'
+import { Slots } from './slots.ts'
 
 export interface AlibabaFcDeps {
   readonly catalogue: Catalogue
@@ -38,6 +39,7 @@ export function createAlibabaFc(deps: AlibabaFcDeps): Dialect {
     ...deps,
     observe,
     ownPort,
+    downloads: new Slots(MAX_DOWNLOADS),
     codeLink: ({ origin }, digest) => codeLink(origin, digest, linkKey, now()),
   }
   return {

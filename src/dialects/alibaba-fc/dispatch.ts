@@ -15,11 +15,14 @@ import { DEFAULT_BODY_BYTES } from './operations.ts'
 import { answerReply, failureOf, failureReply, idHeaders } from './replies.ts'
 import { originOf, readQuery, requestIdOf } from './request-head.ts'
 import { matchInvoke, matchOperation, type InvokePath } from './routes.ts'
+import type { Slots } from './slots.ts'
 
 /** Everything requests of this dialect are answered with. */
 export interface DispatchRooms extends Rooms, InvokeRooms {
   readonly keyring: KeyRing
   readonly linkKey: KeyObject
+  /** One for every download of code under way. */
+  readonly downloads: Slots
   /** The listener's port, once it has one. */
   readonly ownPort: () => number | undefined
   /** Told of failures that are this server's own. */
@@ -98,8 +101,8 @@ async function download(requestId: string, exchange: Exchange, rooms: DispatchRo
   const { method, rawPath, rawQuery } = exchange
   if (method !== 'GET')
     throw new FcError('PathNotSupported', `'${method}' against '${CODE_LINK_PREFIX}' is not supported`)
-  const { linkKey, packages, now } = rooms
-  const body = await openCodeLink(rawPath, readQuery(rawQuery), linkKey, packages, now())
+  const { linkKey, packages, downloads, now } = rooms
+  const body = await openCodeLink(rawPath, readQuery(rawQuery), linkKey, packages, downloads, now())
   return { status: 200, headers: { ...idHeaders(requestId), 'Content-Type': 'application/zip' }, body }
 }
 

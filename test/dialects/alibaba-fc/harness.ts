@@ -2,6 +2,7 @@ import { createHmac, createSecretKey } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
 import { ZipFile } from 'yazl'
 import { KeyRing } from '../../../src/auth/keyring.ts'
 import { createAlibabaFc } from '../../../src/dialects/alibaba-fc/dialect.ts'
@@ -190,9 +191,15 @@ function sign(method: string, rawPath: string, headers: Record<string, string>, 
   headers['authorization'] = `FC ${KEY_ID}:${createHmac('sha256', SECRET).update(toSign).digest('base64')}`
 }
 
-function replyOf({ status, headers, body }: Reply): TestReply {
-  const bytes = body === undefined ? Buffer.alloc(0) : toBuffer(body)
+async function replyOf({ status, headers, body }: Reply): Promise<TestReply> {
+  const bytes = await bytesOf(body)
   return { status, headers, bytes, json: parsed(bytes) }
+}
+
+async function bytesOf(body: Reply['body']): Promise<Buffer> {
+  if (body === undefined) return Buffer.alloc(0)
+  if ('chunks' in body) return toBuffer(body)
+  return buffer(body.stream)
 }
 
 function parsed(bytes: Buffer): JsonObject {
