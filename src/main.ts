@@ -22,6 +22,7 @@ import type { FunctionVersion } from './model/function.ts'
 import { LogFiles } from './observe/log-files.ts'
 import type { OperatorLog } from './observe/operator-log.ts'
 import { materialiseBootstraps } from './sandbox/bootstraps.ts'
+import { requireNamedInterpreters } from './sandbox/interpreters.ts'
 import { MemoryWatch } from './sandbox/memory.ts'
 import { chooseSandbox } from './sandbox/probe.ts'
 import { RuntimeTable } from './sandbox/runtimes.ts'
@@ -48,6 +49,15 @@ export interface RunningServer {
    * process of any function runs and everything is on disk. Further calls wait for the first.
    */
   stop(graceMs: number): Promise<void>
+}
+
+/**
+ * Looks at what the settings name outside the data directory, and changes nothing.
+ *
+ * @throws {InterpreterUnusable} an interpreter that is named cannot be used.
+ */
+export async function checkInterpreters({ nodePath, pythonPath }: Config): Promise<void> {
+  await requireNamedInterpreters({ nodePath, pythonPath })
 }
 
 /**
@@ -230,7 +240,7 @@ export async function startServer(
     address: { host: config.listen.host, port: address.port },
     sandbox: {
       name: chosen.sandbox.name,
-      detail: sandboxCheck(chosen).detail,
+      detail: findingOf(chosen),
       ...(chosen.warning === undefined ? {} : { warning: chosen.warning }),
     },
     stop: (graceMs) => (stopping ??= stop(graceMs)),
@@ -238,12 +248,16 @@ export async function startServer(
 }
 
 function sandboxCheck(chosen: Awaited<ReturnType<typeof chooseSandbox>>): ReadinessCheck {
-  const finding = chosen.findings.find(({ driver }) => driver === chosen.sandbox.name)
-  const detail = [chosen.warning, finding?.detail].filter((text) => text !== undefined).join(' ')
+  const detail = [chosen.warning, findingOf(chosen)].filter((text) => text !== undefined).join(' ')
   return { name: `sandbox ${chosen.sandbox.name}`, ok: true, detail }
 }
 
 function tellDelivery(log: OperatorLog, event: DeliveryEvent): void {
+/** What the probe of the driver that runs functions told. */
+function findingOf({ sandbox, findings }: Awaited<ReturnType<typeof chooseSandbox>>): string {
+  return findings.find(({ driver }) => driver === sandbox.name)?.detail ?? ''
+}
+
   switch (event.kind) {
     case 'engineFaulted':
     case 'queueFailed':

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import pc from 'picocolors'
 import { formatListenAddress } from '../config/listen-address.ts'
 import type { Config } from '../config/schema.ts'
@@ -8,7 +9,7 @@ export interface BannerFacts {
   readonly mode: 'serve' | 'dev'
   readonly server: Pick<RunningServer, 'address' | 'sandbox'>
   readonly config: Config
-  /** Where data is kept, in words. */
+  /** Where data is kept and for how long, in words. */
   readonly data: string
   /** The key, and where its secret is. */
   readonly accessKey: string
@@ -27,6 +28,7 @@ export function renderBanner({ mode, server, config, data, accessKey }: BannerFa
   const rows: [string, string][] = [
     ['URL', colors.bold(`http://${endpoint}`)],
     ['Data', data],
+    ['Logs', join(config.dataDir, 'logs', 'ACCOUNT', 'NAMESPACE', 'FUNCTION', 'current.jsonl')],
     ['Account', config.accountId],
     ['Access key', accessKey],
     ['Sandbox', `${sandbox.name}: ${sandbox.detail}`],

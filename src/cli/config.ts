@@ -1,8 +1,10 @@
 import { ConfigError } from '../config/config-error.ts'
+import { checkDataDir } from '../config/credentials.ts'
 import { formatListenAddress } from '../config/listen-address.ts'
 import { DEFAULT_ORIGIN, loadConfig, type LoadedConfig } from '../config/load.ts'
 import { isCredentialKey, settingDocs, settingKeys, type SettingKey } from '../config/schema.ts'
 import { EXIT } from './complaint.ts'
+import { tryInterpreters } from './preflight.ts'
 import { refuseDevKey } from './serve.ts'
 import type { SettingFlags } from './setting-flags.ts'
 
@@ -28,11 +30,18 @@ export async function printConfig({ flags, configFile }: SettingFlags, json: boo
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-/** `anvoke config check`: says on stdout that the settings are good, or fails with what is not. */
+/**
+ * `anvoke config check`: says on stdout that the settings are good, or fails with what is not. Tries what can be tried
+ * without creating anything or disturbing a server that runs: the data directory and the interpreters that are named.
+ *
+ * @throws {ConfigError} what is wrong, unless it is told as JSON.
+ */
 export async function checkConfig(flags: SettingFlags, json: boolean): Promise<void> {
   try {
-    const { file, credentials } = await load(flags)
+    const { config, file, credentials } = await load(flags)
     refuseDevKey(credentials)
+    checkDataDir(config.dataDir)
+    await tryInterpreters(config)
     const answer = json ? JSON.stringify({ ok: true, file: file ?? null }) : 'The settings are good.'
     process.stdout.write(`${answer}\n`)
   } catch (error) {

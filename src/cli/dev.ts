@@ -7,6 +7,7 @@ import { formatListenAddress, isLoopback } from '../config/listen-address.ts'
 import { DEFAULT_ORIGIN, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { renderBanner } from './banner.ts'
+import { preflight } from './preflight.ts'
 import { runServer } from './run-server.ts'
 import type { SettingFlags } from './setting-flags.ts'
 
@@ -20,11 +21,13 @@ import type { SettingFlags } from './setting-flags.ts'
 export async function dev({ flags, configFile }: SettingFlags): Promise<void> {
   const loaded = await loadConfig({ flags, file: configFile, environment: process.env, cwd: process.cwd() })
   refuseOpenAddress(loaded.config)
+  await preflight(loaded.config)
   const isEphemeral = loaded.origins.get('dataDir') === DEFAULT_ORIGIN
   const config = isEphemeral
     ? Object.freeze({ ...loaded.config, dataDir: makeEphemeralDir() })
     : loaded.config
   const given = loaded.credentials.accessKeyId === undefined ? DEV_KEY : loaded.credentials
+  const isWellKnown = given.accessKeySecret === DEV_KEY.accessKeySecret
   const { credentials } = keepCredentials(config.dataDir, given)
   await runServer(config, credentials, (server) =>
     renderBanner({
@@ -32,8 +35,9 @@ export async function dev({ flags, configFile }: SettingFlags): Promise<void> {
       server,
       config,
       data: isEphemeral ? 'ephemeral, removed at exit' : config.dataDir,
-      accessKey:
-        given === DEV_KEY ? `${DEV_KEY.accessKeyId} / ${DEV_KEY.accessKeySecret}` : credentials.accessKeyId,
+      accessKey: isWellKnown
+        ? `${credentials.accessKeyId} / ${DEV_KEY.accessKeySecret}`
+        : credentials.accessKeyId,
     }),
   )
 }

@@ -3,6 +3,7 @@ import type { Config } from '../config/schema.ts'
 import type { RunningServer } from '../main.ts'
 import { OperatorLog } from '../observe/operator-log.ts'
 import { EXIT } from './complaint.ts'
+import { SignalCount } from './signal-count.ts'
 import { explainStart } from './start-errors.ts'
 
 /** How long a server that has failed may take to stop its instances. */
@@ -12,7 +13,7 @@ const MAX_UNREAD_BYTES = 1024 * 1024
 
 /**
  * Starts the server, shows the banner and stays until a signal: the first SIGTERM, SIGINT or SIGHUP lets running calls
- * end and exits with 0, the second exits at once with 143 or 130.
+ * end and exits with 0, the second exits at once with 143 or 130; what is one signal, {@link SignalCount} says.
  *
  * @throws {CommandFailed} the server cannot start; nothing of it is left running.
  */
@@ -33,9 +34,11 @@ export async function runServer(
   } catch (error) {
     throw explainStart(error, config)
   }
-  if (config.logFormat === 'json') log.info('ready', { ...server.address, sandbox: server.sandbox.name })
-  else writeStderr(banner(server))
-  if (server.sandbox.warning !== undefined) log.warn(server.sandbox.warning)
+  // Each form tells everything once: the banner holds the warning too.
+  if (config.logFormat === 'json') {
+    log.info('ready', { ...server.address, sandbox: server.sandbox.name })
+    if (server.sandbox.warning !== undefined) log.warn(server.sandbox.warning)
+  } else writeStderr(banner(server))
   const signal = await stopped
   log.info('stopping', { signal, graceSeconds: config.shutdownGraceSeconds })
   try {
@@ -47,20 +50,14 @@ export async function runServer(
   process.exit(EXIT.ok)
 }
 
-/**
- * Resolves with the first signal; the second ends the process. Takes over from the default at once, start included.
- *
- * A terminal's Ctrl-C and a service manager's stop reach both a launcher and this process, and the launcher hands it
- * on, with the number 0 (see bin/anvoke.js): what comes on the two ways is counted apart.
- */
+/** Resolves with the first signal; the second ends the process. Takes over from the default at once, start included. */
 function whenSignalled(log: OperatorLog): Promise<NodeJS.Signals> {
+  const count = new SignalCount()
   return new Promise((resolve) => {
-    const seen = { direct: 0, handedOn: 0 }
     for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       process.on(name, (signal: NodeJS.Signals, number: number) => {
-        seen[number === 0 ? 'handedOn' : 'direct'] += 1
         resolve(signal)
-        if (Math.max(seen.direct, seen.handedOn) < 2) return
+        if (!count.isSecond(number === 0 ? 'handedOn' : 'direct', performance.now())) return
         log.warn('stopped at once', { signal })
         process.exit(signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated)
       })

@@ -3,6 +3,7 @@ import { isDevKey, keepCredentials } from '../config/credentials.ts'
 import { loadConfig } from '../config/load.ts'
 import type { CredentialSettings } from '../config/schema.ts'
 import { renderBanner } from './banner.ts'
+import { preflight } from './preflight.ts'
 import { runServer } from './run-server.ts'
 import type { SettingFlags } from './setting-flags.ts'
 
@@ -20,6 +21,7 @@ export async function serve({ flags, configFile }: SettingFlags): Promise<void> 
     cwd: process.cwd(),
   })
   refuseDevKey(given)
+  await preflight(config)
   const { credentials, keptIn } = keepCredentials(config.dataDir, given)
   await runServer(config, credentials, (server) =>
     renderBanner({

@@ -1,5 +1,6 @@
+import { ConfigError } from '../config/config-error.ts'
 import { formatListenAddress } from '../config/listen-address.ts'
-import type { Config } from '../config/schema.ts'
+import { flagOf, isSettingKey, settingDocs, variableOf, type Config } from '../config/schema.ts'
 import { CommandFailed } from './complaint.ts'
 
 /** Says what to do about a server that did not start; hands back an error that has no explanation. */
@@ -28,8 +29,20 @@ export function explainStart(error: unknown, config: Config): unknown {
     return new CommandFailed({
       what: `the data directory ${config.dataDir} cannot be used`,
       why: error.message,
-      fix: 'stop the server that uses it, or choose another with --data or ANVOKE_DATA_DIR',
+      fix: `${error.message.includes('in use') ? 'stop that server, or ' : ''}choose another directory with --data or ANVOKE_DATA_DIR`,
     })
+  }
+  if (error.name === 'InterpreterUnusable' && 'setting' in error) {
+    const setting = String(error.setting)
+    if (!isSettingKey(setting)) return error
+    const { why } = settingDocs[setting]
+    return new ConfigError([
+      {
+        what: `${setting} cannot be used`,
+        why: error.message,
+        fix: `name another with --${flagOf(setting)} or ${variableOf(setting)}, or none (${why})`,
+      },
+    ])
   }
   if (error.name === 'SandboxUnavailable') {
     return new CommandFailed({

@@ -72,6 +72,25 @@ export function keepCredentials(dataDir: string, given: CredentialSettings): Kep
   return { credentials: { accessKeyId, accessKeySecret, signingKey }, keptIn }
 }
 
+/**
+ * Says whether {@link keepCredentials} could work in a data directory, as far as can be seen without changing anything:
+ * it, or where it is missing the nearest directory above, can be written to, and credentials kept there can be read.
+ *
+ * @throws {ConfigError} it could not.
+ */
+export function checkDataDir(dataDir: string): void {
+  try {
+    let nearest = dataDir
+    while (!fs.existsSync(nearest) && nearest !== dirname(nearest)) nearest = dirname(nearest)
+    if (!fs.statSync(nearest).isDirectory()) throw new Error(`${nearest} is not a directory`)
+    fs.accessSync(nearest, fs.constants.W_OK | fs.constants.X_OK)
+    readKept(join(dataDir, FILE_NAME))
+  } catch (error) {
+    if (error instanceof ConfigError) throw error
+    throw unusable(dataDir, error)
+  }
+}
+
 /** Node's own recursive form never ends where a file system denies that a directory exists, as /proc does. */
 function makeDirectory(dir: string): void {
   if (fs.existsSync(dir)) return

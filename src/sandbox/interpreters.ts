@@ -26,6 +26,20 @@ export interface DiscoverySettings {
   readonly searchPath?: string | undefined
 }
 
+/** Settings that name an interpreter, by language. */
+const SETTING_OF = { nodejs: 'nodePath', python: 'pythonPath' } as const
+
+/** What a setting names is no interpreter that functions can run on; the message says why. */
+export class InterpreterUnusable extends Error {
+  override readonly name = 'InterpreterUnusable'
+  readonly setting: (typeof SETTING_OF)[Language]
+
+  constructor(language: Language, reason: string) {
+    super(reason)
+    this.setting = SETTING_OF[language]
+  }
+}
+
 /** Where distributions put interpreters; preferred over `PATH`, where version managers put scripts in their place. */
 const SYSTEM_DIRS = ['/usr/bin', '/usr/local/bin']
 
@@ -34,6 +48,8 @@ const PROGRAM_NAMES: Record<Language, RegExp> = {
   nodejs: /^(?:node|nodejs)(?:-?\d+)?$/,
   python: /^python3(?:\.\d+)?$/,
 }
+
+const PRODUCT: Record<Language, string> = { nodejs: 'Node.js', python: 'Python' }
 
 /** Oldest versions that the bootstraps are written for. */
 const OLDEST: Record<Language, readonly [number, number]> = { nodejs: [20, 0], python: [3, 9] }
@@ -45,7 +61,10 @@ const VERSION_TIMEOUT_MS = 5000
 const MOST_CANDIDATES = 24
 
 const run = promisify(execFile)
-const asked = new Map<string, Promise<Interpreter | undefined>>()
+const asked = new Map<string, Promise<Examined>>()
+
+/** A program, or why it is none that can be used. */
+type Examined = Interpreter | { readonly unusable: string }
 
 /**
  * Finds the interpreters of this host: those named by settings, the Node.js that runs the server, then what the system's
@@ -55,10 +74,12 @@ const asked = new Map<string, Promise<Interpreter | undefined>>()
  * over, since they would not work inside a sandbox. Every program found is asked for its version once.
  *
  * @returns In the order of preference among equal versions.
+ * @throws {InterpreterUnusable} see {@link requireNamedInterpreters}.
  */
 export async function discoverInterpreters(
   settings: DiscoverySettings = {},
 ): Promise<readonly Interpreter[]> {
+  await requireNamedInterpreters(settings)
   const dirs = [...SYSTEM_DIRS, ...(settings.searchPath ?? process.env['PATH'] ?? '').split(delimiter)]
   const listings = await listAll([...new Set(dirs)].filter((dir) => dir.startsWith('/')))
   const found = await Promise.all([
@@ -66,6 +87,21 @@ export async function discoverInterpreters(
     interpretersAmong('python', [settings.pythonPath, ...named(listings, 'python')]),
   ])
   return found.flat()
+}
+
+/**
+ * Looks at the programs that settings name, and at no other.
+ *
+ * @throws {InterpreterUnusable} one is missing, a script, too old or no interpreter of its language.
+ */
+export async function requireNamedInterpreters(settings: DiscoverySettings): Promise<void> {
+  for (const language of ['nodejs', 'python'] as const) {
+    const path = settings[SETTING_OF[language]]
+    if (path === undefined) continue
+    const program = await programAt(path)
+    const examined = 'path' in program ? await interpreterAt(language, program.path) : program
+    if ('unusable' in examined) throw new InterpreterUnusable(language, `'${path}' ${examined.unusable}`)
+  }
 }
 
 async function listAll(dirs: readonly string[]): Promise<readonly { dir: string; names: string[] }[]> {
@@ -82,46 +118,71 @@ async function interpretersAmong(
   language: Language,
   paths: readonly (string | undefined)[],
 ): Promise<Interpreter[]> {
-  const real = await Promise.all(paths.map((path) => programAt(path)))
-  const programs = [...new Set(real.filter((path) => path !== undefined))].slice(0, MOST_CANDIDATES)
-  const answers = await Promise.all(programs.map((path) => interpreterAt(language, path)))
-  return answers.filter((interpreter) => interpreter !== undefined)
+  const looked = await Promise.all(paths.filter((path) => path !== undefined).map((path) => programAt(path)))
+  const programs = looked.flatMap((program) => ('path' in program ? [program.path] : []))
+  const distinct = [...new Set(programs)].slice(0, MOST_CANDIDATES)
+  const answers = await Promise.all(distinct.map((path) => interpreterAt(language, path)))
+  return answers.flatMap((answer) => ('unusable' in answer ? [] : [answer]))
 }
 
-/** @returns The path of the program that `path` leads to, undefined when there is none or it is a script. */
-async function programAt(path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined
+/** Follows links to the program itself. */
+async function programAt(path: string): Promise<{ readonly path: string } | { readonly unusable: string }> {
   try {
     const real = await realpath(path)
     await using file = await open(real)
     const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0)
-    return buffer.toString('latin1') === '\x7fELF' ? real : undefined
-  } catch {
-    return undefined
+    const start = buffer.toString('latin1')
+    if (start === '\x7fELF') return { path: real }
+    return {
+      unusable: start.startsWith('#!')
+        ? 'is a script, which would not work inside a sandbox; the program that it starts is needed'
+        : 'is not a program',
+    }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    switch (code) {
+      case 'ENOENT':
+      case 'ENOTDIR':
+        return { unusable: 'does not exist' }
+      case 'EISDIR':
+        return { unusable: 'is a directory' }
+      case 'EACCES':
+        return { unusable: 'cannot be read by this user' }
+      default:
+        return { unusable: `cannot be read: ${error instanceof Error ? error.message : String(error)}` }
+    }
   }
 }
 
-function interpreterAt(language: Language, path: string): Promise<Interpreter | undefined> {
+function interpreterAt(language: Language, path: string): Promise<Examined> {
   // A path and what it is are asked once for each process of ours.
-  const known = asked.get(path) ?? (language === 'nodejs' ? nodeAt(path) : pythonAt(path))
-  asked.set(path, known)
+  const key = `${language} ${path}`
+  const known = asked.get(key) ?? examine(language, path)
+  asked.set(key, known)
   return known
+}
+
+async function examine(language: Language, path: string): Promise<Examined> {
+  const found = await (language === 'nodejs' ? nodeAt(path) : pythonAt(path))
+  const [major, minor] = OLDEST[language]
+  const wanted = `${PRODUCT[language]} ${major}.${minor} or newer`
+  if (found === undefined) return { unusable: `does not answer as ${wanted} does` }
+  if (isTooOld(language, found.version)) return { unusable: `is version ${found.version}, not ${wanted}` }
+  return found
 }
 
 async function nodeAt(path: string): Promise<Interpreter | undefined> {
   if (path === (await realpath(process.execPath)))
     return { language: 'nodejs', path, version: process.versions.node }
   const version = /^v(\d+\.\d+\.\d+)/.exec(await output(path, ['--version']))?.[1]
-  return version === undefined || isTooOld('nodejs', version)
-    ? undefined
-    : { language: 'nodejs', path, version }
+  return version === undefined ? undefined : { language: 'nodejs', path, version }
 }
 
 async function pythonAt(path: string): Promise<Interpreter | undefined> {
   const tell = 'import sys; print("%d.%d.%d" % sys.version_info[:3], sys.base_prefix)'
   const [, version, prefix] =
     /^(\d+\.\d+\.\d+) (\/.*)$/m.exec(await output(path, ['-I', '-S', '-c', tell])) ?? []
-  if (version === undefined || prefix === undefined || isTooOld('python', version)) return undefined
+  if (version === undefined || prefix === undefined) return undefined
   const outside = !`${prefix}/`.startsWith('/usr/')
   return { language: 'python', path, version, ...(outside ? { prefix } : {}) }
 }

@@ -95,7 +95,7 @@ async function probeProcess(options: SandboxOptions): Promise<Probed> {
   const sandbox = new ProcessSandbox({ setpriv })
   const failure = await tryOnce(sandbox)
   if (failure === undefined)
-    return { sandbox, finding: { driver: 'process', works: true, detail: 'Works, and isolates nothing.' } }
+    return { sandbox, finding: { driver: 'process', works: true, detail: 'isolates nothing.' } }
   await sandbox.close()
   return {
     finding: { driver: 'process', works: false, detail: `A plain process could not be run: ${failure}.` },
@@ -142,11 +142,11 @@ function privilegesToTry(): readonly Privileges[] {
 
 const PRIVILEGES_TEXT: Record<Privileges, string> = {
   ownUserNamespace:
-    'Works: every function has its own namespaces; on the host its processes run as the user of the server.',
+    'every function has its own namespaces; on the host its processes run as the user of the server.',
   droppedThenUserNamespace:
-    'Works: every function has its own namespaces and a user id of its own, on the host as well.',
+    'every function has its own namespaces and a user id of its own, on the host as well.',
   dropped:
-    'Works: every function has a user id of its own and its own namespaces, except a user namespace, which this host ' +
+    'every function has a user id of its own and its own namespaces, except a user namespace, which this host ' +
     'allows to root alone.',
 }
 

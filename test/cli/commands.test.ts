@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -126,6 +126,23 @@ describe('anvoke', () => {
       expect(await run(['config', 'check'])).toMatchObject({ code: 0, stderr: '' })
       const { stdout } = await run(['config', 'check', '--json'])
       expect(JSON.parse(stdout)).toEqual({ ok: true, file: null })
+    })
+
+    test('ends with 2 for what they name and cannot be used, and creates nothing', async () => {
+      await writeFile(join(cwd, 'file'), '')
+      const data = await run(['config', 'check', '--data', 'file/data'])
+      expect(data).toMatchObject({ code: 2, stdout: '' })
+      expect(data.stderr).toMatch(
+        /data directory .*\/file\/data cannot be used\n {2}why .*\/file is not a dir/,
+      )
+      const python = await run(['config', 'check', '--data', 'new/data', '--python-path', 'file', '--json'])
+      expect(python).toMatchObject({ code: 2, stderr: '' })
+      expect(JSON.parse(python.stdout)).toMatchObject({
+        ok: false,
+        complaints: [{ what: 'pythonPath cannot be used', why: `'${join(cwd, 'file')}' is not a program` }],
+      })
+      expect(await run(['config', 'check', '--data', 'new/data'])).toMatchObject({ code: 0, stderr: '' })
+      expect(await readdir(cwd)).toEqual(['file'])
     })
 
     test('ends with 2 for those that are not', async () => {

@@ -103,6 +103,37 @@ describe('the server as it is started from the command line', () => {
     expect(events.at(-1)).toMatchObject({ event: 'stopping', signal: 'SIGTERM' })
   })
 
+  test.each(['auto', 'json'])(
+    'says once that functions are not isolated, with the format %s',
+    async (form) => {
+      const server = start(['dev', '--sandbox', 'process', '--log-format', form])
+      if (form === 'auto') await server.ready()
+      else while (!/WITHOUT/.test(server.stderr)) await once(server.child.stderr!, 'data')
+      server.child.kill('SIGTERM')
+      const { stderr } = await server.ended
+      expect(stderr.match(/WITHOUT isolation/g)).toHaveLength(1)
+    },
+  )
+
+  test('says where the logs of functions are', async () => {
+    const server = start(['serve', '--data', 'data'])
+    await server.ready()
+    expect(server.stderr).toContain(
+      `Logs         ${join(cwd, 'data')}/logs/ACCOUNT/NAMESPACE/FUNCTION/current.jsonl`,
+    )
+  })
+
+  test.each([
+    ['serve', '--python-path', '/no/python3', /pythonPath .*\n {2}why {2}'\/no\/python3' does not exist/],
+    ['dev', '--node-path', '/bin/true', /nodePath .*\n {2}why {2}'\/bin\/true' does not answer as Node\.js/],
+  ])('%s refuses %s %s', async (command, flag, path, complaint) => {
+    const { code, stdout, stderr } = await start([command, flag, path]).ended
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toMatch(complaint)
+    expect(stderr).toMatch(/\n {2}fix .*ANVOKE_/)
+    expect(await readdir(cwd)).toEqual([])
+  })
+
   test('dev removes what it kept, unless a data directory is given', async () => {
     const ephemeral = start(['dev'])
     expect(await healthOf(await ephemeral.ready())).toBe(200)
@@ -133,7 +164,10 @@ describe('the server as it is started from the command line', () => {
       expect(stderr).toMatch(
         /cannot listen on 127\.0\.0\.1:\d+\n {2}why .*in use|another program.*\n {2}fix .*ANVOKE_LISTEN/,
       )
-      expect((await readdir(cwd)).filter((name) => name.startsWith('anvoke-dev-'))).toEqual([])
+      const serve = new Launched(['serve', '--listen', `127.0.0.1:${port}`, '--data', 'data'], { cwd })
+      expect((await serve.ended).code).toBe(1)
+      // What failed has left nothing behind.
+      expect(await readdir(cwd)).toEqual([])
     } finally {
       other.close()
       await once(other, 'close')
@@ -145,7 +179,9 @@ describe('the server as it is started from the command line', () => {
     await first.ready()
     const { code, stderr } = await start(['serve', '--data', 'data']).ended
     expect(code).toBe(1)
-    expect(stderr).toMatch(/data directory .*\/data cannot be used\n {2}why .*in use.*\n {2}fix .*--data/)
+    expect(stderr).toMatch(
+      /data directory .*\/data cannot be used\n {2}why .*in use by another server\n {2}fix .*--data/,
+    )
   })
 
   test('says what to do when the data directory cannot be made', async () => {
@@ -189,6 +225,23 @@ describe('the server as it is started from the command line', () => {
       await expect.poll(() => server.stderr, { timeout: 20_000 }).toContain('"stopping"')
     }
 
+    /** Signals until the server has ended: what comes right after the first signal counts as the first. */
+    async function insist(signal: NodeJS.Signals): Promise<void> {
+      const repeat = setInterval(() => server.child.kill(signal), 100)
+      await server.ended
+      clearInterval(repeat)
+    }
+
+    test('lets it end after two signals at once, as `timeout` and systemd send them', async () => {
+      await startCall()
+      server.child.kill('SIGTERM')
+      server.child.kill('SIGHUP')
+      await stopping()
+      await writeFile(join(cwd, 'release'), '')
+      expect(await called).toBe('done')
+      expect(await server.ended).toMatchObject({ code: 0 })
+    })
+
     test('lets it end after one signal', async () => {
       await startCall()
       server.child.kill('SIGTERM')
@@ -205,7 +258,7 @@ describe('the server as it is started from the command line', () => {
       await startCall()
       server.child.kill(signal)
       await stopping()
-      server.child.kill(signal)
+      await insist(signal)
       expect(await server.ended).toMatchObject({ code, signal: null })
       expect(await called).toBe('cut off')
     })
@@ -229,7 +282,7 @@ describe('the server as it is started from the command line', () => {
       await startCall(systemNode)
       server.child.kill('SIGINT')
       await stopping()
-      server.child.kill('SIGINT')
+      await insist('SIGINT')
       expect(await server.ended).toMatchObject({ code: 130, signal: null })
       expect(await called).toBe('cut off')
     })

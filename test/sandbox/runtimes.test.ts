@@ -3,7 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { EngineError } from '../../src/model/errors.ts'
-import { discoverInterpreters, type Interpreter } from '../../src/sandbox/interpreters.ts'
+import {
+  discoverInterpreters,
+  InterpreterUnusable,
+  type Interpreter,
+} from '../../src/sandbox/interpreters.ts'
 import { parseRuntimeName, RuntimeTable } from '../../src/sandbox/runtimes.ts'
 
 const node = (version: string): Interpreter => ({
@@ -182,3 +186,23 @@ describe('discovering interpreters', () => {
     expect(await discoverInterpreters({ searchPath: join(dir, 'shims') })).toEqual(before)
   })
 })
+
+  test.each([
+    ['missing', 'does not exist'],
+    ['directory', 'is a directory'],
+    ['script', 'is a script'],
+    ['text', 'is not a program'],
+    ['true', 'does not answer as Python 3.9 or newer does'],
+    ['node', 'does not answer as Python 3.9 or newer does'],
+  ])('refuses a setting that names what is no Python: %s %s', async (name, reason) => {
+    mkdirSync(join(dir, 'directory'))
+    writeFileSync(join(dir, 'script'), '#!/bin/sh\necho 3.99.0 /usr\n', { mode: 0o755 })
+    writeFileSync(join(dir, 'text'), 'some text', { mode: 0o755 })
+    symlinkSync('/bin/true', join(dir, 'true'))
+    symlinkSync(process.execPath, join(dir, 'node'))
+    const pythonPath = join(dir, name)
+    const error = await discoverInterpreters({ pythonPath }).catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(InterpreterUnusable)
+    expect(error).toMatchObject({ setting: 'pythonPath' })
+    expect(String(error)).toContain(`'${pythonPath}' ${reason}`)
+  })
