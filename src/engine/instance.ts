@@ -436,7 +436,9 @@ export class Instance {
     reason: 'threw' | 'timedOut' | 'crashed',
     frame: Frame | undefined,
   ): void {
-    const errorType = frame === undefined ? 'Error' : errorTypeOf(metaOf(frame))
+    const meta = frame === undefined ? {} : metaOf(frame)
+    const errorType = errorTypeOf(meta)
+    this.lastMemoryBytes = peakBytesOf(meta)
     if (this.#state === 'initialising')
       this.#looseText.keep(Buffer.from(this.#contract.initLogClosing(this.#wantedBy, errorType)))
     const payload = frame?.payload ?? payloadOf('')

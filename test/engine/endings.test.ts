@@ -154,7 +154,7 @@ describe('init-failed', () => {
     async (process) => {
       await process.begin({ loaded })
       process.log(0, 'about to fail\n')
-      process.send(TYPE.failed, flag, 0, { errorType: 'SyntaxError' }, '{"errorMessage":"no"}')
+      process.send(TYPE.failed, flag, 0, { errorType: 'SyntaxError', peakKib: 4096 }, '{"errorMessage":"no"}')
       process.exit(0)
     }
 
@@ -168,6 +168,7 @@ describe('init-failed', () => {
       reason: 'threw',
       errorType: 'SyntaxError',
       coldStart: true,
+      maxMemoryBytes: 4096 * 1024,
     })
     expect(textOf(outcome)).toBe('{"errorMessage":"no"}')
     const { requestId } = call.call.request

@@ -79,6 +79,7 @@ class Bootstrap {
     try {
       await this.#open(contract, setup)
     } catch (error) {
+      if (this.#isEnding) return
       const { errorType, body } = contract.failureOf(error)
       this.#fail(errorType, body)
     }
@@ -100,7 +101,7 @@ class Bootstrap {
       concurrency: setup.concurrency,
       requestId: setup.requestId,
       invoke: (call) => contract.invoke(call),
-      bounded: (end) => contract.bounded(end),
+      bounded: (call, end) => contract.bounded(call, end),
     })
     if (this.#isEnding) return
     this.#inbox = inbox
@@ -157,7 +158,7 @@ class Bootstrap {
       FRAME.failed,
       this.#phase,
       0,
-      JSON.stringify({ errorType: errorType.slice(0, 1024) }),
+      JSON.stringify({ errorType: errorType.slice(0, 1024), peakKib: this.#peak.read() }),
       body,
     )
     this.#channel.whenIdle(() => this.#leave(0))

@@ -37,9 +37,9 @@ export interface Contract {
   initialize(): Promise<void>
   /** Starts the handler; never throws. */
   invoke(call: Call): void
-  /** The end itself, or the contract's error for a result over its limit. */
-  bounded(end: CallEnd): CallEnd
-  /** The failure of load or initializer in the contract's words. */
+  /** The end itself, or the contract's error for a result over its limit, which then is in the log, too. */
+  bounded(call: Call, end: CallEnd): CallEnd
+  /** The failure of load or initializer in the contract's words. Called once; also writes it to the log. */
   failureOf(error: unknown): Failure
   /** The end of every running call after an exception that nothing caught; the process exits after it. */
   uncaught(error: unknown): CallEnd & Failure

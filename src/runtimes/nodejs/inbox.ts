@@ -19,7 +19,7 @@ export class Inbox {
   readonly #concurrency: number
   readonly #invoke: (call: Call) => void
   /** Answers over the limit of the contract, as an end of their own. */
-  readonly #bounded: (end: CallEnd) => CallEnd
+  readonly #bounded: (call: Call, end: CallEnd) => CallEnd
   /** Turns begin in this context, so that a call never inherits the async context of the one before. */
   readonly #root = new AsyncResource('AnvokeInbox')
   /** Which call is running here; only kept where several can. */
@@ -39,7 +39,7 @@ export class Inbox {
     /** The call the instance was set up for: lines before the first call carry it. */
     requestId: string
     invoke: (call: Call) => void
-    bounded: (end: CallEnd) => CallEnd
+    bounded: (call: Call, end: CallEnd) => CallEnd
   }) {
     this.#channel = parts.channel
     this.#tickets = parts.tickets
@@ -86,7 +86,7 @@ export class Inbox {
   /** Ends a running call and hands its RESULT to the kernel. Ends after the first are ignored. */
   settle(call: Call, unbounded: CallEnd): void {
     if (call.settled) return
-    const { flag, errorType, payload } = this.#bounded(unbounded)
+    const { flag, errorType, payload } = this.#bounded(call, unbounded)
     call.settled = true
     const durationMs = Math.round((nowMs() - call.startedAtMs) * 1000) / 1000
     const figures = `{"durationMs":${durationMs},"peakKib":${this.#peak.read()}`

@@ -412,6 +412,53 @@ def handler(event, context):
   })
 })
 
+describe('the reason of a failure', () => {
+  const NODE_INIT = { initializer: 'index.prepare' }
+  const PYTHON = { runtime: 'python3.10' }
+  test.each<[string, Readonly<Record<string, string>>, FunctionSettings, string]>([
+    ['js-throw', { 'index.js': `exports.handler = async () => { throw new Error('why-so') }` }, {}, 'why-so'],
+    ['js-load', { 'index.js': `require('why-so')` }, {}, "Cannot find module 'why-so'"],
+    [
+      'js-init',
+      {
+        'index.js': `exports.prepare = async () => { throw new Error('why-so') }\nexports.handler = () => {}`,
+      },
+      NODE_INIT,
+      'why-so',
+    ],
+    [
+      'py-throw',
+      { 'index.py': `def handler(event, context):\n    raise ValueError('why-so')` },
+      PYTHON,
+      'ValueError',
+    ],
+    ['py-load', { 'index.py': 'import why_so' }, PYTHON, "No module named 'why_so'"],
+    [
+      'py-init',
+      {
+        'index.py': `def prepare(context):\n    raise ValueError('why-so')\ndef handler(event, context): pass`,
+      },
+      { ...PYTHON, ...NODE_INIT },
+      'ValueError',
+    ],
+  ])('is in the log tail and in the log files: %s', async (name, files, settings, reason) => {
+    await suite.deploy(`told-${name}`, files, settings)
+    const answer = await suite.invoke(`told-${name}`, { tail: true })
+    expect(answer.text).toContain(reason)
+    expect(answer.log.split(answer.text)).toHaveLength(2)
+    expect(answer.log).not.toContain('Max Memory Used: 0.00 MB')
+
+    await suite.deploy(`later-${name}`, files, settings)
+    await suite.fc2.putFunctionAsyncConfig('failing', `later-${name}`, undefined, {
+      maxAsyncRetryAttempts: 0,
+    })
+    await suite.invokeAsync(`later-${name}`)
+    const log = await suite.untilLogged(`later-${name}`, (text) => text.includes('Max Memory Used'))
+    expect(log).toContain(reason)
+    expect(log).not.toContain('Max Memory Used: 0.00 MB')
+  })
+})
+
 test('the older client sees function errors as answers', async () => {
   await suite.deploy('seen', `exports.handler = async () => { throw new Error('seen') }`)
   const { headers, data } = await suite.fc2.invokeFunction('failing', 'seen')

@@ -21,13 +21,13 @@ async function callIn(files: Record<string, string>, handler: string): Promise<s
 async function failureIn(
   files: Record<string, string>,
   overrides: Partial<SetupOverrides> = {},
-): Promise<{ frame: Frame; body: Record<string, unknown> }> {
+): Promise<{ frame: Frame; body: Record<string, unknown>; log: string }> {
   const driver = await startBootstrap('nodejs')
   driver.setup({ handler: 'index.handler', codeDir: codeDirectory(files), ...overrides })
   const frame = await driver.frame(({ type }) => type === TYPE.failed || type === TYPE.ready)
   expect(frame.type).toBe(TYPE.failed)
   expect(await driver.exited).toEqual({ code: 0, signal: null })
-  return { frame, body: JSON.parse(frame.payload.toString()) }
+  return { frame, body: JSON.parse(frame.payload.toString()), log: driver.logOf(0) }
 }
 
 describe('the handler string of a Node.js function', () => {
@@ -106,8 +106,13 @@ describe('the handler string of a Node.js function', () => {
       "Handler 'handler' is missing on module 'index'",
     ],
   ])('%s fails the load', async (_name, files, handler, errorType, message) => {
-    const { frame, body } = await failureIn(files, { handler })
-    expect([frame.flag, frame.meta]).toEqual([1, { errorType: `FunctionUnhandledError: ${errorType}` }])
+    const { frame, body, log } = await failureIn(files, { handler })
+    expect([frame.flag, frame.meta]).toEqual([
+      1,
+      { errorType: `FunctionUnhandledError: ${errorType}`, peakKib: expect.toSatisfy((kib) => kib > 1024) },
+    ])
+    expect(log).toMatch(/^\S+ \S+ set-up-request \[error\] \{.*\}\n$/)
+    expect(log).toContain(frame.payload.toString())
     expect(body['errorType']).toBe(`FunctionUnhandledError: ${errorType}`)
     expect(body['errorMessage']).toContain(message)
     expect(body['stackTrace']).toEqual(expect.any(Array))
@@ -136,9 +141,11 @@ describe('the initializer of a Node.js function', () => {
     ['rejects', 'async () => { throw new TypeError("no") }'],
   ])('fails the instance when it %s', async (_name, initializer) => {
     const source = COUNTING.replace('INIT', initializer)
-    const { frame, body } = await failureIn({ 'index.js': source }, { initializer: 'index.init' })
+    const { frame, body, log } = await failureIn({ 'index.js': source }, { initializer: 'index.init' })
     expect([frame.flag, frame.meta['errorType']]).toEqual([2, 'FunctionUnhandledError: TypeError'])
+    expect(frame.meta['peakKib']).toBeGreaterThan(1024)
     expect(body['errorMessage']).toBe('no')
+    expect(log.split(frame.payload.toString())).toHaveLength(2)
   })
 
   test('knows the request that the instance was started for', async () => {

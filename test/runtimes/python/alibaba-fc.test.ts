@@ -19,7 +19,7 @@ async function callOf(source: string, overrides: Partial<SetupOverrides> = {}): 
 async function failureIn(
   files: Record<string, string>,
   overrides: Partial<SetupOverrides> = {},
-): Promise<{ frame: Frame; body: Record<string, unknown> }> {
+): Promise<{ frame: Frame; body: Record<string, unknown>; log: string }> {
   const driver = await startBootstrap('python')
   driver.setup({
     handler: 'index.handler',
@@ -30,7 +30,7 @@ async function failureIn(
   const frame = await driver.frame(({ type }) => type === TYPE.failed || type === TYPE.ready)
   expect(frame.type).toBe(TYPE.failed)
   expect(await driver.exited).toEqual({ code: 0, signal: null })
-  return { frame, body: JSON.parse(frame.payload.toString()) }
+  return { frame, body: JSON.parse(frame.payload.toString()), log: driver.logOf(0) }
 }
 
 describe('the result of a Python handler', () => {
@@ -62,8 +62,10 @@ def handler(event, context): return ${value}
   })
 
   test('over 32 MiB is an unhandled error', async () => {
-    const result = await callOf('def handler(event, context): return b"x" * (32 * 1024 * 1024 + 1)')
+    const driver = await pythonFunction('def handler(event, context): return b"x" * (32 * 1024 * 1024 + 1)')
+    const result = await driver.call()
     expect([result.flag, result.meta['errorType']]).toEqual([1, 'EntityTooLarge'])
+    expect(driver.logOf(1)).toBe(`${result.payload.toString()}\n`)
   })
 })
 
@@ -87,6 +89,24 @@ describe('a failure of a Python handler', () => {
       ],
     })
   })
+
+  test.each([1, 2])(
+    'is in the log of its call after what the code wrote, at concurrency %i',
+    async (concurrency) => {
+      const driver = await pythonFunction(
+        "def handler(event, context):\n    print('before', end='.')\n    raise ValueError(event.decode())",
+        { concurrency },
+      )
+      for (const event of ['one', 'two']) {
+        const callId = driver.deliver(event)
+        const result = await driver.result(callId)
+        expect(result.payload.toString()).toContain(event)
+        expect(driver.logOf(callId)).toBe(`before.${result.payload.toString()}\n`)
+        const frames = driver.frames.filter((frame) => frame.callId === callId)
+        expect(frames.slice(-2)).toMatchObject([{ type: TYPE.log, flag: 2 }, { type: TYPE.result }])
+      }
+    },
+  )
 
   test('leaves the instance alive, whatever was raised', async () => {
     const driver = await pythonFunction(
@@ -130,8 +150,12 @@ describe('the start of a Python function', () => {
       "Handler 'handler' is missing on module 'index'",
     ],
   ])('%s fails with a flat stack', async (_name, files, handler, errorType, errorMessage) => {
-    const { frame, body } = await failureIn(files, { handler })
-    expect([frame.flag, frame.meta]).toEqual([1, { errorType }])
+    const { frame, body, log } = await failureIn(files, { handler })
+    expect([frame.flag, frame.meta]).toEqual([
+      1,
+      { errorType, peakKib: expect.toSatisfy((kib) => kib > 1024) },
+    ])
+    expect(log).toContain(`${frame.payload.toString()}\n`)
     expect(body).toMatchObject({ errorType, errorMessage })
     expect(body['stackTrace']).toSatisfy((lines: unknown[]) =>
       lines.every((line) => typeof line === 'string'),
@@ -188,11 +212,12 @@ describe('the start of a Python function', () => {
   })
 
   test('fails with the stack of the initializer', async () => {
-    const { frame, body } = await failureIn(
+    const { frame, body, log } = await failureIn(
       { 'index.py': "def init(context): raise OSError('no')\ndef handler(event, context): pass" },
       { initializer: 'index.init' },
     )
     expect([frame.flag, frame.meta['errorType']]).toEqual([2, 'OSError'])
+    expect(log.split(`${frame.payload.toString()}\n`)).toHaveLength(2)
     expect(body['stackTrace']).toHaveLength(1)
   })
 

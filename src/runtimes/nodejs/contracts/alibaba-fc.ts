@@ -99,18 +99,20 @@ class AlibabaFc implements Contract {
     }
   }
 
-  bounded(end: CallEnd): CallEnd {
+  bounded(call: Call, end: CallEnd): CallEnd {
     const { payload } = end
     const isSmall =
       typeof payload !== 'string'
         ? payload.length <= MAX_RESULT_BYTES
         : payload.length * 3 <= MAX_RESULT_BYTES
     if (isSmall || Buffer.byteLength(payload) <= MAX_RESULT_BYTES) return end
-    return tooLargeEnd()
+    return this.#reported(call, tooLargeEnd())
   }
 
   failureOf(error: unknown): Failure {
-    return failureOf(error, this.#generation)
+    const failure = failureOf(error, this.#generation)
+    this.#report(this.#host.requestId(), failure.body)
+    return failure
   }
 
   uncaught(error: unknown): CallEnd & Failure {
@@ -137,10 +139,14 @@ class AlibabaFc implements Contract {
     }
   }
 
-  /** The vendor's agent also prints what it answers for a failure. */
   #reported(call: Call, end: CallEnd): CallEnd {
-    this.#host.logLine('error', call.requestId, String(end.payload))
+    this.#report(call.requestId, String(end.payload))
     return end
+  }
+
+  /** The vendor's agent also prints what it answers for a failure: for an asynchronous call, the only place to read it. */
+  #report(requestId: string, body: string): void {
+    this.#host.logLine('error', requestId, body)
   }
 }
 

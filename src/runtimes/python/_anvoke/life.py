@@ -49,10 +49,10 @@ class Life:
         )
         os.register_at_fork(before=flush, after_in_child=self._let_go)
 
-        contract = CONTRACTS[setup["contract"]]()(setup, self._channel, attribution)
+        contract = CONTRACTS[setup["contract"]]()(setup, self._channel, attribution, flush)
         peak = MemoryPeak()
         leave = functools.partial(_leave, flush, self._channel)
-        ready = self._open(contract, setup, flush, leave)
+        ready = self._open(contract, setup, peak, flush, leave)
         ready["peakKib"] = peak.read()
         self._channel.send(frames.READY, 0, 0, json.dumps(ready).encode())
         inbox = Inbox(self._channel, peak, attribution, contract, flush, leave)
@@ -61,7 +61,7 @@ class Life:
         else:
             inbox.run_together(setup["concurrency"])
 
-    def _open(self, contract, setup, flush, leave):
+    def _open(self, contract, setup, peak, flush, leave):
         """Loads the code and runs the initializer; sends FAILED and ends the process when that fails."""
         step = frames.FAILED_LOAD
         started = time.perf_counter()
@@ -85,7 +85,7 @@ class Life:
 
             error_type, body = contract.failure_of(error)
             flush()
-            meta = json.dumps({"errorType": error_type[:1024]})
+            meta = json.dumps({"errorType": error_type[:1024], "peakKib": peak.read()})
             self._channel.send(frames.FAILED, step, 0, meta.encode(), body)
             os._exit(0)
 

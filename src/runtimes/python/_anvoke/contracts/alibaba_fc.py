@@ -29,9 +29,12 @@ _LAYER_PATHS = (
 class AlibabaFc:
     """Every failure of Python code is an unhandled one."""
 
-    def __init__(self, setup, channel, attribution):
+    def __init__(self, setup, channel, attribution, flush):
         self._setup = setup
+        self._channel = channel
         self._attribution = attribution
+        # Brings out text without a line feed at its end.
+        self._flush = flush
         self._handler = None
         for name in list(os.environ):
             if name.startswith(("FC_", "_FC_")) and name not in _VISIBLE:
@@ -60,18 +63,25 @@ class AlibabaFc:
         except SystemExit:
             raise
         except BaseException as error:
-            error_type, payload = errors.exception_failure(error)
+            error_type, payload = self._reported(errors.exception_failure(error))
             return self._bounded(frames.THREW, error_type, payload)
         return self._bounded(frames.RETURNED, None, payload)
 
     def failure_of(self, error):
-        """The failure of load or initializer: (error type, body)."""
-        return errors.failure_of(error)
+        """The failure of load or initializer: (error type, body). Called once; also writes it to the log."""
+        return self._reported(errors.failure_of(error))
 
     def _bounded(self, flag, error_type, payload):
         if len(payload) <= errors.MAX_RESULT_BYTES:
             return flag, error_type, payload
-        return (frames.THREW,) + errors.too_large_failure()
+        return (frames.THREW,) + self._reported(errors.too_large_failure())
+
+    def _reported(self, failure):
+        """The vendor's agent also prints what it answers for a failure: for an asynchronous call, the only place to read it."""
+        _, body = failure
+        self._flush()
+        self._channel.log(frames.STDERR, self._attribution.call_id, body + b"\n")
+        return failure
 
     def _context(self, meta):
         return Context(self._setup["context"], meta, self._logger)
