@@ -29,6 +29,11 @@ interface Family {
 /** Every runtime name that vendors use, by family; the first that matches decides. */
 const FAMILIES: readonly Family[] = [
   { pattern: /^node(?:\.?js)?(\d+(?:\.\d+)?)(?:\.x)?$/i, language: 'nodejs' },
+  {
+    pattern: /^python2(?:\.\d+)?$/i,
+    unsupported:
+      'Python 2 is not supported: its code does not run on Python 3. Port it and name a runtime like python3.10.',
+  },
   { pattern: /^python(\d+(?:\.\d+)?)$/i, language: 'python' },
   {
     pattern: /^(?:java|cangjie)/i,

@@ -40,7 +40,6 @@ describe('a runtime name', () => {
     ['Nodejs8.9', 'nodejs', [8]],
     ['python3', 'python', [3]],
     ['python3.10', 'python', [3, 10]],
-    ['Python2.7', 'python', [2, 7]],
     ['PYTHON3.9', 'python', [3, 9]],
   ])('%s asks for %s %j', (name, language, wanted) => {
     expect(parseRuntimeName(name)).toEqual({ language, wanted })
@@ -60,6 +59,14 @@ describe('a runtime name', () => {
       })
     },
   )
+
+  test.each(['python2', 'python2.7', 'Python2.7'])('%s is refused although Python 3 is there', (name) => {
+    expect(refusal(new RuntimeTable([python('3.11.2')]), name)).toEqual({
+      code: 'caller/runtime-missing',
+      runtime: name,
+      hint: expect.stringContaining('does not run on Python 3'),
+    })
+  })
 
   test.each(['', 'nodejs', 'node-20', 'python', 'python3.10.1.2', 'nodejs20; id', 'cobol'])(
     '%j is refused as unknown',
@@ -90,7 +97,7 @@ describe('the interpreter for a runtime', () => {
     ['python3.10', '3.11.2', 'is the nearest newer one where it is missing'],
     ['python3.14', '3.13.0', 'is the newest where all are older'],
     ['python3', '3.11.2', 'is the one the host prefers where any will do'],
-    ['Python2.7', '3.9.1', 'is the nearest newer one where it is missing'],
+    ['python3.8', '3.9.1', 'is the nearest newer one where it is missing'],
   ])('%s → %s: %s', (name, version) => {
     expect(table.resolve(name).interpreter.version).toBe(version)
   })
@@ -185,7 +192,6 @@ describe('discovering interpreters', () => {
     chmodSync(join(dir, 'shims', 'node'), 0o755)
     expect(await discoverInterpreters({ searchPath: join(dir, 'shims') })).toEqual(before)
   })
-})
 
   test.each([
     ['missing', 'does not exist'],
@@ -206,3 +212,4 @@ describe('discovering interpreters', () => {
     expect(error).toMatchObject({ setting: 'pythonPath' })
     expect(String(error)).toContain(`'${pythonPath}' ${reason}`)
   })
+})
