@@ -101,13 +101,17 @@ export const deleteService: Operation = async (call, { catalogue }) => {
     const record = requireService(draft, call.accountId, service)
     requireMatch(call, record)
     const inside = `${record.key}/`
-    const remaining = (['function', 'version', 'alias'] as const).find(
-      (kind) => draft.list(kind, inside).length > 0,
-    )
-    if (remaining !== undefined) {
-      const plural = remaining === 'alias' ? 'aliases' : `${remaining}s`
-      throw new FcError('ServiceNotEmpty', `service '${service}' has ${plural}; delete them first`)
-    }
+    // Published functions are no functions of their own: they go with their version.
+    const remaining = [
+      draft.list('function', functionKey(call.accountId, service, '')).length > 0 && 'functions',
+      draft.list('version', inside).length > 0 && 'versions',
+      draft.list('alias', inside).length > 0 && 'aliases',
+    ].filter((plural) => plural !== false)
+    if (remaining.length > 0)
+      throw new FcError(
+        'ServiceNotEmpty',
+        `service '${service}' has ${remaining.join(' and ')}; delete them first`,
+      )
     for (const kind of ['asyncConfig', 'scaling', 'provision', 'tags'] as const)
       for (const { key } of draft.list(kind, inside)) draft.delete(kind, key)
     draft.delete('tags', tagsKey(call.accountId, service))

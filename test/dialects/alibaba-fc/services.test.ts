@@ -156,14 +156,21 @@ describe('services', () => {
   test('a service is not deleted while it has functions, versions or aliases', async () => {
     await post(`${V1}/services`, { serviceName: 'demo' })
     await post(`${V1}/services/demo/functions`, await functionBody('hello'))
-    const code = async () => (await remove(`${V1}/services/demo`)).json['ErrorCode']
-    expect(await code()).toBe('ServiceNotEmpty')
+    const expectRefusal = async (reason: string) => {
+      const { json } = await remove(`${V1}/services/demo`)
+      expect([json['ErrorCode'], json['ErrorMessage']]).toEqual([
+        'ServiceNotEmpty',
+        `service 'demo' has ${reason}; delete them first`,
+      ])
+    }
+    await expectRefusal('functions')
     await post(`${V1}/services/demo/versions`, {})
     await post(`${V1}/services/demo/aliases`, { aliasName: 'prod', versionId: '1' })
+    await expectRefusal('functions and versions and aliases')
     await remove(`${V1}/services/demo/functions/hello`)
-    expect(await code()).toBe('ServiceNotEmpty')
+    await expectRefusal('versions and aliases')
     await remove(`${V1}/services/demo/versions/1`)
-    expect(await code()).toBe('ServiceNotEmpty')
+    await expectRefusal('aliases')
     await remove(`${V1}/services/demo/aliases/prod`)
     const removed = await remove(`${V1}/services/demo`)
     expect([removed.status, removed.bytes.length]).toEqual([204, 0])
