@@ -1,7 +1,7 @@
 import { EngineError } from '../model/errors.ts'
 import type { Caller, InvokeRequest } from '../model/invocation.ts'
 import type { Outcome } from '../model/outcome.ts'
-import type { ClaimedTask, TaskQueue } from '../store/store.ts'
+import type { ClaimedTask, FunctionShare, RunningFunction, TaskQueue } from '../store/store.ts'
 import { SYSTEM_CLOCK, type Clock } from './clock.ts'
 import type { DeliveryEvent, DeliveryMode } from './delivery-event.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
@@ -21,6 +21,8 @@ export interface AsyncDeliveryOptions {
   readonly invoke: (request: InvokeRequest, caller: Caller) => Promise<Outcome>
   /** Runs at a time, 1 or more; also bounds the payloads in memory. Default 16. */
   readonly parallelRuns?: number
+  /** Runs of one function at a time, 1 or more: what is left of `parallelRuns` is for others. Default 32. */
+  readonly parallelRunsPerFunction?: number
   /** Length of a lease, milliseconds; renewed while the run lasts. Default 60 000. */
   readonly leaseMs?: number
   readonly clock?: Clock
@@ -36,9 +38,10 @@ export interface AsyncDeliveryOptions {
  * - **idle**: made, not started. Claims nothing.
  * - **delivering**: *looks* whenever something may have become due: at the start, when told of a new task, when a run
  *   ends, and at the time the queue names as its next due one. A look claims as many due tasks as there are free runs
- *   and no more, so what is leased is also running. Looks never overlap; a reason to look during one makes another
- *   one follow. When all runs are taken, nothing looks until one ends; when nothing is due, one timer sleeps until
- *   something is. This trades fairness for simplicity: tasks are taken strictly by due time, whatever their function.
+ *   and no more, so what is leased is also running; of one function no more than its share, however many are due. Looks never overlap; a reason to look during one makes another
+ *   one follow. When all runs are taken, nothing looks until one ends; when nothing is due that may run, one timer
+ *   sleeps until something is. Tasks are taken by due time, but for functions that have their share: theirs wait until
+ *   one of their runs ends.
  * - **draining**: claims nothing; a claim that was under way is given back. Runs go on, their leases are renewed, their
  *   results settled. When the grace is over, the tasks of unfinished runs are put back for now, as they were.
  * - **stopped**: holds no lease, arms no timer.
@@ -54,6 +57,7 @@ export class AsyncDelivery {
   readonly #tasks: TaskQueue
   readonly #invoke: AsyncDeliveryOptions['invoke']
   readonly #parallelRuns: number
+  readonly #parallelRunsPerFunction: number
   readonly #leaseMs: number
   readonly #clock: Clock
   readonly #observe: (event: DeliveryEvent) => void
@@ -73,6 +77,7 @@ export class AsyncDelivery {
     this.#tasks = options.tasks
     this.#invoke = options.invoke
     this.#parallelRuns = options.parallelRuns ?? 16
+    this.#parallelRunsPerFunction = options.parallelRunsPerFunction ?? 32
     this.#leaseMs = options.leaseMs ?? 60_000
     this.#clock = options.clock ?? SYSTEM_CLOCK
     this.#observe = options.observe ?? (() => undefined)
@@ -141,16 +146,26 @@ export class AsyncDelivery {
     const free = this.#parallelRuns - this.#runs.size
     if (free === 0) return
     try {
-      const tasks = await this.#tasks.claim(free, this.#clock.now(), this.#leaseMs)
+      const tasks = await this.#tasks.claim(free, this.#clock.now(), this.#leaseMs, this.#share())
       for (const task of tasks) this.#take(task)
       if (tasks.length === free) return
-      const dueAtMs = await this.#tasks.nextDueAtMs()
+      const dueAtMs = await this.#tasks.nextDueAtMs(this.#share())
       if (dueAtMs !== undefined) this.#wakeAt(dueAtMs)
     } catch (error) {
       this.#emit({ kind: 'queueFailed', operation: 'claim', error })
       this.#lookAgain = false
       this.#wakeAt(this.#clock.now() + QUEUE_RETRY_MS)
     }
+  }
+
+  #share(): FunctionShare {
+    const running = new Map<string, RunningFunction>()
+    for (const { task } of this.#runs) {
+      const { account, namespace, functionName: name } = task
+      const key = `${account}/${namespace}/${name}`
+      running.set(key, { account, namespace, name, runs: (running.get(key)?.runs ?? 0) + 1 })
+    }
+    return { maxRuns: this.#parallelRunsPerFunction, running: [...running.values()] }
   }
 
   /** Looks at `atMs`, or earlier when that was already planned. */

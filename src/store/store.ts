@@ -1,4 +1,4 @@
-import type { FunctionSpec } from '../model/function.ts'
+import type { FunctionName, FunctionSpec } from '../model/function.ts'
 
 /** Dialect-owned members of a record: stored and echoed, never read below the dialects. JSON-serialisable. */
 export type Extras = Readonly<Record<string, unknown>>
@@ -215,6 +215,18 @@ export interface Settlement extends Explained {
   readonly attempts: number
 }
 
+/** How much of what a queue hands out one function may have, so that the tasks of one do not keep others waiting. */
+export interface FunctionShare {
+  /** Tasks of one function that run at a time, 1 or more. */
+  readonly maxRuns: number
+  /** The functions that run some now, each once; the others run none. */
+  readonly running: readonly RunningFunction[]
+}
+
+export interface RunningFunction extends FunctionName {
+  readonly runs: number
+}
+
 /**
  * Asynchronous calls: accepted means committed.
  *
@@ -228,14 +240,22 @@ export interface TaskQueue {
    * @throws {EngineError} `caller/task-exists`, `caller/queue-full`, `platform/store-failed`
    */
   enqueue(task: NewTask): Promise<void>
-  /** Takes up to `limit` due tasks, oldest due first, for `leaseMs`. Tasks whose lease has ended are due again. */
-  claim(limit: number, nowMs: number, leaseMs: number): Promise<readonly ClaimedTask[]>
+  /**
+   * Takes up to `limit` due tasks, oldest due first, for `leaseMs`. Tasks whose lease has ended are due again.
+   *
+   * @param share Tasks of functions that have their share are passed over, and taken by a later claim.
+   */
+  claim(limit: number, nowMs: number, leaseMs: number, share?: FunctionShare): Promise<readonly ClaimedTask[]>
   /** Whether each lease was still current and now lasts until `untilMs`. */
   renew(leases: readonly string[], untilMs: number): Promise<readonly boolean[]>
   /** Puts a task back; false when the lease was no longer current. */
   postpone(lease: string, next: Postponement): Promise<boolean>
   /** Ends a task; false when the lease was no longer current. */
   settle(lease: string, settlement: Settlement): Promise<boolean>
-  /** When the next task is due (for a leased one: when its lease ends), or undefined when the queue is empty. */
-  nextDueAtMs(): Promise<number | undefined>
+  /**
+   * When the next task is due (for a leased one: when its lease ends), or undefined when there is none.
+   *
+   * @param share Tasks of functions that have their share are not looked at.
+   */
+  nextDueAtMs(share?: FunctionShare): Promise<number | undefined>
 }

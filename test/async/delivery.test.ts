@@ -138,12 +138,12 @@ describe('AsyncDelivery', () => {
   const queueWith = (replaced: Partial<TaskQueue>): TaskQueue => {
     const tasks = harness.tasks()
     return {
-      claim: (limit, nowMs, leaseMs) => tasks.claim(limit, nowMs, leaseMs),
+      claim: (...args) => tasks.claim(...args),
       enqueue: (task) => tasks.enqueue(task),
       renew: (leases, untilMs) => tasks.renew(leases, untilMs),
       postpone: (lease, next) => tasks.postpone(lease, next),
       settle: (lease, settlement) => tasks.settle(lease, settlement),
-      nextDueAtMs: () => tasks.nextDueAtMs(),
+      nextDueAtMs: (share) => tasks.nextDueAtMs(share),
       ...replaced,
     }
   }
@@ -331,6 +331,40 @@ describe('AsyncDelivery', () => {
     }
     expect(seen.size).toBe(40)
     for (let index = 0; index < 40; index += 1) await event('ended')
+  })
+
+  test('runs a call at once although hundreds of a slow function are due', async () => {
+    await Promise.all(
+      Array.from({ length: 300 }, (_, index) => enqueue({ requestId: `s${index}`, functionName: 'slow' })),
+    )
+    const delivery = deliver({ parallelRuns: 8, parallelRunsPerFunction: 3 })
+    const slow = [await nextCall(), await nextCall(), await nextCall()]
+    await queueIsQuiet()
+    expect(calls.untaken).toHaveLength(0)
+    await enqueue({ requestId: 'q', functionName: 'quick' })
+    delivery.notify()
+    const quick = await nextCall()
+    expect(quick.request.requestId).toBe('q')
+    quick.end(returned)
+    expect(await event('ended')).toMatchObject({ task: { requestId: 'q' } })
+    await queueIsQuiet()
+    expect(calls.untaken).toHaveLength(0)
+    slow[0]?.end(returned)
+    const next = await nextCall()
+    expect(next.request.target.name).toBe('slow')
+    await queueIsQuiet()
+    expect(calls.untaken).toHaveLength(0)
+  })
+
+  test('sleeps while all that is due belongs to functions that have their share', async () => {
+    for (let index = 0; index < 3; index += 1) await enqueue({ requestId: `s${index}` })
+    await enqueue({ requestId: 'later', functionName: 'other', dueAtMs: clock.now() + 5000 })
+    deliver({ parallelRunsPerFunction: 1 })
+    await nextCall()
+    await queueIsQuiet()
+    expect(clock.nextInMs).toBe(5000)
+    clock.advance(5000)
+    expect((await nextCall()).request.requestId).toBe('later')
   })
 
   test('keeps the lease of a run that lasts longer than it', async () => {

@@ -1,12 +1,13 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { PayloadMemory } from './batch.ts'
+import { prepareDueTasks } from './due-tasks.ts'
 import { formatLease } from './lease-name.ts'
 import type { InputOf, TaskRow } from './operations.ts'
 
 /** Operations that look for due tasks; each runs inside the transaction of its batch. */
 export interface ClaimOperations {
   readonly claimTasks: (input: InputOf<'claimTasks'>, memory: PayloadMemory) => readonly TaskRow[]
-  readonly findNextDue: () => number | undefined
+  readonly findNextDue: (input: InputOf<'findNextDue'>) => number | undefined
   /**
    * Makes every leased task due since its claim: the process that leased them is gone, as this one holds the lock.
    * Each counts as a lost run.
@@ -35,40 +36,38 @@ interface DueRow {
 }
 
 export function prepareClaim(database: DatabaseSync): ClaimOperations {
+  const findDue = prepareDueTasks(database)
   // A task that is still leased when it is due again lost its run.
-  const selectDue = database.prepare(
+  const selectTask = database.prepare(
     `SELECT sequence, request_id, account, namespace, function_name, qualifier, task_id, accepted_at_ms, due_at_ms,
        expires_at_ms, max_retries, attempts, deferrals, claims + 1 AS claims,
        lost_runs + (status = 'leased') AS lost_runs, payload
-     FROM tasks JOIN task_payloads USING (sequence)
-     WHERE ended_at_ms IS NULL AND due_at_ms <= ?
-     ORDER BY due_at_ms, sequence LIMIT ?`,
+     FROM tasks JOIN task_payloads USING (sequence) WHERE sequence = ?`,
   )
   const lease = database.prepare(
     `UPDATE tasks SET status = 'leased', due_at_ms = ?, claimed_at_ms = ?, started_at_ms = coalesce(started_at_ms, ?),
        claims = ?, lost_runs = ?
      WHERE sequence = ?`,
   )
-  const selectNextDue = database.prepare('SELECT min(due_at_ms) AS due FROM tasks WHERE ended_at_ms IS NULL')
   const voidAll = database.prepare(
     `UPDATE tasks SET status = 'waiting', due_at_ms = claimed_at_ms, lost_runs = lost_runs + 1
      WHERE ended_at_ms IS NULL AND status = 'leased'`,
   )
 
   return {
-    claimTasks({ limit, nowMs, leaseMs }, memory) {
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
-      const rows = selectDue.all(nowMs, limit) as unknown as DueRow[]
-      for (const { claims, lost_runs, sequence, payload } of rows) {
+    claimTasks({ limit, nowMs, leaseMs, share }, memory) {
+      return findDue.sequences(limit, nowMs, share).map((due) => {
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
+        const row = selectTask.get(due) as unknown as DueRow
+        const { claims, lost_runs, sequence, payload } = row
         lease.run(nowMs + leaseMs, nowMs, nowMs, claims, lost_runs, sequence)
         memory.leaving.push(payload.buffer)
-      }
-      return rows.map(taskRowOf)
+        return taskRowOf(row)
+      })
     },
 
-    findNextDue() {
-      const due = selectNextDue.get()?.['due'] ?? undefined
-      return due === undefined ? undefined : Number(due)
+    findNextDue({ share }) {
+      return findDue.nextAtMs(share)
     },
 
     voidLeases() {

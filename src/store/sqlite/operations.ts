@@ -1,5 +1,5 @@
 import type { EngineErrorCode, EngineErrorDetails } from '../../model/errors.ts'
-import type { ClaimedTask, NewTask, Postponement, RecordKind, Settlement } from '../store.ts'
+import type { ClaimedTask, FunctionShare, NewTask, Postponement, RecordKind, Settlement } from '../store.ts'
 
 /** A record as it is kept: its value as JSON text. */
 export interface DefinitionRow {
@@ -33,11 +33,14 @@ interface OperationMap {
   loadDefinitions: { input: null; output: readonly DefinitionRow[] }
   commitDefinitions: { input: readonly DefinitionChange[]; output: undefined }
   enqueueTask: { input: TaskToEnqueue; output: undefined }
-  claimTasks: { input: { limit: number; nowMs: number; leaseMs: number }; output: readonly TaskRow[] }
+  claimTasks: {
+    input: { limit: number; nowMs: number; leaseMs: number; share?: FunctionShare }
+    output: readonly TaskRow[]
+  }
   renewLeases: { input: { leases: readonly string[]; untilMs: number }; output: readonly boolean[] }
   postponeTask: { input: { lease: string; next: Postponement }; output: boolean }
   settleTask: { input: { lease: string; settlement: Settlement; nowMs: number }; output: boolean }
-  findNextDue: { input: null; output: number | undefined }
+  findNextDue: { input: { share?: FunctionShare }; output: number | undefined }
   /** Forgets up to `limit` tasks that ended before `endedBeforeMs`; how many. */
   purgeTasks: { input: { endedBeforeMs: number; limit: number }; output: number }
 }

@@ -3,6 +3,7 @@ import type {
   Change,
   ClaimedTask,
   DefinitionStore,
+  FunctionShare,
   NewTask,
   Postponement,
   RecordKinds,
@@ -155,8 +156,14 @@ class SqliteTasks implements TaskQueue {
     )
   }
 
-  async claim(limit: number, nowMs: number, leaseMs: number): Promise<readonly ClaimedTask[]> {
-    const rows = await this.#thread.run('claimTasks', { limit, nowMs, leaseMs })
+  async claim(
+    limit: number,
+    nowMs: number,
+    leaseMs: number,
+    share?: FunctionShare,
+  ): Promise<readonly ClaimedTask[]> {
+    const input = { limit, nowMs, leaseMs, ...(share === undefined ? {} : { share }) }
+    const rows = await this.#thread.run('claimTasks', input)
     return rows.map(claimedOf)
   }
 
@@ -172,8 +179,8 @@ class SqliteTasks implements TaskQueue {
     return this.#thread.run('settleTask', { lease, settlement, nowMs: this.#now() })
   }
 
-  nextDueAtMs(): Promise<number | undefined> {
-    return this.#thread.run('findNextDue', null)
+  nextDueAtMs(share?: FunctionShare): Promise<number | undefined> {
+    return this.#thread.run('findNextDue', share === undefined ? {} : { share })
   }
 }
 

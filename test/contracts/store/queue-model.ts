@@ -5,6 +5,7 @@ import { newTask } from './task.ts'
 
 interface ModelTask {
   readonly requestId: string
+  readonly functionName: string
   readonly taskId: string | undefined
   state: 'waiting' | 'leased' | 'ended'
   dueAtMs: number
@@ -32,10 +33,16 @@ export class QueueModel {
     return this.tasks.filter(({ state }) => state !== 'ended')
   }
 
-  due(limit: number): ModelTask[] {
+  due(limit: number, maxRuns: number): ModelTask[] {
+    const runs = new Map<string, number>()
     return this.waiting()
       .filter(({ dueAtMs }) => dueAtMs <= this.nowMs)
       .toSorted((a, b) => a.dueAtMs - b.dueAtMs || this.tasks.indexOf(a) - this.tasks.indexOf(b))
+      .filter(({ functionName }) => {
+        const count = (runs.get(functionName) ?? 0) + 1
+        runs.set(functionName, count)
+        return count <= maxRuns
+      })
       .slice(0, limit)
   }
 
@@ -56,12 +63,14 @@ function command(label: string, run: (model: QueueModel, real: RealQueue) => Pro
   return { check: () => true, run, toString: () => label }
 }
 
-function enqueue(taskId: string | undefined, delayMs: number): QueueCommand {
-  return command(`enqueue(${taskId}, +${delayMs})`, async (model, real) => {
+function enqueue(taskId: string | undefined, delayMs: number, functionName: string): QueueCommand {
+  return command(`enqueue(${taskId}, +${delayMs}, ${functionName})`, async (model, real) => {
     const dueAtMs = model.nowMs + delayMs
     const requestId = `r${model.tasks.length}`
-    const task = newTask({ requestId, dueAtMs, ...(taskId === undefined ? {} : { taskId }) })
-    const taken = taskId !== undefined && model.tasks.some((known) => known.taskId === taskId)
+    const task = newTask({ requestId, functionName, dueAtMs, ...(taskId === undefined ? {} : { taskId }) })
+    const taken =
+      taskId !== undefined &&
+      model.tasks.some((known) => known.taskId === taskId && known.functionName === functionName)
     const full = model.waiting().length >= QueueModel.MAX_TASKS
     const attempt = real.tasks().enqueue(task)
     if (taken) await expect(attempt).rejects.toMatchObject({ code: 'caller/task-exists' })
@@ -69,15 +78,15 @@ function enqueue(taskId: string | undefined, delayMs: number): QueueCommand {
     else {
       await attempt
       const fresh = { claimedAtMs: 0, attempts: 0, deferrals: 0, lostRuns: 0, lease: undefined }
-      model.tasks.push({ requestId, taskId, state: 'waiting', dueAtMs, ...fresh })
+      model.tasks.push({ requestId, functionName, taskId, state: 'waiting', dueAtMs, ...fresh })
     }
   })
 }
 
-function claim(limit: number, leaseMs: number): QueueCommand {
-  return command(`claim(${limit}, ${leaseMs})`, async (model, real) => {
-    const expected = model.due(limit)
-    const claimed = await real.tasks().claim(limit, model.nowMs, leaseMs)
+function claim(limit: number, leaseMs: number, maxRuns: number): QueueCommand {
+  return command(`claim(${limit}, ${leaseMs}, ${maxRuns})`, async (model, real) => {
+    const expected = model.due(limit, maxRuns)
+    const claimed = await real.tasks().claim(limit, model.nowMs, leaseMs, { maxRuns, running: [] })
     for (const task of expected) if (task.state === 'leased') task.lostRuns += 1
     expect(
       claimed.map(({ requestId, attempts, deferrals, lostRuns }) => [
@@ -171,12 +180,15 @@ export function queueCommands(): fc.Arbitrary<Iterable<QueueCommand>> {
   const pick = fc.nat({ max: 30 })
   const few = fc.nat({ max: 3 })
   const taskId = fc.option(fc.constantFrom('a', 'b', 'c'), { nil: undefined })
+  const functionName = fc.constantFrom('resize', 'rotate')
   const ending = fc.constantFrom<TaskEnding>('succeeded', 'failed', 'expired')
   return fc.commands(
     [
-      fc.tuple(taskId, ms).map((values) => enqueue(...values)),
-      fc.tuple(taskId, ms).map((values) => enqueue(...values)),
-      fc.tuple(fc.integer({ min: 1, max: 4 }), ms).map((values) => claim(...values)),
+      fc.tuple(taskId, ms, functionName).map((values) => enqueue(...values)),
+      fc.tuple(taskId, ms, functionName).map((values) => enqueue(...values)),
+      fc
+        .tuple(fc.integer({ min: 1, max: 4 }), ms, fc.integer({ min: 1, max: 4 }))
+        .map((values) => claim(...values)),
       fc.tuple(fc.array(pick, { maxLength: 4 }), ms).map((values) => renew(...values)),
       fc.tuple(pick, ms, few, few).map((values) => postpone(...values)),
       fc.tuple(pick, ending).map((values) => settle(...values)),

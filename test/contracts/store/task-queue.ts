@@ -128,6 +128,39 @@ export function describeTaskQueue(
       }
     })
 
+    test('passes over functions that have their share, and gives the rest of it later', async () => {
+      const { tasks } = await openQueue()
+      for (let index = 0; index < 5; index += 1)
+        await tasks().enqueue(newTask({ requestId: `slow${index}`, functionName: 'slow', dueAtMs: index }))
+      await tasks().enqueue(newTask({ requestId: 'quick', functionName: 'quick', dueAtMs: 9 }))
+      await tasks().enqueue(
+        newTask({ requestId: 'elsewhere', namespace: 'other', functionName: 'slow', dueAtMs: 8 }),
+      )
+      const claimed = async (limit: number, runs: number): Promise<readonly string[]> => {
+        const slow = { account: '1234567890123456', namespace: 'default', name: 'slow', runs }
+        const share = { maxRuns: 3, running: runs === 0 ? [] : [slow] }
+        return (await tasks().claim(limit, 10, 1000, share)).map(({ requestId }) => requestId)
+      }
+      expect(await claimed(2, 1)).toEqual(['slow0', 'slow1'])
+      expect(await claimed(1, 3)).toEqual(['elsewhere'])
+      expect(await claimed(10, 2)).toEqual(['slow2', 'quick'])
+      expect(await claimed(10, 4)).toEqual([])
+      expect(await claimed(10, 0)).toEqual(['slow3', 'slow4'])
+    })
+
+    test('names the next due task of a function that does not have its share', async () => {
+      const { tasks } = await openQueue()
+      await tasks().enqueue(newTask({ functionName: 'slow', dueAtMs: 1 }))
+      const slow = { account: '1234567890123456', namespace: 'default', name: 'slow' }
+      const full = { maxRuns: 2, running: [{ ...slow, runs: 2 }] }
+      expect(await tasks().nextDueAtMs(full)).toBeUndefined()
+      await tasks().enqueue(newTask({ functionName: 'quick', dueAtMs: 7 }))
+      await tasks().enqueue(newTask({ functionName: 'tardy', dueAtMs: 8 }))
+      expect(await tasks().nextDueAtMs(full)).toBe(7)
+      expect(await tasks().nextDueAtMs({ maxRuns: 2, running: [{ ...slow, runs: 1 }] })).toBe(1)
+      expect(await tasks().nextDueAtMs()).toBe(1)
+    })
+
     test('behaves as its model, whatever the order of calls and restarts', async () => {
       const checked = fc.assert(
         fc.asyncProperty(queueCommands(), async (commands) => {

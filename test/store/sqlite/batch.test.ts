@@ -38,7 +38,7 @@ describe('BatchRunner.run', () => {
 
   test('counts only transactions that wrote something', () => {
     expect(runner.commits).toBe(0)
-    run({ name: 'findNextDue', input: null })
+    run({ name: 'findNextDue', input: {} })
     expect(runner.commits).toBe(0)
     run(enqueue(1), enqueue(1))
     expect(runner.commits).toBe(1)
