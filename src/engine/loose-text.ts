@@ -1,9 +1,9 @@
-/** Text of no call that is kept for the next one. */
+/** Text of no call that is kept for the next one: what came last, cut at the start of a chunk. */
 const MAX_KEPT_BYTES = 64 * 1024
 
 /**
  * Text an instance wrote while no call could be named for it: during load and initializer, or between calls.
- * The next call whose log begins takes it; what comes in beyond 64 KiB before that is dropped.
+ * The next call whose log begins takes it. Of more than 64 KiB the end is kept: that is where the reason of a failure is.
  */
 export class LooseText {
   #chunks: Buffer[] = []
@@ -14,10 +14,11 @@ export class LooseText {
   }
 
   keep(text: Buffer): void {
-    const kept = text.subarray(0, MAX_KEPT_BYTES - this.#bytes)
-    if (kept.length === 0) return
+    if (text.length === 0) return
+    const kept = text.length > MAX_KEPT_BYTES ? text.subarray(-MAX_KEPT_BYTES) : text
     this.#chunks.push(kept)
     this.#bytes += kept.length
+    while (this.#bytes > MAX_KEPT_BYTES) this.#bytes -= this.#chunks.shift()?.length ?? 0
   }
 
   take(): readonly Buffer[] {
