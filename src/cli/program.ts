@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { suggest } from '../config/suggest.ts'
 import { addSettingFlags, readSettingFlags } from './setting-flags.ts'
 import { version } from './version.ts'
 
@@ -8,7 +9,9 @@ export function createProgram(): Command {
     .description("Runs cloud functions on your own machine, speaking several clouds' protocols.")
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help')
-    .helpCommand('help [command]', 'show help for a command')
+    // Its own one takes an unknown command, and even --help, for a mistake it says nothing about.
+    .helpCommand(false)
+    .addHelpText('beforeAll', ({ error }) => (error ? 'error: a command is missing' : ''))
     .showHelpAfterError('Run with --help to see what is possible.')
     .enablePositionalOptions()
     .exitOverride()
@@ -23,7 +26,7 @@ export function createProgram(): Command {
       await serve(readSettingFlags(command))
     })
 
-  addSettingFlags(program.command('dev'))
+  addSettingFlags(program.command('dev'), 'dev')
     .summary('run a server to try things out')
     .description(
       'Runs the server for this machine alone, with a fixed well-known key. Data is removed at exit unless --data is given.',
@@ -42,11 +45,41 @@ export function createProgram(): Command {
       await printConfig(readSettingFlags(command), options.json === true)
     })
   addSettingFlags(config.command('check'))
-    .description('Says whether `serve` would accept the settings: exit code 0, or 2 with what is wrong.')
+    .description(
+      'Checks the settings as `serve` does, and tries what can be tried without creating anything: whether the data ' +
+        'directory could be used and the interpreters that are named work. Does not try the address, the sandbox or ' +
+        'the database. Exit code 0, or 2 with what is wrong.',
+    )
     .option('--json', 'print one JSON document')
     .action(async (options: { json?: boolean }, command: Command) => {
       const { checkConfig } = await import('./config.ts')
       await checkConfig(readSettingFlags(command), options.json === true)
     })
+  addHelpCommand(program)
+  addHelpCommand(config)
   return program
+}
+
+function addHelpCommand(parent: Command): void {
+  parent
+    .command('help')
+    .argument('[command...]')
+    .description('Shows help for a command.')
+    .action((names: readonly string[], _options, help: Command) => {
+      let command = parent
+      for (const name of names) {
+        const known = command.commands
+        const found = known.find((candidate) => candidate.name() === name)
+        if (found === undefined) {
+          const nearest = suggest(
+            name,
+            known.map((candidate) => candidate.name()),
+          )
+          const hint = nearest === undefined ? '' : `\n(Did you mean ${nearest}?)`
+          help.error(`error: unknown command '${name}'${hint}`, { code: 'commander.unknownCommand' })
+        }
+        command = found
+      }
+      command.help()
+    })
 }

@@ -38,6 +38,34 @@ describe('anvoke', () => {
       expect(serve.stdout).toContain(flag)
   })
 
+  test.each([
+    [['help']],
+    [['help', '--help']],
+    [['help', 'serve']],
+    [['help', 'config', 'print']],
+    [['config', 'help']],
+  ])('shows help for %j on stdout', async (args) => {
+    const { code, stdout, stderr } = await run(args)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const asked = args.filter((word) => !word.startsWith('-') && word !== 'help').join(' ')
+    expect(stdout).toContain(`Usage: anvoke ${args[1] === '--help' ? 'help' : asked}`.trim())
+  })
+
+  test('tells of every setting what is allowed, its default and its variable, and of the credentials', async () => {
+    const oneLine = async (command: string): Promise<string> =>
+      (await run([command, '--help'])).stdout.replaceAll(/\s+/g, ' ')
+    const serve = await oneLine('serve')
+    expect(serve).toContain('(default 127.0.0.1:7400; ANVOKE_LISTEN)')
+    expect(serve).toContain('(auto, bwrap, process; default auto; ANVOKE_SANDBOX)')
+    expect(serve).toContain('(1 to 86400 seconds; default 300; ANVOKE_IDLE_TIMEOUT_SECONDS)')
+    expect(serve).toContain(`(default on this machine ${cwd}/anvoke; ANVOKE_DATA_DIR)`)
+    expect(serve).toContain('ANVOKE_ACCESS_KEY_SECRET_FILE')
+    const dev = await oneLine('dev')
+    expect(dev).toContain('(default: a new one, removed at exit; ANVOKE_DATA_DIR)')
+    expect(dev).toContain('ANVOKE_ACCESS_KEY_ID')
+    expect(dev).not.toContain('--max-calls')
+  })
+
   test('has no flag for a secret, which every user of the machine could read', async () => {
     const { stdout } = await run(['serve', '--help'])
     expect(stdout).not.toMatch(/--access-key/)
@@ -47,8 +75,11 @@ describe('anvoke', () => {
     [['serv'], 'Did you mean serve?'],
     [['serve', '--lisen', '127.0.0.1:1'], 'Did you mean --listen?'],
     [['serve', 'surplus'], 'too many arguments'],
-    [['config'], 'Usage'],
-    [[], 'Usage'],
+    [['config'], 'error: a command is missing\nUsage: anvoke config'],
+    [[], 'error: a command is missing\nUsage: anvoke'],
+    [['help', 'nope'], "unknown command 'nope'"],
+    [['help', 'serv'], 'Did you mean serve?'],
+    [['help', 'config', 'prnt'], 'Did you mean print?'],
   ])('ends with 2 and an explanation on stderr for %j', async (args, explanation) => {
     const { code, stdout, stderr } = await run(args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
