@@ -121,9 +121,10 @@ describe('every published or captured signature is accepted', () => {
     const request = { method: vector.method, rawPath: encodeURI(vector.resource), rawQuery, headers }
     expect(authenticate(request, ring, expiresAtMs - 1000)).toEqual(acceptedAs(vector))
     expect(authenticate(request, ring, expiresAtMs)).toMatchObject({ status: 403, code: 'AccessDenied' })
+    const later = expiresAtMs / 1000 + 60
     const tampered = {
       ...request,
-      rawQuery: rawQuery.replace(`x-fc-expires=${expiresAtMs / 1000}`, 'x-fc-expires=9999999999'),
+      rawQuery: rawQuery.replace(`x-fc-expires=${expiresAtMs / 1000}`, `x-fc-expires=${later}`),
     }
     expect(authenticate(tampered, ring, expiresAtMs)).toMatchObject({ code: 'SignatureNotMatch' })
   })
@@ -352,9 +353,10 @@ describe('what is not signed as it must be is refused', () => {
   })
 
   test('a presigned URL opens HTTP invocations, not the API', () => {
-    const query = 'x-fc-access-key-id=id&x-fc-expires=9999999999'
+    const expires = String(CLOCK_MS / 1000 + 7 * 86_400)
+    const query = `x-fc-access-key-id=id&x-fc-expires=${expires}`
     const presign = (rawPath: string, method = 'GET'): SignedRequest => {
-      const authorization = signFc(`${method}\n\n\n9999999999\n${rawPath}\n${query.replaceAll('&', '\n')}`)
+      const authorization = signFc(`${method}\n\n\n${expires}\n${rawPath}\n${query.replaceAll('&', '\n')}`)
       const rawQuery = `${query}&x-fc-signature=${encodeURIComponent(authorization.split(':')[1] ?? '')}`
       return { method, rawPath, rawQuery, headers: {} }
     }
@@ -379,8 +381,13 @@ describe('what is not signed as it must be is refused', () => {
       code: 'MissingRequiredHeader',
     })
     const twice = presign('/2016-08-15/proxy/s/f/')
-    const rawQuery = `${twice.rawQuery}&x-fc-expires=9999999999`
+    const rawQuery = `${twice.rawQuery}&x-fc-expires=${expires}`
     expect(authenticate({ ...twice, rawQuery }, ring, CLOCK_MS)).toMatchObject({ status: 400 })
+    expect(authenticate(presign('/on-a-custom-domain'), ring, CLOCK_MS - 1000)).toMatchObject({
+      status: 403,
+      code: 'AccessDenied',
+      message: 'the presigned URL expires more than 7 days ahead',
+    })
   })
 
   test.each([
@@ -443,6 +450,20 @@ test('a signed query cannot be replayed as one key that reads like several pairs
   if (vector === undefined) throw new Error('no vector')
   const request = requestOf(vector, vector.pathname, 'limit%3D2%26prefix=a%2Bb')
   expect(authenticate(request, ringFor(vector), clockMs)).toMatchObject({ code: 'SignatureNotMatch' })
+})
+
+test('ROA v2 refuses a query whose decoded pairs read like others', () => {
+  const [vector] = vectors.roa_v2
+  if (vector === undefined) throw new Error('no vector')
+  for (const query of ['a=1%26b%3D2', 'a%3D1=2', 'a%26b=1', 'a=1%0Ab', '%7F=1']) {
+    const request = requestOf(vector, vector.pathname, query)
+    expect(authenticate(request, ringFor(vector), clockMs)).toMatchObject({
+      status: 400,
+      message: expect.stringContaining('cannot tell apart'),
+    })
+  }
+  const equals = requestOf(vector, vector.pathname, 'a=b%3Dc')
+  expect(authenticate(equals, ringFor(vector), clockMs)).toMatchObject({ code: 'SignatureNotMatch' })
 })
 
 test('an ACS4 credential is bound to its day and product', () => {

@@ -22,6 +22,9 @@ import {
 /** The short form of an invocation's path, and its long form without the version. */
 const BARE_INVOCATION = /^\/services\/[^/]+\/functions\/[^/]+(?:\/invocations)?$/
 
+/** Furthest expiry of a presigned URL. The vendor publishes none: 7 days are ours. */
+const MAX_PRESIGNED_MS = 7 * 86_400_000
+
 const API_BASES = ['/2016-08-15/', '/2021-04-06/', '/2023-03-30/']
 
 /**
@@ -81,7 +84,9 @@ export function verifyPresignedFc(request: SignedRequest, keyring: KeyRing, nowM
     return malformed('the presigned URL needs x-fc-access-key-id, x-fc-expires and x-fc-signature once each')
   }
   if (!/^\d{1,12}$/.test(expires)) return malformed('x-fc-expires is not a time in epoch seconds')
-  if (Number(expires) * 1000 <= nowMs) return accessDenied('the presigned URL has expired')
+  const leftMs = Number(expires) * 1000 - nowMs
+  if (leftMs <= 0) return accessDenied('the presigned URL has expired')
+  if (leftMs > MAX_PRESIGNED_MS) return accessDenied('the presigned URL expires more than 7 days ahead')
 
   const lookup = findKey(keyring, accessKeyId, token, nowMs)
   if (lookup.kind === 'refused') return lookup

@@ -19,8 +19,16 @@ import {
 } from './verdict.ts'
 
 /**
+ * What would let different queries share a signature, as the pairs are signed decoded: `a=1&b=2` and `a=1%26b%3D2`. Only
+ * a key is split at `=`, so a value may hold it.
+ */
+const AMBIGUOUS_KEY = /[&=\p{Cc}]/u
+const AMBIGUOUS_VALUE = /[&\p{Cc}]/u
+
+/**
  * Checks `Authorization: acs {id}:{base64 HMAC-SHA1}`, which the OpenAPI clients send when set to
- * `signatureAlgorithm: "v2"`. The body is not signed; query keys and values are signed decoded.
+ * `signatureAlgorithm: "v2"`. The body is not signed; query keys and values are signed decoded,
+ * so queries that would read like others are refused.
  *
  * @param credentials What follows `acs `.
  */
@@ -47,6 +55,10 @@ export function verifyRoa(
 
   const pairs = parseQuery(request.rawQuery, MAX_QUERY_PAIRS)
   if (pairs === undefined) return malformed('the query is malformed')
+  if (pairs.some(({ key, value }) => AMBIGUOUS_KEY.test(key) || AMBIGUOUS_VALUE.test(value)))
+    return malformed(
+      'the query holds characters that this signature cannot tell apart; use another signature',
+    )
   const query = canonicalQuery(pairs, (pair) => `${pair.key}=${pair.value}`)
   const slots = ['accept', 'content-md5', 'content-type', 'date'].map(
     (name) => headerValue(headers, name) ?? '',
