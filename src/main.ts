@@ -212,6 +212,7 @@ export async function startServer(
     budget,
     checks: () => [sandboxCheck(chosen)],
     onFault: (error) => log.error('a dialect broke its promise', { error }),
+    maxConnections: config.maxConnections,
   })
 
   const address = await listener.listen(config.listen.host, config.listen.port)

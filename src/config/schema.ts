@@ -19,6 +19,7 @@ export const configSchema = z.strictObject({
   memoryBudgetMib: wholeNumber(64, 16_777_216),
   idleTimeoutSeconds: wholeNumber(1, 86_400),
   queueTimeoutSeconds: wholeNumber(1, 3_600),
+  maxConnections: wholeNumber(1, 1_000_000),
   maxCalls: wholeNumber(1, 1_000_000),
   maxCallsPerFunction: wholeNumber(1, 1_000_000),
   startTimeoutSeconds: wholeNumber(1, 300),
@@ -112,6 +113,11 @@ export const settingDocs: { readonly [Key in SettingKey]: SettingDoc } = {
     why: 'longest wait of a call for an instance before it is refused',
     unit: 'seconds',
     fallback: '30',
+  },
+  maxConnections: {
+    why: 'connections open at once; further ones are closed unanswered',
+    unit: 'count',
+    fallback: '10000',
   },
   maxCalls: { why: 'calls running and waiting at once, all functions', unit: 'count', fallback: '10000' },
   maxCallsPerFunction: {

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Exchange, Reply } from '../http/exchange.ts'
+import type { Exchange, Refusal, Reply } from '../http/exchange.ts'
 
 /**
  * One vendor's way of speaking: a thin, complete translation between its wire protocol and the engine.
@@ -13,4 +13,9 @@ export interface Dialect {
   claims(method: string, rawPath: string, headers: IncomingHttpHeaders): boolean
   /** Answers one request. Never rejects: whatever happens becomes a vendor-shaped reply. */
   handle(exchange: Exchange): Promise<Reply>
+  /**
+   * Shapes a refusal of the listener's own for a request that this dialect claims; without it the listener's shape is
+   * used. Must not throw.
+   */
+  refuse?(refusal: Refusal, headers: IncomingHttpHeaders): Reply
 }

@@ -23,6 +23,13 @@ export interface Exchange {
   readBody(limitBytes: number): Promise<Payload>
 }
 
+/** Why the listener itself turns a request down; `code` is one word in PascalCase for programs. */
+export interface Refusal {
+  readonly status: number
+  readonly code: string
+  readonly message: string
+}
+
 /** What a dialect answers. The listener adds nothing but framing. */
 export interface Reply {
   readonly status: number

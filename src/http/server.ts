@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { Socket, type AddressInfo } from 'node:net'
 import { pipeline } from 'node:stream'
 import type { Dialect } from '../dialects/dialect.ts'
 import type { Caller } from '../model/invocation.ts'
 import { payloadOf, type Payload } from '../model/payload.ts'
 import { bodyReader, type BodyReader, type RequestBudget } from './body.ts'
-import type { Exchange, Reply, StreamedBody } from './exchange.ts'
+import type { Exchange, Refusal, Reply, StreamedBody } from './exchange.ts'
+import { BrokenHttp, refusalReply, type DiscardBounds } from './refusal.ts'
 
 /** Counts payload bytes in both directions. */
 export interface TrafficBudget extends RequestBudget {
@@ -28,34 +29,52 @@ interface ListenerOptions {
   readonly checks: () => readonly ReadinessCheck[]
   /** Told of what should never happen: a dialect that rejected. */
   readonly onFault: (error: unknown) => void
+  /** Connections open at once, 1 or more; further ones are closed unanswered. Default 10 000. */
+  readonly maxConnections?: number
+  /** A client that takes nothing of a large answer for so long is cut off. Default 60 000. */
+  readonly stalledClientMs?: number
+  /** What a client may still send of a refused body and get to read the answer. Default 64 MiB, at least 0. */
+  readonly discardBytes?: number
+  /** How long it may go on sending it. Default 5 000. */
+  readonly discardMs?: number
 }
 
 /** Longer than a load balancer's usual idle timeout of 60 s, so that it is the one that closes. */
 const KEEP_ALIVE_MS = 65_000
-/** A client that takes nothing of its answer for so long is cut off. */
-const STALLED_CLIENT_MS = 60_000
+/** Smaller answers fit into the kernel's buffers, so no client can keep them in this process. */
 const LARGE_ANSWER_BYTES = 64 * 1024
 /**
  * Answers up to this size travel as text of one byte per character: Node joins such text with the head into one write, while
  * bytes cost a vectored one. Worth about 4 µs an answer; larger ones are cheaper left where they are.
  */
 const JOINED_ANSWER_BYTES = 8 * 1024
-/** Of a refused body this much is thrown away so that the client gets to read the answer; beyond it the socket is closed. */
-const DISCARD_BYTES = 64 * 1024 * 1024
-const DISCARD_MS = 5_000
 
 /** The one listener: turns sockets into exchanges, hands each to the dialect that claims it, writes the reply. */
 export class Listener {
   readonly #server: Server
   readonly #options: ListenerOptions
+  readonly #stalledClientMs: number
+  readonly #discardBounds: DiscardBounds
+  /** Connections that a streamed answer is being written to. */
+  readonly #streaming = new WeakSet<Socket>()
   #draining = false
 
   constructor(options: ListenerOptions) {
+    const { maxConnections = 10_000, stalledClientMs = 60_000 } = options
+    const { discardBytes = 64 * 1024 * 1024, discardMs = 5_000 } = options
     this.#options = options
+    this.#stalledClientMs = stalledClientMs
+    this.#discardBounds = { discardBytes, discardMs }
     this.#server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) =>
       this.#receive(request, response),
     )
-    this.#server.on('clientError', refuseBrokenHttp)
+    this.#server.maxConnections = maxConnections
+    this.#server.on('checkExpectation', (request, response) => this.#refuseExpectation(request, response))
+    const broken = new BrokenHttp(this.#discardBounds)
+    this.#server.on('clientError', (error, socket) => {
+      if (socket instanceof Socket) broken.refuse(error, socket, this.#streaming.has(socket))
+      else socket.destroy()
+    })
   }
 
   /** @throws the socket's error, such as EADDRINUSE. */
@@ -72,7 +91,7 @@ export class Listener {
     return address
   }
 
-  /** No new connections; answers from now on close theirs. Readiness turns to 503. */
+  /** Answers from now on close their connections, and readiness turns to 503: still served, so that probes see it. */
   beginDrain(): void {
     this.#draining = true
   }
@@ -108,25 +127,55 @@ export class Listener {
       },
       (error: unknown) => {
         this.#options.onFault(error)
-        this.#write(request, response, json(500, { error: 'internal error' }))
+        const refusal = {
+          status: 500,
+          code: 'InternalServerError',
+          message: 'an internal error has occurred',
+        }
+        this.#refuse(request, response, dialect, refusal)
       },
     )
   }
 
   /** The server's own paths, for people and probes. */
   #house(method: string, rawPath: string, rawQuery: string): Reply {
-    if (method === 'GET' && rawPath === '/healthz') return json(200, { status: 'alive' })
-    if (method === 'GET' && rawPath === '/readyz') {
+    const reads = method === 'GET' || method === 'HEAD'
+    if (reads && rawPath === '/healthz') return json(200, { status: 'alive' })
+    if (reads && rawPath === '/readyz') {
       const checks = this.#options.checks()
       const ready = !this.#draining && checks.every(({ ok }) => ok)
       const status = this.#draining ? 'draining' : ready ? 'ready' : 'not ready'
       const verbose = rawQuery.split('&').some((pair) => pair === 'verbose' || pair.startsWith('verbose='))
       return json(ready ? 200 : 503, verbose ? { status, checks } : { status })
     }
-    return json(404, {
-      error: `no API of this server has the path ${rawPath.slice(0, 200)}`,
-      hint: 'Point a vendor SDK at this address as its endpoint; the README has one example per SDK.',
+    return refusalReply({
+      status: 404,
+      code: 'PathNotFound',
+      message:
+        `no API of this server has the path ${rawPath.slice(0, 200)}; point a vendor SDK at this address ` +
+        'as its endpoint, the README has one example per SDK',
     })
+  }
+
+  #refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
+    const { method = 'GET', url = '/', headers } = request
+    const [rawPath = '/'] = url.split('?', 1)
+    const dialect = this.#options.dialects.find((one) => one.claims(method, rawPath, headers))
+    const refusal = {
+      status: 417,
+      code: 'ExpectationFailed',
+      message: "the only expectation that is met is '100-continue'",
+    }
+    this.#refuse(request, response, dialect, refusal)
+  }
+
+  #refuse(
+    request: IncomingMessage,
+    response: ServerResponse,
+    dialect: Dialect | undefined,
+    refusal: Refusal,
+  ): void {
+    this.#write(request, response, dialect?.refuse?.(refusal, request.headers) ?? refusalReply(refusal))
   }
 
   #write(request: IncomingMessage, response: ServerResponse, reply: Reply): void {
@@ -143,20 +192,22 @@ export class Listener {
     if (this.#draining) headers['Connection'] = 'close'
     response.writeHead(reply.status, headers)
     const [first] = held?.chunks ?? []
-    if (streamed !== undefined) this.#pipe(streamed, response)
+    if (streamed !== undefined) this.#pipe(streamed, request.socket, response)
     else if (held === undefined || first === undefined || byteLength === 0) response.end()
     else if (held.chunks.length > 1) {
       for (const chunk of held.chunks) response.write(chunk)
       response.end()
     } else if (byteLength <= JOINED_ANSWER_BYTES) response.end(first.toString('latin1'), 'latin1')
     else response.end(first)
-    if (byteLength > LARGE_ANSWER_BYTES) response.setTimeout(STALLED_CLIENT_MS, () => response.destroy())
-    if (!request.complete && hasBody(request)) discard(request)
+    if (byteLength > LARGE_ANSWER_BYTES) response.setTimeout(this.#stalledClientMs, () => response.destroy())
+    if (!request.complete && hasBody(request)) discard(request, this.#discardBounds)
   }
 
   /** The operator hears of a stream that failed; a client that went away is no fault. */
-  #pipe({ stream, sizeBytes }: StreamedBody, response: ServerResponse): void {
+  #pipe({ stream, sizeBytes }: StreamedBody, socket: Socket, response: ServerResponse): void {
+    this.#streaming.add(socket)
     pipeline(stream, exactly(sizeBytes), response, (error) => {
+      this.#streaming.delete(socket)
       if (error && error.code !== 'ERR_STREAM_PREMATURE_CLOSE') this.#options.onFault(error)
     })
   }
@@ -246,24 +297,13 @@ function hasBody({ headers }: IncomingMessage): boolean {
 }
 
 /** Throws away what a client still sends of a body nobody wants, within bounds. */
-function discard(request: IncomingMessage): void {
+function discard(request: IncomingMessage, { discardBytes, discardMs }: DiscardBounds): void {
   let bytes = 0
-  const timer = setTimeout(() => request.destroy(), DISCARD_MS)
+  const timer = setTimeout(() => request.destroy(), discardMs)
   request.on('data', (chunk: Buffer) => {
     bytes += chunk.length
-    if (bytes > DISCARD_BYTES) request.destroy()
+    if (bytes > discardBytes) request.destroy()
   })
   request.once('close', () => clearTimeout(timer))
   request.resume()
-}
-
-/** What is not HTTP gets the shortest answer HTTP has. */
-function refuseBrokenHttp(error: Error & { code?: string }, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy()
-    return
-  }
-  const status =
-    error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }

@@ -54,6 +54,7 @@ describe('loadConfig', () => {
       memoryBudgetMib: 12_288,
       idleTimeoutSeconds: 300,
       queueTimeoutSeconds: 30,
+      maxConnections: 10_000,
       maxCalls: 10_000,
       maxCallsPerFunction: 1_000,
       startTimeoutSeconds: 10,

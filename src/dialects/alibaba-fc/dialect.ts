@@ -8,7 +8,10 @@ import type { NewTask } from '../../store/store.ts'
 import type { Dialect } from '../dialect.ts'
 import { codeLink, MAX_DOWNLOADS } from './code.ts'
 import { dispatch, type DispatchRooms } from './dispatch.ts'
+import { failureReply } from './replies.ts'
+import { requestIdOf } from './request-head.ts'
 import { isDialectPath } from './routes.ts'
+import { Turns } from './slices.ts'
 import { Slots } from './slots.ts'
 
 export interface AlibabaFcDeps {
@@ -39,6 +42,7 @@ export function createAlibabaFc(deps: AlibabaFcDeps): Dialect {
     ...deps,
     observe,
     ownPort,
+    largeBodies: new Turns(),
     downloads: new Slots(MAX_DOWNLOADS),
     codeLink: ({ origin }, digest) => codeLink(origin, digest, linkKey, now()),
   }
@@ -46,5 +50,6 @@ export function createAlibabaFc(deps: AlibabaFcDeps): Dialect {
     name: 'alibaba-fc',
     claims: (_method, rawPath) => isDialectPath(rawPath),
     handle: (exchange) => dispatch(exchange, rooms),
+    refuse: (refusal, headers) => failureReply(refusal, requestIdOf(headers)),
   }
 }
