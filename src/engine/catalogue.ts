@@ -19,6 +19,8 @@ export interface Definitions {
   get<K extends RecordKind>(kind: K, key: string): Stored<K> | undefined
   /** Records whose key begins with `prefix`, in key order. */
   list<K extends RecordKind>(kind: K, prefix: string): readonly Stored<K>[]
+  /** How many records have a key that begins with `prefix`. */
+  count(kind: RecordKind, prefix: string): number
 }
 
 /** Definitions as they will be if the edit is committed. */
@@ -45,6 +47,8 @@ export class Catalogue implements Definitions {
 
   /** Called with the ids of states that no name leads to any more. */
   onRetired: ((stateIds: readonly string[]) => void) | undefined
+  /** Called with what a commit changed, once it is visible. */
+  onChanged: ((changes: readonly Change[]) => void) | undefined
 
   private constructor(store: DefinitionStore, random: () => number) {
     this.#store = store
@@ -66,6 +70,12 @@ export class Catalogue implements Definitions {
     return sorted(
       [...this.#shelf(kind).values()].filter((record) => record.key.startsWith(prefix)),
     ) as Stored<K>[]
+  }
+
+  count(kind: RecordKind, prefix: string): number {
+    let count = 0
+    for (const key of this.#shelf(kind).keys()) if (key.startsWith(prefix)) count += 1
+    return count
   }
 
   /**
@@ -146,6 +156,7 @@ export class Catalogue implements Definitions {
       this.#place(kind, key, record)
     }
     if (retired.length > 0) this.onRetired?.(retired)
+    if (changes.length > 0) this.onChanged?.(changes)
     return result
   }
 
@@ -189,6 +200,15 @@ class StagedDraft implements Draft {
       else records.set(key, record as Stored<K>)
     }
     return sorted([...records.values()])
+  }
+
+  count(kind: RecordKind, prefix: string): number {
+    let count = this.#base.count(kind, prefix)
+    for (const { kind: stagedKind, key, record } of this.#staged.values()) {
+      if (stagedKind !== kind || !key.startsWith(prefix)) continue
+      count += Number(record !== undefined) - Number(this.#base.get(kind, key) !== undefined)
+    }
+    return count
   }
 
   put<K extends RecordKind>(kind: K, key: string, value: RecordKinds[K]): Stored<K> {

@@ -186,7 +186,12 @@ export class Crew {
 
   /** Refuses all that wait: the server goes down. */
   refuseAll(): void {
-    for (const call of this.waiting.splice(0)) call.refuse(new EngineError('platform/draining', {}))
+    this.refuseWaiting(new EngineError('platform/draining', {}))
+  }
+
+  /** Refuses all that wait, each with this error. */
+  refuseWaiting(error: EngineError): void {
+    for (const call of this.waiting.splice(0)) call.refuse(error)
   }
 
   get #hasIdle(): boolean {

@@ -12,12 +12,22 @@ export interface PoolLimits {
   readonly maxInstances: number
   /** Instances of one state of one function. */
   readonly maxInstancesPerFunction: number
+  /**
+   * A lower limit that the owner of a function set for it: undefined for none; 0 admits no call, and those that would
+   * wait are refused. Looked at only when a call waits; {@link Pool.applyCaps} makes a change hold for what runs.
+   */
+  readonly maxInstancesOf?: (version: FunctionVersion) => number | undefined
   /** Instances being started at the same time: more only make each other late. */
   readonly maxConcurrentStarts: number
   /** Sum of the configured memory of all instances, MiB. */
   readonly memoryBudgetMib: number
   /** An instance without calls ends after this. */
   readonly idleTimeoutMs: number
+  /**
+   * An instance older than this is drained, and later calls get another: what it was given at its start, its keys among
+   * it, does not last for ever. Default: none is too old.
+   */
+  readonly maxInstanceAgeMs?: number
   /** A call that found no instance for this long is refused. */
   readonly queueTimeoutMs: number
 }
@@ -121,6 +131,19 @@ export class Pool {
     }
   }
 
+  /** Caps of functions were changed: instances beyond them finish what they have and end, the least used first. */
+  applyCaps(): void {
+    for (const crew of [...this.#crews.values()]) {
+      const cap = this.#capOf(crew)
+      if (cap === undefined) continue
+      for (const instance of crew.instances.slice(cap)) instance.drain()
+      if (crew.waiting.length > 0) this.#startFor(crew)
+      this.#dropIfEmpty(crew)
+    }
+    // Where a cap was lifted, calls that wait may get their instance now.
+    this.#startPending()
+  }
+
   /**
    * Ends everything: calls that run get `graceMs` to finish, what remains is killed. Called again, the shorter grace holds.
    * Resolves when no process of any instance runs.
@@ -156,7 +179,13 @@ export class Pool {
   #startFor(crew: Crew): void {
     while (!this.#closing) {
       const wantedBy = crew.wantsStartFor
-      if (wantedBy === undefined || !this.#mayStart(crew)) return
+      if (wantedBy === undefined) return
+      const cap = this.#capOf(crew)
+      if (cap === 0) {
+        crew.refuseWaiting(new EngineError('caller/concurrency-exceeded', { scope: 'function', limit: 0 }))
+        return
+      }
+      if (!this.#mayStart(crew, Math.min(cap ?? Infinity, this.#limits.maxInstancesPerFunction))) return
       try {
         this.#start(crew, wantedBy)
       } catch (error) {
@@ -170,10 +199,13 @@ export class Pool {
     }
   }
 
-  #mayStart(crew: Crew): boolean {
+  #capOf({ version }: Crew): number | undefined {
+    return this.#limits.maxInstancesOf?.(version)
+  }
+
+  #mayStart(crew: Crew, maxInstances: number): boolean {
     if (this.#starting >= this.#limits.maxConcurrentStarts) return false
-    if (crew.instances.length < this.#limits.maxInstancesPerFunction)
-      return this.#makeRoom(crew.version.memoryMib)
+    if (crew.instances.length < maxInstances) return this.#makeRoom(crew.version.memoryMib)
     const { silent } = crew
     if (silent === undefined) return false
     this.#evict([silent])
@@ -307,6 +339,8 @@ export class Pool {
     for (const instance of this.#live) {
       if (instance.state === 'idle' && now - instance.idleSinceMs > this.#limits.idleTimeoutMs)
         instance.evict()
+      else if (instance.ready && now - instance.startedAtMs > (this.#limits.maxInstanceAgeMs ?? Infinity))
+        instance.drain()
     }
     for (const crew of this.#crews.values()) {
       crew.proveBegun()

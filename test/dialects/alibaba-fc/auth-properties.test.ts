@@ -162,7 +162,7 @@ test('nothing a client can send makes it throw or passes without the secret', ()
   )
   const query = fc.oneof(
     text,
-    text.map((rest) => `x-fc-access-key-id=id&x-fc-expires=9999999999&x-fc-signature=${rest}`),
+    text.map((rest) => `x-fc-access-key-id=id&x-fc-expires=${CLOCK_MS / 1000 + 60}&x-fc-signature=${rest}`),
   )
   const seen = new Set<string>()
   fc.assert(
