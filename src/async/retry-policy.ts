@@ -7,8 +7,8 @@ const FIRST_RETRY_MS = 1000
 /** Longest wait before a repeat. */
 export const LONGEST_RETRY_MS = 60_000
 /**
- * Wait after the first refusal; doubles each time. Source: Alibaba Cloud Function Compute, "Asynchronous
- * invocation", retry policy: 0.5, 1, 2, 4, 8 … s for throttling and system errors, for at most 5 hours.
+ * Wait after the first refusal; doubles each time: 0.5, 1, 2, 4, 8 … s, for throttling and system errors.
+ * Source: Alibaba Cloud Function Compute, "Asynchronous invocation", retry policy; it gives up after 5 hours.
  */
 export const FIRST_DEFERRAL_MS = 500
 /** Longest wait after a refusal: free capacity is found within a minute. */

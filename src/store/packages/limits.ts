@@ -1,8 +1,8 @@
 /** How much a code package may hold. Every bound is inclusive. */
 export interface PackageLimits {
   /**
-   * Bytes of the zip itself. Default 104 857 600 (100 MiB). Source: Alibaba Cloud Function Compute limits page, code
-   * package "100 MB through the API body". Raise it to 500 MiB where uploads arrive beside the API, as through OSS.
+   * Bytes of the zip itself. Default 104 857 600 (100 MiB). Raise it to 500 MiB where uploads arrive beside the API.
+   * Source: Alibaba Cloud Function Compute limits page, code package "100 MB through the API body".
    */
   archiveBytes: number
   /**

@@ -29,8 +29,8 @@ export interface SqliteStoreOptions {
   /** Bytes of their payloads; more are refused with `caller/queue-full`. Default 1 GiB. */
   readonly maxQueuedBytes?: number
   /**
-   * How long an ended task is kept without its payload: so long its id stays taken. Default 7 days; source: Alibaba
-   * Cloud Function Compute keeps the records of asynchronous tasks for 7 days.
+   * How long an ended task is kept without its payload: so long its id stays taken. Default 7 days.
+   * Source: Alibaba Cloud Function Compute, task mode: records of asynchronous tasks are kept for 7 days.
    */
   readonly retentionMs?: number
   /** Epoch milliseconds. Default the system's clock. */
