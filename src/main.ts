@@ -1,7 +1,5 @@
 import { createHmac, createSecretKey } from 'node:crypto'
-import { accessSync, constants } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DeliveryEvent } from './async/delivery-event.ts'
 import { AsyncDelivery } from './async/delivery.ts'
@@ -26,6 +24,7 @@ import { requireNamedInterpreters } from './sandbox/interpreters.ts'
 import { MemoryWatch } from './sandbox/memory.ts'
 import { chooseSandbox } from './sandbox/probe.ts'
 import { RuntimeTable } from './sandbox/runtimes.ts'
+import { memoryBackedDir } from './sandbox/server-directory.ts'
 import { PackageStore } from './store/packages/packages.ts'
 import { SqliteStore } from './store/sqlite/sqlite-store.ts'
 
@@ -91,7 +90,7 @@ export async function startServer(
   )
   const [packages, chosen, bootstraps, runtimes, catalogue] = await Promise.all([
     PackageStore.open({ dir: join(dataDir, 'packages') }),
-    chooseSandbox(config.sandbox, { stateDir: join(dataDir, 'sandbox') }),
+    chooseSandbox(config.sandbox),
     materialiseBootstraps(join(dataDir, 'runtimes')),
     RuntimeTable.discover({ nodePath: config.nodePath, pythonPath: config.pythonPath }),
     Catalogue.open(store.definitions),
@@ -253,12 +252,12 @@ function sandboxCheck(chosen: Awaited<ReturnType<typeof chooseSandbox>>): Readin
   return { name: `sandbox ${chosen.sandbox.name}`, ok: true, detail }
 }
 
-function tellDelivery(log: OperatorLog, event: DeliveryEvent): void {
 /** What the probe of the driver that runs functions told. */
 function findingOf({ sandbox, findings }: Awaited<ReturnType<typeof chooseSandbox>>): string {
   return findings.find(({ driver }) => driver === sandbox.name)?.detail ?? ''
 }
 
+function tellDelivery(log: OperatorLog, event: DeliveryEvent): void {
   switch (event.kind) {
     case 'engineFaulted':
     case 'queueFailed':
@@ -280,15 +279,5 @@ function findingOf({ sandbox, findings }: Awaited<ReturnType<typeof chooseSandbo
     case 'started':
     case 'postponed':
       return
-  }
-}
-
-/** `/dev/shm` where it can be written, else the temporary directory, which costs disk writes on some hosts. */
-function memoryBackedDir(): string {
-  try {
-    accessSync('/dev/shm', constants.W_OK)
-    return '/dev/shm'
-  } catch {
-    return tmpdir()
   }
 }

@@ -7,7 +7,7 @@
 //    b. add the language to `Language` and teach `interpreters.ts` where hosts keep it and how it tells its version;
 //    c. say in `launch-plan.ts` how it is started, and in `bootstraps.ts` how its files are laid out;
 //    d. turn its row here from `unsupported` into `language`;
-//    e. run the suites `test/contracts/runtime` with it.
+//    e. run the instance protocol's suite, `test/runtimes/protocol.test.ts`, with it.
 import { EngineError } from '../model/errors.ts'
 import type { Bootstraps } from './bootstraps.ts'
 import {

@@ -159,7 +159,8 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
     const names = (await inside('ls -A /etc')).trim().split('\n')
     expect(names.filter((name) => !allowed.has(name))).toEqual([])
     expect(await inside('id -un; cat /etc/passwd | wc -l')).toBe('function\n2\n')
-    expect(readdirSync(stateDir)).toEqual(['etc-710000'])
+    const own = readdirSync(stateDir)
+    expect(own.flatMap((name) => readdirSync(join(stateDir, name)))).toEqual(['etc-710000'])
   })
 
   test('writes to its temporary directory alone', async () => {
@@ -205,6 +206,11 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
     expect(await text(first.stderr)).toContain('Cannot fork')
     second.kill()
     await second.exited
+  })
+
+  test('can write no file that is larger than its own storage, be it the ticket book', async () => {
+    const limits = await inside('cat /proc/self/limits', { diskMib: 64 })
+    expect(limits).toMatch(new RegExp(`^Max file size\\s+${65 * 1024 * 1024}\\s+${65 * 1024 * 1024} `, 'm'))
   })
 
   test('holds the descriptors 0 to 4 and no other', async () => {

@@ -1,4 +1,4 @@
-"""Runs one Python function in a sandbox; see ../protocol.md. Python 3.8 or later, standard library only."""
+"""Runs one Python function in a sandbox; see ../protocol.md. Python 3.9 or later, standard library only."""
 
 import sys
 

@@ -9,7 +9,7 @@ export interface Launchers {
   readonly bwrap: string
   readonly setpriv: string
   readonly unshare: string
-  /** Sets the limits of {@link innerCommand}: tasks and core dumps; a host without it goes without them. */
+  /** Sets the limits of {@link innerCommand}: tasks, core dumps and file size; a host without it goes without them. */
   readonly prlimit?: string | undefined
 }
 
@@ -24,8 +24,10 @@ export type Privileges = 'ownUserNamespace' | 'droppedThenUserNamespace' | 'drop
 export const ARGUMENTS_FD = 5
 export const STATUS_FD = 6
 
+const MIB = 1024 * 1024
+
 /** Size of `/dev/shm`, bytes: semaphores and small rings of language libraries, not data. */
-const SHARED_MEMORY_BYTES = 16 * 1024 * 1024
+const SHARED_MEMORY_BYTES = 16 * MIB
 
 /**
  * Processes and threads of one sandbox. Source: Function Compute's limits page, "threads", 1024.
@@ -95,7 +97,7 @@ export function encodeArguments(
     ...etc.shown.flatMap(({ source, target }) => ['--ro-bind', source, target]),
     ...words('--proc /proc --dev /dev'),
     ...words(`--perms 1777 --size ${SHARED_MEMORY_BYTES} --tmpfs /dev/shm`),
-    ...words(`--perms 1777 --size ${Math.max(1, spec.diskMib) * 1024 * 1024} --tmpfs /tmp`),
+    ...words(`--perms 1777 --size ${Math.max(1, spec.diskMib) * MIB} --tmpfs /tmp`),
     ...mountArguments(spec.mounts),
     // The bare root and /dev are tmpfs without a size; where the server is no root they would be the function's to fill.
     ...words('--remount-ro /dev --remount-ro / --chdir'),
@@ -108,12 +110,12 @@ export function encodeArguments(
 
 /** @returns Program and arguments that bwrap executes inside: the function's command behind what drops privileges. */
 export function innerCommand(
-  command: readonly string[],
+  { command, diskMib }: Pick<SandboxSpec, 'command' | 'diskMib'>,
   uid: number,
   privileges: Privileges,
   launchers: Launchers,
 ): string[] {
-  const limited = [...limitArguments(privileges, launchers), ...command]
+  const limited = [...limitArguments(diskMib, privileges, launchers), ...command]
   if (privileges === 'ownUserNamespace') return limited
   const drop = [
     launchers.setpriv,
@@ -126,12 +128,15 @@ export function innerCommand(
 }
 
 /** Limits that need no cgroup. A core dump would be written by the host's handler, outside of the sandbox. */
-function limitArguments(privileges: Privileges, { prlimit }: Launchers): string[] {
+function limitArguments(diskMib: number, privileges: Privileges, { prlimit }: Launchers): string[] {
   if (prlimit === undefined) return []
   // Tasks are counted for each user namespace; where there is none, or before Linux 5.14, all instances of a function, or
   // everything the server's user runs, would share one count.
   const tasks = privileges !== 'dropped' && COUNTS_BY_NAMESPACE ? [`--nproc=${MOST_TASKS}`] : []
-  return [prlimit, '--core=0', ...tasks, '--']
+  // More than any file of its own can have. It is for the ticket book, which a process with the user id of the server could
+  // open anew for writing.
+  const fileBytes = Math.max(SHARED_MEMORY_BYTES, diskMib * MIB) + MIB
+  return [prlimit, '--core=0', `--fsize=${fileBytes}`, ...tasks, '--']
 }
 
 function namespaceArguments(uid: number, privileges: Privileges): string[] {

@@ -1,10 +1,7 @@
-import { mkdtempSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { InheritedDescriptors } from '../inherited-descriptors.ts'
 import { notStarted } from '../not-started.ts'
 import type { Sandbox, SandboxProcess, SandboxSpec } from '../sandbox.ts'
+import { memoryBackedDir, ServerDirectory } from '../server-directory.ts'
 import { UidPool } from '../uid-pool.ts'
 import {
   encodeArguments,
@@ -16,15 +13,20 @@ import {
 import { SyntheticEtc } from './etc.ts'
 import { BwrapProcess } from './process.ts'
 
+/** A bwrap has its child after milliseconds; even a machine under heavy load is well within this. */
+const BIRTH_TIMEOUT_MS = 5000
+
 export interface BwrapSettings {
   readonly launchers: Launchers
   readonly privileges: Privileges
-  /** Directory for the driver's own small files; default a temporary one that {@link BwrapSandbox.close} removes. */
+  /** Where a directory for the driver's own small files is made; default memory-backed storage. */
   readonly stateDir?: string
   /** First user id for functions, default 700 000. */
   readonly uidBase?: number
   /** How many user ids there are, default 65 536. */
   readonly uidCount?: number
+  /** Longest wait for a bwrap that is to be killed to have its child, ms; default 5 000. */
+  readonly birthTimeoutMs?: number
 }
 
 /** Runs processes in namespaces of their own with bubblewrap. See README for what that promises. */
@@ -35,17 +37,15 @@ export class BwrapSandbox implements Sandbox {
   readonly #system = systemArguments()
   readonly #inherited = new InheritedDescriptors()
   readonly #running = new Set<BwrapProcess>()
-  readonly #temporaryDir: string | undefined
-  readonly #stateDir: string
+  readonly #state: ServerDirectory
   readonly #etc: SyntheticEtc
   #closed = false
 
   constructor(settings: BwrapSettings) {
     this.#settings = settings
     this.#uids = new UidPool(settings.uidBase, settings.uidCount)
-    if (settings.stateDir === undefined) this.#temporaryDir = mkdtempSync(join(tmpdir(), 'anvoke-bwrap-'))
-    this.#stateDir = settings.stateDir ?? this.#temporaryDir ?? tmpdir()
-    this.#etc = new SyntheticEtc(this.#stateDir)
+    this.#state = new ServerDirectory(settings.stateDir ?? memoryBackedDir())
+    this.#etc = new SyntheticEtc(this.#state.path)
   }
 
   start(spec: SandboxSpec): SandboxProcess {
@@ -69,7 +69,7 @@ export class BwrapSandbox implements Sandbox {
       return process.exited
     })
     await Promise.all(ends)
-    if (this.#temporaryDir !== undefined) await rm(this.#temporaryDir, { recursive: true, force: true })
+    await this.#state.remove()
   }
 
   async #attend(process: BwrapProcess, spec: SandboxSpec): Promise<void> {
@@ -83,10 +83,11 @@ export class BwrapSandbox implements Sandbox {
     const { launchers, privileges } = this.#settings
     return new BwrapProcess({
       bwrap: launchers.bwrap,
-      command: innerCommand(spec.command, uid, privileges, launchers),
+      command: innerCommand(spec, uid, privileges, launchers),
       argumentsText: encodeArguments(spec, uid, privileges, this.#system, this.#etc),
       ticketsFd: spec.ticketsFd,
-      stateDir: this.#stateDir,
+      stateDir: this.#state.path,
+      birthTimeoutMs: this.#settings.birthTimeoutMs ?? BIRTH_TIMEOUT_MS,
       inherited: this.#inherited,
     })
   }

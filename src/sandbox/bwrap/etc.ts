@@ -18,33 +18,40 @@ const SHOWN = [
   'pki/ca-trust/extracted',
 ]
 
+interface ShownFile {
+  readonly source: string
+  readonly target: string
+  readonly isDirectory: boolean
+}
+
 /** Makes the `/etc` that sandboxes see: one small directory per user id, and host files mounted into it. */
 export class SyntheticEtc {
   readonly #root: string
   readonly #made = new Set<number>()
   /** Host files to mount over their empty places in every made directory. */
-  readonly shown: readonly { readonly source: string; readonly target: string }[]
+  readonly shown: readonly ShownFile[]
 
-  /** @param root Directory to keep the made ones in; created by the first use. */
+  /** @param root Directory to keep the made ones in, on memory-backed storage: they are made while calls are served. */
   constructor(root: string) {
     this.#root = root
     this.shown = SHOWN.flatMap((name) => {
       const source = join('/etc', name)
-      return existsSync(source) ? [{ source: realpathSync(source), target: source }] : []
+      return existsSync(source)
+        ? [{ source: realpathSync(source), target: source, isDirectory: statSync(source).isDirectory() }]
+        : []
     })
   }
 
-  /** @returns The directory for this id. Its text is the same at every start, so one left behind is written over. */
+  /** @returns The directory for this id, made once. */
   directoryFor(uid: number): string {
     const directory = join(this.#root, `etc-${uid}`)
     if (this.#made.has(uid)) return directory
-    makeDirectory(this.#root)
     makeDirectory(directory)
     for (const [name, text] of Object.entries(filesFor(uid))) writePublic(join(directory, name), text)
-    for (const { source, target } of this.shown) {
+    for (const { target, isDirectory } of this.shown) {
       const place = join(directory, target.slice('/etc/'.length))
       makeDirectory(join(place, '..'))
-      if (statSync(source).isDirectory()) makeDirectory(place)
+      if (isDirectory) makeDirectory(place)
       else writePublic(place, '')
     }
     this.#made.add(uid)

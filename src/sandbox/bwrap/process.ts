@@ -24,6 +24,7 @@ export interface BwrapLaunch {
   readonly argumentsText: Buffer
   readonly ticketsFd: number
   readonly stateDir: string
+  readonly birthTimeoutMs: number
   readonly inherited: InheritedDescriptors
 }
 
@@ -41,6 +42,8 @@ export class BwrapProcess implements SandboxProcess {
   readonly exited: Promise<SandboxExit>
   readonly #memory = new TreeMemory(() => this.#namespaceInit, false)
   readonly #status: StatusFile
+  readonly #birthTimeoutMs: number
+  readonly #outer: number | undefined
   #knownInit: number | undefined
   #killing = false
   #overMemory = false
@@ -50,6 +53,7 @@ export class BwrapProcess implements SandboxProcess {
   constructor(launch: BwrapLaunch) {
     const options = ['--args', String(ARGUMENTS_FD), '--json-status-fd', String(STATUS_FD), '--']
     this.#status = new StatusFile(launch.stateDir)
+    this.#birthTimeoutMs = launch.birthTimeoutMs
     try {
       const child = startChild({
         command: [launch.bwrap, ...options, ...launch.command],
@@ -61,6 +65,7 @@ export class BwrapProcess implements SandboxProcess {
         extra: ['pipe', this.#status.fd],
         inherited: launch.inherited,
       })
+      this.#outer = child.process.pid
       this.channel = child.channel
       this.stdout = child.stdout
       this.stderr = child.stderr
@@ -95,8 +100,10 @@ export class BwrapProcess implements SandboxProcess {
 
   /** An outer bwrap killed before its child exists, or before that follows it into death, would leave it behind. */
   async #killOnceBorn(): Promise<void> {
-    while (!this.#ended && this.#namespaceInit === undefined) await delay(1)
-    if (!this.#ended && this.#namespaceInit !== undefined) sendKill(this.#namespaceInit)
+    const deadline = performance.now() + this.#birthTimeoutMs
+    while (!this.#ended && this.#namespaceInit === undefined && performance.now() < deadline) await delay(1)
+    const target = this.#namespaceInit ?? this.#outer
+    if (!this.#ended && target !== undefined) sendKill(target)
   }
 
   async #supervise(childEnded: Promise<RawExit | Error>): Promise<SandboxExit> {

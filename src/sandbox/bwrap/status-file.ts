@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, readSync, unlinkSync } from 'node:fs'
+import { closeSync, openSync, readSync, unlinkSync } from 'node:fs'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 
@@ -16,9 +16,8 @@ export class StatusFile {
   #text = ''
   #closed = false
 
-  /** @param dir Where the file has its name for a moment; made when missing. */
+  /** @param dir Where the file has its name for a moment; on memory-backed storage, since it is made at every start. */
   constructor(dir: string) {
-    mkdirSync(dir, { recursive: true })
     const path = join(dir, `status-${randomUUID()}`)
     this.fd = openSync(path, 'wx+', 0o600)
     unlinkSync(path)
