@@ -21,7 +21,7 @@ export interface SandboxOptions {
   readonly uidBase?: number
   /** How many user ids there are, default 65 536. */
   readonly uidCount?: number
-  /** Directory for the bwrap driver's own small files, default a temporary one. */
+  /** Where the bwrap driver makes a directory for its own small files; default memory-backed storage. */
   readonly stateDir?: string
   /** Where the launchers are looked for, best first. */
   readonly programDirs?: readonly string[]
@@ -91,8 +91,10 @@ async function probeBwrap(options: SandboxOptions): Promise<Probed> {
 }
 
 async function probeProcess(options: SandboxOptions): Promise<Probed> {
-  const setpriv = findProgram('setpriv', options)
-  const sandbox = new ProcessSandbox({ setpriv })
+  const sandbox = new ProcessSandbox({
+    setpriv: findProgram('setpriv', options),
+    prlimit: findProgram('prlimit', options),
+  })
   const failure = await tryOnce(sandbox)
   if (failure === undefined)
     return { sandbox, finding: { driver: 'process', works: true, detail: 'isolates nothing.' } }

@@ -18,6 +18,11 @@ export async function untilGone(pid: number): Promise<void> {
   }
 }
 
+/** Whether a process runs no more; a zombie does not. */
+export async function hasEnded(pid: number): Promise<boolean> {
+  return (await processState(pid))?.ended ?? true
+}
+
 /** Children of every thread of a process; empty when it has ended. */
 export async function childrenOf(pid: number): Promise<number[]> {
   const threads = await readdir(`/proc/${pid}/task`).catch(() => [])

@@ -1,17 +1,18 @@
 import { rm } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
-import { sendKill, startChild, type Child } from '../child.ts'
+import { sendKill, startChild, type Child, type ChildPlan } from '../child.ts'
 import { exitOf, type RawExit } from '../exit-cause.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
 import { TreeMemory, type TreeUsage } from '../tree-memory.ts'
 import { untilGroupGone } from '../proc.ts'
 import type { Mount, SandboxExit, SandboxProcess, SandboxSpec } from '../sandbox.ts'
 import type { TextTail } from '../text-tail.ts'
+import { endMarked, MARK_VARIABLE, markOptions, newMark } from './marks.ts'
 import type { Reaper } from './reaper.ts'
 
-/** How setpriv begins the line that says why the program could not be executed. */
-const LAUNCHER_COMPLAINT = /^setpriv: .*/m
+/** How the launchers begin the line that says why the program could not be executed. */
+const LAUNCHER_COMPLAINT = /^(?:setpriv|prlimit): .*/m
 
 /** Longest wait for the last words on standard error of a process that has ended, when nobody reads them. */
 const LAST_WORDS_MS = 100
@@ -23,6 +24,8 @@ export interface PlainLaunch {
   readonly temporaryDir: string
   /** Path of setpriv, which asks the kernel to kill the process with the server; undefined where the host has none. */
   readonly setpriv: string | undefined
+  /** Path of prlimit, which marks the process and all it starts; undefined where the host has none. */
+  readonly prlimit: string | undefined
   readonly reaper: Reaper
   readonly inherited: InheritedDescriptors
 }
@@ -35,6 +38,7 @@ export class PlainProcess implements SandboxProcess {
   readonly exited: Promise<SandboxExit>
   readonly #pid: number | undefined
   readonly #launch: PlainLaunch
+  readonly #mark = newMark()
   readonly #memory = new TreeMemory(() => this.#pid, true)
   #killing = false
   #overMemory = false
@@ -42,11 +46,11 @@ export class PlainProcess implements SandboxProcess {
 
   /** @throws When the process cannot be created at all. */
   constructor(launch: PlainLaunch) {
-    const { spec, temporaryDir, setpriv } = launch
-    const program = spec.command.map((part) => sourceOf(part, spec.mounts))
-    const child = startChild({
-      command: setpriv === undefined ? program : [setpriv, '--pdeathsig', 'KILL', '--', ...program],
-      environment: environmentFor(spec.environment, temporaryDir),
+    const { spec, temporaryDir, reaper } = launch
+    // Known to the reaper before it exists: the server may be killed at any moment.
+    reaper.add(this.#mark)
+    const child = startMarked(launch, this.#mark, {
+      environment: { ...environmentFor(spec.environment, temporaryDir), [MARK_VARIABLE]: this.#mark },
       workDir: sourceOf(spec.workDir === '/tmp' ? temporaryDir : spec.workDir, spec.mounts),
       // A session and process group of its own, which is what `kill` and the reaper end.
       detached: true,
@@ -59,7 +63,7 @@ export class PlainProcess implements SandboxProcess {
     this.channel = child.channel
     this.stdout = child.stdout
     this.stderr = child.stderr
-    if (this.#pid !== undefined) launch.reaper.add(this.#pid, temporaryDir)
+    if (this.#pid !== undefined) reaper.add(this.#mark, this.#pid)
     this.exited = this.#supervise(child)
   }
 
@@ -82,11 +86,12 @@ export class PlainProcess implements SandboxProcess {
     const raw = await child.ended
     this.#ended = true
     if (this.#pid !== undefined) {
-      // Its children must not outlive it.
+      // Its children must not outlive it, wherever they went.
       sendKill(-this.#pid)
+      await endMarked(new Set([this.#mark]))
       await untilGroupGone(this.#pid)
-      this.#launch.reaper.remove(this.#pid)
     }
+    this.#launch.reaper.remove(this.#mark)
     await this.#memory.close()
     // What the function made unreadable stays; it is in the system's temporary directory.
     await rm(this.#launch.temporaryDir, { recursive: true, force: true, maxRetries: 3 }).catch(
@@ -106,6 +111,19 @@ export class PlainProcess implements SandboxProcess {
       this.channel.bytesRead === 0 &&
       (raw.exitCode === 126 || raw.exitCode === 127)
     return launcherFailed ? { kind: 'notStarted', reason: complaint } : exitOf(raw, this.stderr.text)
+  }
+}
+
+function startMarked(launch: PlainLaunch, mark: string, plan: Omit<ChildPlan, 'command'>): Child {
+  const { spec, setpriv, prlimit, reaper } = launch
+  const ending = setpriv === undefined ? [] : [setpriv, '--pdeathsig', 'KILL', '--']
+  const marking = prlimit === undefined ? [] : [prlimit, ...markOptions(mark), '--']
+  const program = spec.command.map((part) => sourceOf(part, spec.mounts))
+  try {
+    return startChild({ ...plan, command: [...ending, ...marking, ...program] })
+  } catch (error) {
+    reaper.remove(mark)
+    throw error
   }
 }
 

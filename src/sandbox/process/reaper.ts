@@ -1,29 +1,43 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const PROGRAM = fileURLToPath(new URL('reaper-program.js', import.meta.url))
+const PROGRAM = fileURLToPath(new URL(`reaper-program${extname(import.meta.url)}`, import.meta.url))
+
+/** A line to the reaper's program: what to remove at the end, and instances by mark, with their group once it exists. */
+export type ReaperOrder =
+  | { readonly directories: readonly string[] }
+  | { readonly add: string; readonly group?: number }
+  | { readonly remove: string }
 
 /**
- * Keeps a small process beside the server that ends registered process groups and removes their directories when the
- * server dies without doing so itself. Started with the first group; started again when it was killed.
+ * Keeps a small process beside the server that ends the registered instances and removes their directories when the
+ * server dies without doing so itself. Started with the first instance, and again when it was killed.
  */
 export class Reaper {
-  readonly #groups = new Map<number, string>()
+  readonly #directories: readonly string[]
+  readonly #groups = new Map<string, number | undefined>()
   #child: ChildProcess | undefined
 
-  add(group: number, directory: string): void {
-    this.#groups.set(group, directory)
+  /** @param directories What is removed after the server's death. */
+  constructor(directories: readonly string[]) {
+    this.#directories = directories
+  }
+
+  /** Called before the instance starts, and again with its process group. */
+  add(mark: string, group?: number): void {
+    this.#groups.set(mark, group)
     if (this.#child === undefined) this.#start()
-    else this.#tell({ add: group, dir: directory })
+    else this.#tell(addOrder(mark, group))
   }
 
-  remove(group: number): void {
-    this.#groups.delete(group)
-    this.#tell({ remove: group })
+  remove(mark: string): void {
+    this.#groups.delete(mark)
+    this.#tell({ remove: mark })
   }
 
-  /** Ends the process. Groups still registered are ended by it. */
+  /** Ends the process. Instances still registered are ended by it. */
   async close(): Promise<void> {
     const child = this.#child
     this.#child = undefined
@@ -45,14 +59,22 @@ export class Reaper {
     child.stdin.on('error', () => undefined)
     child.unref()
     this.#child = child
-    for (const [add, dir] of this.#groups) this.#tell({ add, dir })
+    this.#tell({ directories: this.#directories })
+    for (const [mark, group] of this.#groups) this.#tell(addOrder(mark, group))
   }
 
   #lost(child: ChildProcess): void {
-    if (this.#child === child) this.#child = undefined
+    if (this.#child !== child) return
+    this.#child = undefined
+    // Killed by somebody: the instances that run need another. One that failed by itself would only fail again.
+    if (child.signalCode !== null && this.#groups.size > 0) this.#start()
   }
 
-  #tell(order: object): void {
+  #tell(order: ReaperOrder): void {
     this.#child?.stdin?.write(`${JSON.stringify(order)}\n`)
   }
+}
+
+function addOrder(mark: string, group: number | undefined): ReaperOrder {
+  return group === undefined ? { add: mark } : { add: mark, group }
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -11,6 +11,22 @@ import type { Sandbox } from '../../../src/sandbox/sandbox.ts'
 import { eventually, firstLine, NODE, pidsWith, run, uniqueSleep, Workbench } from '../../sandbox/harness.ts'
 
 const working = (await probeSandboxes()).filter(({ works }) => works).map(({ driver }) => driver)
+
+/** How a program leaves the session and process group of its instance. */
+const WAYS_OUT = [
+  ['setsid', (mark: string) => `setsid sleep ${mark}`],
+  ['twice forked', (mark: string) => `(setsid sh -c 'setsid sleep ${mark} & exit' &)`],
+  ['without its environment', (mark: string) => `env -i setsid sleep ${mark}`],
+] as const
+
+/** Whether a process has come to its last `exec`: on the way out, others carry the same words. */
+function runs(pid: number, program: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'latin1').trim() === program
+  } catch {
+    return false
+  }
+}
 
 describe.each(working)('the %s sandbox', (driver) => {
   let workbench: Workbench
@@ -140,6 +156,27 @@ describe.each(working)('the %s sandbox', (driver) => {
     expect(pidsWith(mark)).toEqual([])
   })
 
+  test.each(WAYS_OUT)('ends a detached grandchild with its instance: %s', async (_way, escape) => {
+    const mark = uniqueSleep()
+    const process = sandbox.start(workbench.shell(`${escape(mark)} & echo up >&3; read line <&3; exit 6`))
+    await firstLine(process)
+    await eventually(() => pidsWith(mark).some((pid) => runs(pid, 'sleep')))
+    process.kill()
+    expect(await process.exited).toEqual({ kind: 'signalled', signal: 'SIGKILL' })
+    expect(pidsWith(mark)).toEqual([])
+  })
+
+  test('ends a detached grandchild of a program that ends by itself', async () => {
+    const mark = uniqueSleep()
+    const script = `setsid sleep ${mark} >/dev/null 2>&1 & echo up >&3; read line <&3; exit 6`
+    const process = sandbox.start(workbench.shell(script))
+    await firstLine(process)
+    await eventually(() => pidsWith(mark).some((pid) => runs(pid, 'sleep')))
+    process.channel.write('on\n')
+    expect(await process.exited).toEqual({ kind: 'exited', exitCode: 6 })
+    expect(pidsWith(mark)).toEqual([])
+  })
+
   test('gives each process a temporary directory of its own, empty at first and gone at the end', async () => {
     const script = 'cd "${TMPDIR:-/tmp}" && pwd && ls -A && echo mine > file && ls -A && [ -w "$HOME" ]'
     const first = await run(sandbox, workbench.shell(script))
@@ -193,16 +230,20 @@ describe.each(working)('the %s sandbox', (driver) => {
     expect((await run(sandbox, workbench.spec(['/bin/true']))).exit.kind).toBe('notStarted')
   })
 
-  test('leaves nothing running when the server is killed with SIGKILL', async () => {
+  const ENDINGS = [
+    ['its tree', (mark: string) => `sleep ${mark}`],
+    ...WAYS_OUT.map(([way, escape]) => [`a detached grandchild, ${way}`, escape] as const),
+  ] as const
+  test.each(ENDINGS)('leaves nothing running when the server is killed: %s', async (_what, left) => {
     const mark = uniqueSleep()
-    const script = `sleep ${mark} & while :; do :; done & echo up >&3; wait`
+    const script = `${left(mark)} & while :; do :; done & echo up >&3; wait`
     const program = fileURLToPath(new URL('doomed-server.ts', import.meta.url))
     const server = spawn(process.execPath, [program, driver, script], { stdio: ['ignore', 'pipe', 'ignore'] })
     const gone = once(server, 'exit')
     const [line] = await once(createInterface(server.stdout), 'line')
     const dir = String(line).split(' ')[0] ?? ''
     try {
-      await eventually(() => pidsWith(mark).length === 1 && pidsWith(script).length > 0)
+      await eventually(() => pidsWith(mark).some((pid) => runs(pid, 'sleep')) && pidsWith(script).length > 0)
     } finally {
       server.kill('SIGKILL')
     }
