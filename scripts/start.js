@@ -1,6 +1,6 @@
 // From a fresh clone to answers: installs what is missing, starts the server, deploys a sample function for each
-// language through the vendor's own wire format, calls it, and keeps serving.
-import { spawn } from 'node:child_process'
+// language through the vendor's own wire format, calls it, and keeps serving. Flags are those of `anvoke dev`.
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -13,12 +13,9 @@ const START_TIMEOUT_MS = 20_000
 /** Within this, a signal counts as the one before. */
 const SAME_SIGNAL_MS = 300
 const SERVICE = 'samples'
+const PROGRAM = join(root, 'bin', 'anvoke.js')
 /** The fixed key of `anvoke dev`. */
-const KEY = {
-  accountId: process.env.ANVOKE_ACCOUNT_ID || '1234567890123456',
-  accessKeyId: 'anvoke-dev',
-  accessKeySecret: 'anvoke-dev-secret',
-}
+const KEY = { accessKeyId: 'anvoke-dev', accessKeySecret: 'anvoke-dev-secret' }
 const SAMPLES = [
   { functionName: 'hello-nodejs', runtime: 'nodejs20' },
   { functionName: 'hello-python', runtime: 'python3.10', needs: 'python3' },
@@ -27,49 +24,76 @@ const SAMPLES = [
 // Whoever reads the answers may stop, as `head` does; the server goes on.
 process.stdout.on('error', () => {})
 
-const listen = process.env.ANVOKE_LISTEN || '127.0.0.1:7400'
-const origin = `http://${listen}`
+const flags = process.argv.slice(2)
+const environment = environmentOfServer()
 setUp()
-await refuseBusyPort()
+if (flags.some((flag) => flag === '--help' || flag === '-h')) process.exit(run(['dev', '--help']).status ?? 1)
+const { listen, accountId } = readSettings()
+const endpoint = await findEndpoint()
+const origin = `http://${endpoint}`
+let isStopping = false
 const server = startServer()
-try {
-  await waitUntilReady()
-  const client = new AlibabaFcClient(origin, KEY)
-  await client.ensureService(SERVICE)
-  for (const sample of SAMPLES) await show(client, sample)
-  showNextCommands()
-} catch (error) {
-  say(error.message)
+if (await isReady()) {
+  const client = new AlibabaFcClient(origin, { ...KEY, accountId })
+  for (const sample of SAMPLES) await tryOut(client, sample)
+  if (!isStopping) showNextCommands()
+} else {
+  say(`The server was not ready within ${START_TIMEOUT_MS} ms.`)
   process.exitCode = 1
   server.kill('SIGTERM')
 }
 
-/** Asked before the start, so that no other server on the port is taken for this one. */
-async function refuseBusyPort() {
-  const { hostname, port } = new URL(origin)
-  const probe = createServer().listen({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80) })
+function environmentOfServer() {
+  const isKey = (name) => /^ANVOKE_ACCESS_KEY_(ID|SECRET)(_FILE)?$/.test(name)
+  const kept = Object.entries(process.env).filter(([name]) => !isKey(name))
+  // The commands printed below are for the fixed key, whatever a file of settings says.
+  return {
+    ...Object.fromEntries(kept),
+    ANVOKE_ACCESS_KEY_ID: KEY.accessKeyId,
+    ANVOKE_ACCESS_KEY_SECRET: KEY.accessKeySecret,
+  }
+}
+
+/** What flags, variables and file of settings come to. Ends with the server's own words where that is nothing. */
+function readSettings() {
+  const { status, stdout } = run(['config', 'print', '--json', ...flags], 'pipe')
+  if (status !== 0) process.exit(status ?? 1)
+  const { settings } = JSON.parse(stdout)
+  return { listen: settings.listen.value, accountId: settings.accountId.value }
+}
+
+function run(args, stdout = 'inherit') {
+  return spawnSync(carriedNode, [PROGRAM, ...args], {
+    cwd: root,
+    env: environment,
+    stdio: ['ignore', stdout, 'inherit'],
+    encoding: 'utf8',
+  })
+}
+
+/** The address to serve on. Tried before the start, so that no other server on the port is taken for this one. */
+async function findEndpoint() {
+  const [, host, port] = /^(.*):(\d+)$/.exec(listen)
+  const probe = createServer().listen({ host: host.replace(/^\[|\]$/g, ''), port: Number(port) })
   try {
     await once(probe, 'listening')
   } catch (error) {
+    // What else can be wrong with an address, the server says itself.
+    if (error.code !== 'EADDRINUSE') return listen
     fail(
-      error.code === 'EADDRINUSE'
-        ? `Another program is using ${listen}. Stop it, or choose another port:\n  ANVOKE_LISTEN=127.0.0.1:7500 npm start`
-        : `Cannot listen on ${listen}: ${error.message}`,
+      `Another program is using ${listen}. Stop it, or choose another port:\n  npm start -- --listen 127.0.0.1:7500`,
     )
   }
+  const chosen = `${host}:${probe.address().port}`
   probe.close()
   await once(probe, 'close')
+  return chosen
 }
 
 function startServer() {
-  const environment = { ...process.env, ANVOKE_LISTEN: listen, ANVOKE_ACCOUNT_ID: KEY.accountId }
-  // The commands printed below are for the fixed key.
-  for (const name of Object.keys(environment)) {
-    if (/^ANVOKE_ACCESS_KEY_(ID|SECRET)(_FILE)?$/.test(name)) delete environment[name]
-  }
   // The launcher's own way with its program: it ends with this process, and can tell a signal that reaches both
   // from a second one. See bin/anvoke.js.
-  const child = spawn(carriedNode, [join(root, 'bin', 'anvoke.js'), 'dev'], {
+  const child = spawn(carriedNode, [PROGRAM, 'dev', ...flags, '--listen', endpoint], {
     cwd: root,
     env: { ...environment, ANVOKE_LAUNCHER: String(process.pid) },
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
@@ -79,6 +103,7 @@ function startServer() {
     // npm hands on what the terminal has sent here already.
     if (performance.now() - handedOnAtMs < SAME_SIGNAL_MS) return
     handedOnAtMs = performance.now()
+    isStopping = true
     if (child.connected) child.send({ signal })
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => stop(signal))
@@ -113,34 +138,38 @@ function ancestry() {
   }
 }
 
-async function waitUntilReady() {
+async function isReady() {
   const deadlineMs = Date.now() + START_TIMEOUT_MS
-  for (;;) {
+  while (Date.now() < deadlineMs) {
     const response = await fetch(`${origin}/healthz`).catch(() => undefined)
     await response?.arrayBuffer()
-    if (response?.ok) return
-    if (Date.now() > deadlineMs) throw new Error(`The server was not ready within ${START_TIMEOUT_MS} ms.`)
+    if (response?.ok) return true
     await delay(50)
   }
+  return false
 }
 
-async function show(client, { functionName, runtime, needs }) {
+/** Deploys and calls a sample, and says how that went; one that does not work keeps neither the others nor the server. */
+async function tryOut(client, { functionName, runtime, needs }) {
   if (needs !== undefined && !hasProgram(needs))
-    return print(`${functionName}: left out, ${needs} is missing`)
-  await client.deploy(SERVICE, {
-    functionName,
-    runtime,
-    directory: join(root, 'examples', functionName, 'code'),
-  })
-  const startedAtMs = performance.now()
-  const { answer, log, error } = await client.invoke(SERVICE, functionName, '{"name":"Anvoke"}')
-  const elapsedMs = Math.round(performance.now() - startedAtMs)
-  if (error !== null) throw new Error(`${functionName} failed: ${answer}\n${log}`)
-  print(
-    `${functionName} (${runtime}), deployed and called through Alibaba Cloud's FC API in ${elapsedMs} ms:`,
-  )
-  print(indent(answer))
-  print(indent(log))
+    return print(`\n${functionName}: left out, ${needs} is missing`)
+  const directory = join(root, 'examples', functionName, 'code')
+  try {
+    await client.ensureService(SERVICE)
+    await client.deploy(SERVICE, { functionName, runtime, directory })
+    const startedAtMs = performance.now()
+    const { answer, log, error } = await client.invoke(SERVICE, functionName, '{"name":"Anvoke"}')
+    const elapsedMs = Math.round(performance.now() - startedAtMs)
+    const ending = error === null ? 'deployed and called' : 'FAILED when it was called'
+    print(`
+${functionName} (${runtime}), ${ending} through Alibaba Cloud's FC API in ${elapsedMs} ms. Its answer:
+${indent(answer)}
+The end of its log:
+${indent(log)}`)
+  } catch (error) {
+    if (!isStopping)
+      print(`\n${functionName} (${runtime}) could NOT be deployed and called: ${error.message}`)
+  }
 }
 
 function showNextCommands() {
@@ -158,13 +187,15 @@ Call it again with curl:
 Or with Alibaba Cloud's own SDK (npm install @alicloud/fc2):
 
   const FC = require('@alicloud/fc2')
-  const client = new FC('${KEY.accountId}', {
+  const client = new FC('${accountId}', {
     accessKeyID: '${KEY.accessKeyId}',
     accessKeySecret: '${KEY.accessKeySecret}',
     region: 'local',
     endpoint: '${origin}',
   })
   client.invokeFunction('${SERVICE}', 'hello-nodejs', '{"name":"SDK"}').then(({ data }) => console.log(data))
+
+Logs of functions are kept in files; the line "Logs" above says where.
 
 Serving on ${origin} until Ctrl-C.`)
 }

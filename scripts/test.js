@@ -1,5 +1,5 @@
 // Everything that has to hold before a change is taken, on a fresh clone too: installs what is missing, then checks
-// the code and runs the tests. Ends with one line of numbers, in which a failed check counts as a failed test.
+// the code and runs the tests. Ends with one line of numbers, in which each check counts as a test.
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -17,12 +17,21 @@ const CHECKS = [
 ]
 
 setUp()
-const tally = { passed: 0, failed: 0, skipped: 0 }
-for (const [name, command] of CHECKS) if (!passes(name, command)) tally.failed += 1
-await runTests()
-const skipped = tally.skipped > 0 ? `, ${tally.skipped} skipped` : ''
-process.stdout.write(`${tally.passed} passed, ${tally.failed} failed${skipped}\n`)
-process.exitCode = tally.failed === 0 && tally.passed > 0 ? 0 : 1
+const failedChecks = CHECKS.filter(([name, command]) => !passes(name, command)).map(([name]) => name)
+const tests = await runTests()
+const names = CHECKS.map(([name]) => name + (failedChecks.includes(name) ? ': FAILED' : '')).join(', ')
+say(`Counted are ${CHECKS.length} checks (${names}) and the tests: ${wordsFor(tests)}.`)
+const all = {
+  ...tests,
+  passed: tests.passed + CHECKS.length - failedChecks.length,
+  failed: tests.failed + failedChecks.length,
+}
+process.stdout.write(`${wordsFor(all)}\n`)
+process.exitCode = all.failed === 0 && tests.passed > 0 ? 0 : 1
+
+function wordsFor({ passed, failed, skipped }) {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
+}
 
 /** Runs one check and shows what it says only when it fails. */
 function passes(name, [program, ...args]) {
@@ -40,43 +49,33 @@ function passes(name, [program, ...args]) {
   return isPassed
 }
 
+/** Runs all tests and resolves with their numbers; a run that failed without a failed test counts as one. */
 async function runTests() {
   const place = mkdtempSync(join(tmpdir(), 'anvoke-tests-'))
-  const file = join(place, 'results.json')
-  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
+  const file = join(place, 'tally.json')
+  const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts', 'tally-reporter.js')}`]
   try {
     const code = await new Promise((resolve) => {
-      const child = spawn(carriedNode, [join(root, 'node_modules', 'vitest', 'vitest.mjs'), ...args], {
+      const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
+      const child = spawn(carriedNode, [vitest, 'run', ...reporters], {
         cwd: root,
-        env: checkoutEnvironment(),
+        env: checkoutEnvironment({ TEST_TALLY: file }),
         stdio: ['ignore', 2, 2],
       })
       child.once('error', (error) => say(error.message))
       child.once('close', resolve)
     })
-    count(readResults(file), code)
+    const tally = readTally(file)
+    return code !== 0 && tally.failed === 0 ? { ...tally, failed: 1 } : tally
   } finally {
     rmSync(place, { recursive: true, force: true })
   }
 }
 
-/** Adds what the tests' own report says; a run that failed without a failed test counts as one. */
-function count(results, code) {
-  const failedTests = results?.numFailedTests ?? 0
-  const brokenFiles = (results?.testResults ?? []).filter(
-    ({ status, assertionResults }) =>
-      status === 'failed' && !assertionResults.some((assertion) => assertion.status === 'failed'),
-  ).length
-  const failed = failedTests + brokenFiles
-  tally.passed += results?.numPassedTests ?? 0
-  tally.skipped += (results?.numPendingTests ?? 0) + (results?.numTodoTests ?? 0)
-  tally.failed += failed === 0 && code !== 0 ? 1 : failed
-}
-
-function readResults(file) {
+function readTally(file) {
   try {
     return JSON.parse(readFileSync(file, 'utf8'))
   } catch {
-    return undefined
+    return { passed: 0, failed: 1, skipped: 0 }
   }
 }
