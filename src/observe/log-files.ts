@@ -1,5 +1,7 @@
-import type { FunctionVersion } from '../model/function.ts'
-import { logDirectory } from './log-paths.ts'
+import { rm, rmdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { FunctionName, FunctionVersion } from '../model/function.ts'
+import { listLogDirectories, logDirectory } from './log-paths.ts'
 import { RotatingFile } from './rotating-file.ts'
 
 export interface LogFilesOptions {
@@ -86,11 +88,44 @@ export class LogFiles {
     return this.#writing
   }
 
+  /** Deletes what was kept of a function; what it still logs begins anew. Resolves when done or given up. Never rejects. */
+  remove(name: FunctionName): Promise<void> {
+    return this.#afterWriting(() => this.#delete(logDirectory(this.#options.dir, name)))
+  }
+
+  /**
+   * Deletes the directories of functions that there are no more. Never rejects.
+   *
+   * @param existing Asked once the directories are known, so that a function made meanwhile keeps its own.
+   */
+  sweep(existing: () => Iterable<FunctionName>): Promise<void> {
+    return this.#afterWriting(async () => {
+      const { dir } = this.#options
+      const found = await listLogDirectories(dir)
+      const kept = new Set<string>()
+      for (const name of existing()) kept.add(logDirectory(dir, name))
+      for (const one of found) if (!kept.has(one)) await this.#delete(one)
+    })
+  }
+
   /** Writes what waits and closes the files; what is kept afterwards is dropped. Never rejects. */
   async close(): Promise<void> {
     this.#isClosed = true
     await this.flush()
     for (const dir of this.#files.keys()) await this.#release(dir)
+  }
+
+  #afterWriting(run: () => Promise<void>): Promise<void> {
+    this.#writing = this.#writing.then(run).catch(this.#options.onFailure)
+    return this.#writing
+  }
+
+  async #delete(dir: string): Promise<void> {
+    await this.#release(dir)
+    this.#untold.delete(dir)
+    await rm(dir, { recursive: true, force: true })
+    // Only an empty directory lets itself be removed: the namespace's goes with its last function.
+    await rmdir(dirname(dir)).catch(() => {})
   }
 
   #schedule(): void {

@@ -48,6 +48,42 @@ describe('LogFiles', () => {
     return files
   }
 
+  test('deletes what it kept of a function, and begins anew when it logs again', async () => {
+    const files = open()
+    const version = functionVersion('resize')
+    files.keep(version, 'r1', Buffer.from('old'))
+    files.keep(functionVersion('other'), 'r2', Buffer.from('kept'))
+    await files.flush()
+    await files.remove(version)
+    expect(await readdir(join(dir, '1234', 'shop'))).toEqual(['other'])
+    files.keep(version, 'r3', Buffer.from('new'))
+    await files.flush()
+    const lines = await readLines(join(dir, '1234', 'shop', 'resize', 'current.jsonl'))
+    expect(lines).toMatchObject([{ text: 'new' }])
+    await files.remove(functionVersion('never-logged'))
+  })
+
+  test('sweeps the directories of functions that there are no more', async () => {
+    const names = ['resize', 'a.b', 'x'.repeat(300), 'gone', 'y'.repeat(300)]
+    const before = new LogFiles({ dir, maxFileBytes: 1024 * 1024, maxFiles: 4 })
+    for (const name of names) before.keep(functionVersion(name), 'r', Buffer.from(name))
+    before.keep(functionVersion('resize', 'elsewhere'), 'r', Buffer.from('x'))
+    await before.close()
+    const files = open()
+    await files.sweep(() => names.slice(0, 3).map((name) => functionVersion(name)))
+    expect(await readdir(join(dir, '1234', 'shop'))).toHaveLength(3)
+    expect(await readdir(join(dir, '1234'))).toEqual(['shop'])
+    const [line] = await readLines(join(dir, '1234', 'shop', 'resize', 'current.jsonl'))
+    expect(line).toMatchObject({ text: 'resize' })
+  })
+
+  test('sweeps nothing where nothing was ever logged', async () => {
+    const failures: unknown[] = []
+    const files = open({ dir: join(dir, 'none'), onFailure: (error) => failures.push(error) })
+    await files.sweep(() => [])
+    expect(failures).toEqual([])
+  })
+
   test('keeps each function in a file of its own, in the order of the calls', async () => {
     const files = open()
     files.keep(functionVersion('resize'), 'r1', Buffer.from('one "quoted"\n'))

@@ -16,6 +16,7 @@ import { etagOf, formatTime, requireAliasName } from './names.ts'
 import type { ApiVersion, Answer, Call, JsonObject, Operation } from './operation.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
+import { QUOTA, requireQuota } from './quotas.ts'
 import { pathParameter, requireService, requireVersion, serviceOf } from './target.ts'
 import { deleteProvisionsThrough, DESCRIPTION_CHARS } from './versions.ts'
 
@@ -25,7 +26,7 @@ const MAX_POLICY_ITEMS = 100
 /** Room for decimal shares such as ten times 0.1, which do not add up to 1 exactly. */
 const SHARE_ROUNDING = 1e-9
 
-/** @throws {FcError} InvalidArgument, AliasAlreadyExists; VersionNotFound for the main or a weighted version */
+/** @throws {FcError} InvalidArgument, AliasAlreadyExists, LimitExceeded; VersionNotFound for the main or a weighted version */
 export const createAlias: Operation = async (call, { catalogue, now }) => {
   const account = call.accountId
   const service = serviceOf(call)
@@ -37,6 +38,8 @@ export const createAlias: Operation = async (call, { catalogue, now }) => {
     if (draft.get('alias', aliasKey(account, service, name)) !== undefined)
       throw new FcError('AliasAlreadyExists', `alias '${name}' already exists in service '${service}'`)
     requireVersions(draft, account, service, [version, ...Object.keys(given.weights ?? {})])
+    const others = aliasKey(account, service, '')
+    requireQuota(draft, 'alias', others, QUOTA.aliasesPerService, 'aliases of a service')
     const nowMs = now()
     return draft.put('alias', aliasKey(account, service, name), {
       account,

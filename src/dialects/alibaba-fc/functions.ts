@@ -12,6 +12,7 @@ import { etagOf, formatTime, newId, requireFunctionName } from './names.ts'
 import type { Answer, ApiVersion, Call, Operation } from './operation.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
+import { QUOTA, requireFunctionStates, requireQuota } from './quotas.ts'
 import { pathParameter, requireService, serviceOf } from './target.ts'
 
 /** The handler contract of every function made through this dialect. */
@@ -39,6 +40,9 @@ export const createFunction: Operation = async (call, rooms) => {
   const record = await rooms.catalogue.change((draft) => {
     const { facts } = requireService(draft, call.accountId, service).value
     if (draft.get('function', key) !== undefined) throw alreadyExists(service, name)
+    const others = functionKey(call.accountId, service, '')
+    requireQuota(draft, 'function', others, QUOTA.functionsPerService, 'functions in a service')
+    requireFunctionStates(draft, call.accountId, 1)
     return draft.put('function', key, {
       account: call.accountId,
       namespace: service,

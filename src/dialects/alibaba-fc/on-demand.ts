@@ -7,6 +7,7 @@ import { etagOf, functionResource } from './names.ts'
 import type { Answer, Operation } from './operation.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
+import { QUOTA, requireQuota } from './quotas.ts'
 import { qualifiedFunctionOf, type QualifiedFunction } from './target.ts'
 
 /** Instances; the vendor's clients declare a 32-bit number. 0 admits no call. */
@@ -28,6 +29,16 @@ export const putFunctionOnDemandConfig: Operation = async (call, { catalogue, no
   const stored = await catalogue.change((draft) => {
     const before = draft.get('scaling', keyOf(target))
     if (before !== undefined) requireMatch(call, before)
+    else {
+      const others = `${target.account}/`
+      requireQuota(
+        draft,
+        'scaling',
+        others,
+        QUOTA.onDemandConfigsPerAccount,
+        'on-demand configs in the account',
+      )
+    }
     const nowMs = now()
     return draft.put('scaling', keyOf(target), {
       account: target.account,

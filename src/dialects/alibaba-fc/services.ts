@@ -9,6 +9,7 @@ import { etagOf, formatTime, newId, requireServiceName } from './names.ts'
 import type { Answer, ApiVersion, Call, Operation } from './operation.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
+import { QUOTA, requireQuota } from './quotas.ts'
 import { DEFAULT_SETTINGS, factsOf, readSettings, type ServiceSettings } from './service-settings.ts'
 import { requireService, serviceOf } from './target.ts'
 
@@ -28,6 +29,8 @@ export const createService: Operation = async (call, { catalogue, now }) => {
     const key = namespaceKey(call.accountId, name)
     if (draft.get('namespace', key) !== undefined)
       throw new FcError('ServiceAlreadyExists', `service '${name}' already exists`)
+    const others = namespaceKey(call.accountId, '')
+    requireQuota(draft, 'namespace', others, QUOTA.servicesPerAccount, 'services in the account')
     return draft.put('namespace', key, {
       account: call.accountId,
       name,

@@ -9,6 +9,7 @@ import { etagOf, formatTime, newId } from './names.ts'
 import type { Operation } from './operation.ts'
 import { page, type KeyOrder } from './paging.ts'
 import { requireMatch } from './precondition.ts'
+import { QUOTA, requireFunctionStates, requireQuota } from './quotas.ts'
 import { pathParameter, requireService, requireVersion, serviceOf } from './target.ts'
 
 /** Longest description, characters. Source: the vendor's CreateService page. */
@@ -20,7 +21,7 @@ const VERSION_ID = /^[1-9]\d{0,14}$/
  * Freezes the service and all its functions as they are now under the next number. Numbers count from 1 and are not
  * used again after a deletion.
  *
- * @throws {FcError} InvalidArgument: nothing was changed since the newest version
+ * @throws {FcError} InvalidArgument: nothing was changed since the newest version; LimitExceeded
  */
 export const publishServiceVersion: Operation = async (call, { catalogue, now }) => {
   const account = call.accountId
@@ -35,6 +36,9 @@ export const publishServiceVersion: Operation = async (call, { catalogue, now })
         'InvalidArgument',
         `service '${service}' has no changes since version '${namespace.value.lastVersion}'`,
       )
+    const others = versionKey(account, service, '')
+    requireQuota(draft, 'version', others, QUOTA.versionsPerService, 'versions of a service')
+    requireFunctionStates(draft, account, functions.length)
     const lastVersion = namespace.value.lastVersion + 1
     const version = String(lastVersion)
     const nowMs = now()
