@@ -3,8 +3,10 @@ import { constantTimeEqual } from '../../auth/compare.ts'
 import type { StreamedBody } from '../../http/exchange.ts'
 import type { CodePackage } from '../../model/function.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
+import { decodeBase64 } from './base64.ts'
 import { FcError } from './errors.ts'
 import { objectField, stringField } from './fields.ts'
+import { PARSED_BODY_BYTES } from './large-body.ts'
 import type { Call } from './operation.ts'
 import type { Slots } from './slots.ts'
 
@@ -17,9 +19,6 @@ const LINK_LIFETIME_S = 600
 /** How many downloads may be under way at once. Each holds a file handle and about 128 KiB of buffers. */
 export const MAX_DOWNLOADS = 64
 
-/** Longest base64 text taken as `zipFile`, characters; what it decodes to is bounded by the package store. */
-const MAX_ZIP_FILE_CHARS = 512 * 1024 * 1024
-
 /**
  * Takes in the code of a create or update request: `code.zipFile`, base64.
  *
@@ -30,8 +29,9 @@ const MAX_ZIP_FILE_CHARS = 512 * 1024 * 1024
 export async function takeCode(call: Call, packages: PackageStore): Promise<CodePackage | undefined> {
   const code = objectField(call.body, 'code')
   if (code === undefined) return undefined
-  const zipFile = stringField(code, 'zipFile', { max: MAX_ZIP_FILE_CHARS })
-  if (zipFile === undefined || zipFile === '') {
+  const zipFile = stringField(code, 'zipFile', { max: PARSED_BODY_BYTES })
+  const zip = zipFile ? decodeBase64(zipFile) : await call.takeZipFile?.()
+  if (zip === undefined) {
     if (stringField(code, 'ossBucketName') || stringField(code, 'ossObjectName'))
       throw new FcError(
         'InvalidArgument',
@@ -39,7 +39,7 @@ export async function takeCode(call: Call, packages: PackageStore): Promise<Code
       )
     throw new FcError('InvalidArgument', 'Either ossBucketName/ossObjectName or zipFile must be set')
   }
-  const kept = await packages.put(decodeBase64(zipFile))
+  const kept = await packages.put(zip)
   const expected = call.headers['x-fc-code-checksum']
   if (typeof expected === 'string' && expected !== '' && expected !== kept.crc64)
     throw new FcError(
@@ -89,13 +89,4 @@ export async function openCodeLink(
 
 function sign(linkKey: KeyObject, digest: string, expires: string): string {
   return createHmac('sha256', linkKey).update(`GET\n${CODE_LINK_PREFIX}${digest}\n${expires}`).digest('hex')
-}
-
-/** Node skips what is not base64; here it must come out at the length its text promises. */
-function decodeBase64(text: string): Buffer {
-  const bytes = Buffer.from(text, 'base64')
-  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0
-  if (bytes.length !== Math.floor(((text.length - padding) * 3) / 4))
-    throw new FcError('InvalidArgument', 'ZipFile is not base64')
-  return bytes
 }

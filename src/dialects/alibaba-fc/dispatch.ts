@@ -1,26 +1,32 @@
 import { isUtf8 } from 'node:buffer'
 import type { KeyObject } from 'node:crypto'
+import { constantTimeEqual } from '../../auth/compare.ts'
 import type { KeyRing } from '../../auth/keyring.ts'
 import type { Exchange, Reply } from '../../http/exchange.ts'
 import { LATEST } from '../../model/function.ts'
 import { toBuffer, type Payload } from '../../model/payload.ts'
 import { authenticate, bodyMatches, type AuthVerdict } from './auth.ts'
+import { decodeBase64InPlace } from './base64.ts'
 import { CODE_LINK_PREFIX, openCodeLink } from './code.ts'
 import { FcError } from './errors.ts'
 import { isObject } from './fields.ts'
 import { invokeAsync, invokeSync, maxEventBytes, readInvokeMode, type InvokeRooms } from './invoke.ts'
+import { cutZipFile, PARSED_BODY_BYTES } from './large-body.ts'
 import { requireFunctionName, requireQualifier, requireServiceName } from './names.ts'
 import type { Call, JsonObject, Rooms } from './operation.ts'
 import { DEFAULT_BODY_BYTES } from './operations.ts'
 import { answerReply, failureOf, failureReply, idHeaders } from './replies.ts'
 import { originOf, readQuery, requestIdOf } from './request-head.ts'
 import { matchInvoke, matchOperation, type InvokePath } from './routes.ts'
+import { sha256HexInSlices, type Turns } from './slices.ts'
 import type { Slots } from './slots.ts'
 
 /** Everything requests of this dialect are answered with. */
 export interface DispatchRooms extends Rooms, InvokeRooms {
   readonly keyring: KeyRing
   readonly linkKey: KeyObject
+  /** Where bodies too large to be parsed whole wait for each other. */
+  readonly largeBodies: Turns
   /** One for every download of code under way. */
   readonly downloads: Slots
   /** The listener's port, once it has one. */
@@ -67,7 +73,7 @@ async function invoke(
   }
   const mode = readInvokeMode(exchange.headers)
   const payload = await exchange.readBody(maxEventBytes(mode))
-  requireSignedBody(verdict, payload)
+  await requireSignedBody(verdict, payload, rooms)
   return mode.kind === 'sync'
     ? invokeSync(target, requestId, payload, mode.wantsLogTail, exchange, rooms)
     : invokeAsync(target, requestId, payload, mode, rooms)
@@ -79,7 +85,7 @@ async function operate(requestId: string, exchange: Exchange, rooms: DispatchRoo
   const verdict = authenticate(exchange, rooms.keyring, rooms.now())
   if (verdict.kind === 'refused') return refusal(verdict, requestId)
   const payload = await exchange.readBody(definition.bodyBytes ?? DEFAULT_BODY_BYTES)
-  requireSignedBody(verdict, payload)
+  await requireSignedBody(verdict, payload, rooms)
   const query = readQuery(rawQuery)
   const named = qualifier ?? (query.get('qualifier') || undefined)
   const call: Call = {
@@ -90,7 +96,7 @@ async function operate(requestId: string, exchange: Exchange, rooms: DispatchRoo
     ...(named === undefined ? {} : { qualifier: requireQualifier(named) }),
     query,
     headers,
-    body: decodeBody(payload),
+    ...(await decodeBody(payload, rooms)),
     origin: originOf(headers, rooms.ownPort()),
   }
   return answerReply(await definition.run(call, rooms), requestId)
@@ -113,14 +119,34 @@ function refusal({ status, code, message, stringToSign }: Refused, requestId: st
   return failureReply({ status, code, message: explained }, requestId)
 }
 
-function requireSignedBody(verdict: Accepted, payload: Payload): void {
-  if (verdict.bodySha256 !== undefined && !bodyMatches(verdict.bodySha256, payload.chunks))
+async function requireSignedBody(
+  { bodySha256 }: Accepted,
+  { chunks, byteLength }: Payload,
+  { largeBodies }: DispatchRooms,
+): Promise<void> {
+  if (bodySha256 === undefined) return
+  const matches =
+    byteLength > PARSED_BODY_BYTES
+      ? constantTimeEqual(await largeBodies.run(() => sha256HexInSlices(chunks)), bodySha256)
+      : bodyMatches(bodySha256, chunks)
+  if (!matches)
     throw new FcError('SignatureNotMatch', 'the body does not have the hash that the request was signed with')
 }
 
-function decodeBody(payload: Payload): JsonObject {
-  if (payload.byteLength === 0) return {}
-  const bytes = toBuffer(payload)
+async function decodeBody(
+  payload: Payload,
+  { largeBodies }: DispatchRooms,
+): Promise<Pick<Call, 'body' | 'takeZipFile'>> {
+  if (payload.byteLength <= PARSED_BODY_BYTES) return { body: parseBody(toBuffer(payload)) }
+  const { rest, zipFile = [] } = await largeBodies.run(() => cutZipFile(payload.chunks))
+  const body = parseBody(rest)
+  return zipFile.length === 0
+    ? { body }
+    : { body, takeZipFile: () => largeBodies.run(() => decodeBase64InPlace(zipFile)) }
+}
+
+function parseBody(bytes: Buffer): JsonObject {
+  if (bytes.length === 0) return {}
   if (!isUtf8(bytes)) throw new FcError('InvalidArgument', 'the request body is not UTF-8')
   const body = parseJson(bytes.toString('utf8'))
   if (body === null) return {}

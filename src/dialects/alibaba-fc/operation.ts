@@ -25,6 +25,11 @@ export interface Call {
   readonly headers: IncomingHttpHeaders
   /** Empty when the request had no body. */
   readonly body: JsonObject
+  /**
+   * Decodes the `code.zipFile` of a body that was too large to be parsed whole; in `body` it is an empty string then.
+   * May be called once.
+   */
+  readonly takeZipFile?: () => Promise<readonly Buffer[]>
   /** `http://host:port` as the client reached us, for addresses in answers. */
   readonly origin: string
 }
