@@ -126,7 +126,7 @@ export const settingDocs: { readonly [Key in SettingKey]: SettingDoc } = {
     fallback: '1000',
   },
   startTimeoutSeconds: {
-    why: 'longest start of an instance, and longest load of its code',
+    why: 'longest start of an instance until its interpreter answers; loading the code has the time of a call, at least 10 s',
     unit: 'seconds',
     fallback: '10',
   },
@@ -151,7 +151,7 @@ export const settingDocs: { readonly [Key in SettingKey]: SettingDoc } = {
     fallback: undefined,
   },
   pythonPath: {
-    why: 'Python that runs functions; unset: python3 on the PATH',
+    why: 'Python that runs functions; unset: the best of the system directories and the PATH',
     unit: 'file',
     fallback: undefined,
   },
