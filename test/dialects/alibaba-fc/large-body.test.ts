@@ -145,6 +145,18 @@ test.each([
   await expect(cutZipFile([Buffer.from(text)])).rejects.toThrow(message)
 })
 
+test('text that looks like code inside a string is none, and hides none', async () => {
+  const lookalike = JSON.stringify('{"code":{"zipFile":"QQ=="}}\\').slice(1, -1)
+  const { rest, zipFile = [] } = await cutZipFile([
+    Buffer.from(`{"a\\"":"${lookalike}","code":{"a":"\\"","zipFile":"QUJD"}}`),
+  ])
+  expect(Buffer.concat(zipFile).toString()).toBe('QUJD')
+  expect(JSON.parse(rest.toString())).toEqual({
+    'a"': '{"code":{"zipFile":"QQ=="}}\\',
+    code: { a: '"', zipFile: '' },
+  })
+})
+
 test('what is beside the code may fill its bound and no byte more', async () => {
   const text = (spaces: number) =>
     Buffer.from(`{"code":{"zipFile":"${'QUJD'.repeat(9999)}"}${' '.repeat(spaces)}}`)
