@@ -11,8 +11,10 @@ import type { HandlerContract } from './contracts/contract.ts'
 import { createAlibabaFc } from './dialects/alibaba-fc/dialect.ts'
 import { Admission } from './engine/admission.ts'
 import { Catalogue } from './engine/catalogue.ts'
+import { functionsThatEnded } from './engine/ended-functions.ts'
 import { Engine } from './engine/engine.ts'
 import type { LaunchPlan } from './engine/instance.ts'
+import { qualifiedKey } from './engine/keys.ts'
 import { PayloadBudget } from './engine/payload-budget.ts'
 import { Pool } from './engine/pool.ts'
 import { Listener, type ReadinessCheck } from './http/server.ts'
@@ -30,12 +32,14 @@ import { SqliteStore } from './store/sqlite/sqlite-store.ts'
 
 /** Where a function's code is mounted, for every contract that does not ask for another place. */
 const CODE_TARGET = '/code'
-/** How long the keys that an instance is given stay valid; longer than any instance is likely to live. */
-const INSTANCE_KEYS_TTL_MS = 36 * 3_600_000
+/** An instance that is older takes no more calls. */
+const MAX_INSTANCE_AGE_MS = 24 * 3_600_000
+/** How long the keys that an instance is given stay valid: it may finish for hours what it runs when it is too old. */
+const INSTANCE_KEYS_TTL_MS = MAX_INSTANCE_AGE_MS + 12 * 3_600_000
 /** Asynchronous calls run at a time: many, so that a function that takes long leaves room for others. */
 const PARALLEL_ASYNC_RUNS = 256
-/** How often code packages that no function uses any more are removed. */
-const PACKAGE_SWEEP_MS = 3_600_000
+/** How often code packages and logs that belong to no function any more are removed. */
+const SWEEP_MS = 3_600_000
 const MIB = 1024 * 1024
 
 /** A server that answers. */
@@ -159,6 +163,10 @@ export async function startServer(
     {
       maxInstances: config.maxInstances,
       maxInstancesPerFunction: config.maxInstancesPerFunction,
+      maxInstanceAgeMs: MAX_INSTANCE_AGE_MS,
+      // The cap set for a version holds for its instances; one set for an alias holds for none.
+      maxInstancesOf: ({ account, namespace, name, version }) =>
+        catalogue.get('scaling', qualifiedKey(account, namespace, name, version))?.value.maxInstances,
       maxConcurrentStarts: config.maxConcurrentStarts,
       memoryBudgetMib: config.memoryBudgetMib,
       idleTimeoutMs: config.idleTimeoutSeconds * 1000,
@@ -169,10 +177,20 @@ export async function startServer(
       instanceStarted: (instance) =>
         log.debug('instance started', { instance: instance.id, function: instance.version.name }),
       instanceEnded: (instance, ending) =>
-        log.debug('instance ended', { instance: instance.id, function: instance.version.name, ...ending }),
+        // Not all of the ending: it may hold what the function answered.
+        log.debug('instance ended', {
+          instance: instance.id,
+          function: instance.version.name,
+          ending: ending.kind,
+          ...('reason' in ending ? { reason: ending.reason } : {}),
+        }),
     },
   )
   catalogue.onRetired = (stateIds) => pool.retire(stateIds)
+  catalogue.onChanged = (changes) => {
+    if (changes.some(({ kind }) => kind === 'scaling')) pool.applyCaps()
+    for (const name of functionsThatEnded(changes, catalogue)) void logs.remove(name)
+  }
 
   const contracts = new Map<string, HandlerContract>([[alibabaFc.name, alibabaFc]])
   const admission = new Admission({
@@ -218,12 +236,13 @@ export async function startServer(
   ownPort = address.port
   delivery.start()
   const sweep = (): void => {
+    void logs.sweep(() => catalogue.list('function', '').map(({ value }) => value))
     const live = new Set(pool.codeInUse)
     for (const { value } of catalogue.list('function', '')) live.add(value.spec.code.digest)
     packages.sweep(live).catch((error: unknown) => log.error('old code packages were not removed', { error }))
   }
   sweep()
-  const sweepTimer = setInterval(sweep, PACKAGE_SWEEP_MS)
+  const sweepTimer = setInterval(sweep, SWEEP_MS)
   sweepTimer.unref()
   const kept = undo.move()
 
