@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { QUOTA } from '../../../src/dialects/alibaba-fc/quotas.ts'
 import { functionsThatEnded } from '../../../src/engine/ended-functions.ts'
 import { aliasKey, functionKey, namespaceKey, qualifiedKey, versionKey } from '../../../src/engine/keys.ts'
-import type { RecordKind, RecordKinds } from '../../../src/store/store.ts'
+import type { RecordKind } from '../../../src/store/store.ts'
 import { ACCOUNT, functionBody, openHarness, type Harness, type TestReply } from './harness.ts'
 
 const V2 = '/2021-04-06'
@@ -23,13 +23,13 @@ const put = (path: string, body: unknown) => fc.send({ method: 'PUT', path, body
 const answer = ({ status, json }: TestReply) => [status, json['ErrorCode']]
 
 /** Puts `count` copies of a record under other keys. */
-async function fill<K extends RecordKind>(
-  kind: K,
+async function fill(
+  kind: RecordKind,
   from: string,
   count: number,
   keyOf: (index: number) => string,
 ): Promise<void> {
-  const value: RecordKinds[K] | undefined = fc.catalogue.get(kind, from)?.value
+  const value = fc.catalogue.get(kind, from)?.value
   if (value === undefined) throw new Error(`no record ${from}`)
   await fc.catalogue.change((draft) => {
     for (let index = 0; index < count; index += 1) draft.put(kind, keyOf(index), value)
