@@ -51,6 +51,21 @@ describe('the body of a request', () => {
     await rig.budget.untilEmpty()
   })
 
+  test('in tiny pieces is kept in few, whole', async () => {
+    let pieces = 0
+    rig.handle = async (exchange) => {
+      const body = await exchange.readBody(BODY_LIMIT)
+      pieces = body.chunks.length
+      return { status: 200, headers: {}, body }
+    }
+    const client = await rig.raw()
+    const text = Array.from({ length: 2000 }, (_, index) => String(index % 10)).join('')
+    client.write(`${CHUNKED}${[...text].map((byte) => `1\r\n${byte}\r\n`).join('')}0\r\n\r\n`)
+    await client.until(new RegExp(`${text}$`))
+    expect(pieces).toBeLessThan(600)
+    await rig.budget.untilEmpty()
+  })
+
   test('a connection is used again after a refusal', async () => {
     const agent = oneConnection()
     const ports = new Set<number>()
