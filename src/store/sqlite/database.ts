@@ -35,8 +35,7 @@ export function openDatabase(file: string): DatabaseSync {
   } catch (error) {
     database?.close()
     if (error instanceof StoreRefused) throw error
-    if (isBusy(error))
-      throw new StoreRefused(file, 'is in use by another server', { cause: error })
+    if (isBusy(error)) throw new StoreRefused(file, 'is in use by another server', { cause: error })
     const reason = error instanceof Error ? error.message : String(error)
     throw new StoreRefused(file, `cannot be used as the database: ${reason}`, { cause: error })
   }
