@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream'
 import type { Dialect } from '../dialects/dialect.ts'
 import type { Caller } from '../model/invocation.ts'
 import { payloadOf, type Payload } from '../model/payload.ts'
-import { bodyReader, type BodyReader, type RequestBudget } from './body.ts'
+import { BodyReader, type RequestBudget } from './body.ts'
 import type { Exchange, Refusal, Reply, StreamedBody } from './exchange.ts'
 import { BrokenHttp, refusalReply, type DiscardBounds } from './refusal.ts'
 
@@ -118,7 +118,7 @@ export class Listener {
       this.#write(request, response, this.#house(method, rawPath, rawQuery))
       return
     }
-    const body = bodyReader(request, this.#options.budget)
+    const body = new BodyReader(request, this.#options.budget)
     const exchange = new HttpExchange(request, response, rawPath, rawQuery, body, this.#options.budget)
     dialect.handle(exchange).then(
       (reply) => {
