@@ -63,7 +63,8 @@ export class Crew {
   /** Gives waiting calls to whoever has room. */
   feed(): void {
     for (let call = this.waiting[0]; call !== undefined; call = this.waiting[0]) {
-      if (!this.#deliver(call)) return
+      if (call.caller.gone) call.refuse(new EngineError('caller/gone', {}))
+      else if (!this.#deliver(call)) return
       this.waiting.shift()
     }
   }

@@ -108,13 +108,9 @@ export class Pool {
       return
     }
     const crew = this.#crewOf(call.version)
-    call.caller.onGone = () => {
-      if (!crew.forget(call)) return
-      call.refuse(new EngineError('caller/gone', {}))
-      this.#drainIfRetired(crew)
-    }
     crew.place(call)
     if (crew.waiting.length > 0) {
+      if (crew.waiting.at(-1) === call) this.#awaitHangUp(crew, call)
       this.#watch(crew)
       this.#startFor(crew)
     } else if (crew.instances[0]?.ahead !== 0) this.#watch(crew)
@@ -164,6 +160,15 @@ export class Pool {
     }, graceMs)
     await Promise.all([...this.#live, ...this.#leaving].map((instance) => instance.gone))
     clearTimeout(killTimer)
+  }
+
+  /** A call that waits leaves the queue with its caller. One that was delivered at once costs no listener: it runs on. */
+  #awaitHangUp(crew: Crew, call: Call): void {
+    call.caller.onGone = () => {
+      if (!crew.forget(call)) return
+      call.refuse(new EngineError('caller/gone', {}))
+      this.#drainIfRetired(crew)
+    }
   }
 
   #crewOf(version: FunctionVersion): Crew {
