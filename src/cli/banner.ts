@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import pc from 'picocolors'
+import { stderrColors } from './colors.ts'
 import { formatListenAddress } from '../config/listen-address.ts'
 import type { Config } from '../config/schema.ts'
 import type { RunningServer } from '../main.ts'
@@ -23,7 +23,7 @@ const WHAT_A_MODE_IS = {
 /** What one needs to know to use the server that just became ready, as one aligned block. */
 export function renderBanner({ mode, server, config, data, accessKey }: BannerFacts): string {
   const { address, sandbox } = server
-  const colors = pc.createColors(pc.isColorSupported && process.stderr.isTTY)
+  const colors = stderrColors()
   const endpoint = formatListenAddress(address)
   const rows: [string, string][] = [
     ['URL', colors.bold(`http://${endpoint}`)],

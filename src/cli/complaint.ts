@@ -1,4 +1,4 @@
-import pc from 'picocolors'
+import { stderrColors } from './colors.ts'
 import { ConfigError, type Complaint } from '../config/config-error.ts'
 
 /** How the program ends; documented, and relied on by scripts. */
@@ -35,7 +35,7 @@ export function explain(error: unknown): number {
 }
 
 function tell({ what, why, fix, see }: Complaint): void {
-  const colors = pc.createColors(pc.isColorSupported && process.stderr.isTTY)
+  const colors = stderrColors()
   const rows = [
     `${colors.red('anvoke:')} ${what}`,
     `  ${colors.dim('why')}  ${why}`,

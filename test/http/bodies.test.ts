@@ -60,7 +60,12 @@ describe('the body of a request', () => {
     }
     const client = await rig.raw()
     const text = Array.from({ length: 2000 }, (_, index) => String(index % 10)).join('')
-    client.write(`${CHUNKED}${[...text].map((byte) => `1\r\n${byte}\r\n`).join('')}0\r\n\r\n`)
+    client.write(
+      `${CHUNKED}${text
+        .split('')
+        .map((byte) => `1\r\n${byte}\r\n`)
+        .join('')}0\r\n\r\n`,
+    )
     await client.until(new RegExp(`${text}$`))
     expect(pieces).toBeLessThan(600)
     await rig.budget.untilEmpty()
