@@ -314,6 +314,11 @@ export class Pool {
   }
 
   #collect(instance: Instance): void {
+    // An idle process has no other frames to share a write with: it is woken at once.
+    if (instance.delivered === 1) {
+      instance.flush()
+      return
+    }
     if (this.#collected.length === 0) setImmediate(() => this.#flush())
     if (this.#collected.at(-1) !== instance) this.#collected.push(instance)
   }
