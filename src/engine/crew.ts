@@ -8,9 +8,9 @@ import { beginsTooLate, chooseSeat, heldTooLong, wantsStart, type Costs } from '
 
 /** A call that was taken back unbegun this often from instances that ended is refused. */
 const MAX_REDELIVERIES = 50
-/** Bootstrap and channel work around one call, milliseconds: `npm run bench`, hello, 16 connections, seen in the process. */
+/** Bootstrap and channel work around one call, milliseconds. A rough allowance, so that no call counts as free. */
 const OVERHEAD_MS = 0.02
-/** What a start is taken to cost before one was measured. Source: feasibility measurements, Node in a sandbox with load. */
+/** What a start is taken to cost before one was measured: about a first call of `npm run bench`. */
 const FIRST_START_MS = 60
 
 /** All instances of one state of one function, the calls that wait for them, and what is measured about both. */

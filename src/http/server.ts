@@ -45,7 +45,7 @@ const KEEP_ALIVE_MS = 65_000
 const LARGE_ANSWER_BYTES = 64 * 1024
 /**
  * Answers up to this size travel as text of one byte per character: Node joins such text with the head into one write, while
- * bytes cost a vectored one. Worth about 4 µs an answer; larger ones are cheaper left where they are.
+ * bytes cost a vectored one. The size is a choice: copying larger answers would cost what the write saves.
  */
 const JOINED_ANSWER_BYTES = 8 * 1024
 
