@@ -30,8 +30,6 @@ import { memoryBackedDir } from './sandbox/server-directory.ts'
 import { PackageStore } from './store/packages/packages.ts'
 import { SqliteStore } from './store/sqlite/sqlite-store.ts'
 
-/** Where a function's code is mounted, for every contract that does not ask for another place. */
-const CODE_TARGET = '/code'
 /** An instance that is older takes no more calls. */
 const MAX_INSTANCE_AGE_MS = 24 * 3_600_000
 /** How long the keys that an instance is given stay valid: it may finish for hours what it runs when it is too old. */
@@ -123,10 +121,12 @@ export async function startServer(
   )
   const budget = new PayloadBudget(config.payloadBudgetMib * MIB)
   const clock = (): number => performance.now()
+  const contracts = new Map<string, HandlerContract>([[alibabaFc.name, alibabaFc]])
   const memory = new MemoryWatch()
 
   const launch = (version: FunctionVersion, instanceId: string): LaunchPlan => {
     const runtime = runtimes.resolve(version.runtime)
+    const codeTarget = contracts.get(version.contract)?.codeTarget ?? '/code'
     const plan = runtimes.launchPlan(runtime, bootstraps, version)
     const keys =
       version.facts['role'] === undefined
@@ -136,14 +136,14 @@ export async function startServer(
             Date.now(),
           )
     return {
-      codeTarget: CODE_TARGET,
+      codeTarget,
       ...(keys === undefined ? {} : { credentials: keys }),
       spec: {
         functionId: version.functionId,
         command: plan.command,
-        mounts: [...plan.mounts, { source: packages.treePath(version.code.digest), target: CODE_TARGET }],
+        mounts: [...plan.mounts, { source: packages.treePath(version.code.digest), target: codeTarget }],
         environment: plan.environment,
-        workDir: CODE_TARGET,
+        workDir: codeTarget,
         memoryMib: version.memoryMib,
         diskMib: version.diskMib,
       },
@@ -192,7 +192,6 @@ export async function startServer(
     for (const name of functionsThatEnded(changes, catalogue)) void logs.remove(name)
   }
 
-  const contracts = new Map<string, HandlerContract>([[alibabaFc.name, alibabaFc]])
   const admission = new Admission({
     maxCallsPerFunction: config.maxCallsPerFunction,
     maxCalls: config.maxCalls,

@@ -15,6 +15,9 @@ export { failureSentence } from './alibaba-fc-log.ts'
  */
 export const alibabaFc: HandlerContract = Object.freeze({
   name: 'alibaba-fc',
+  codeTarget: '/code',
+  layersTarget: '/opt',
+  keepsResults: false,
 
   environment: environmentOf,
 

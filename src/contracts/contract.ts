@@ -7,6 +7,8 @@ export interface InstanceFacts {
   readonly instanceId: string
   /** Where the code package is, as the process sees it. */
   readonly codeDir: string
+  /** Where the tree of its layers is, as the process sees it; absent when it has none. */
+  readonly layersDir?: string
   readonly region: string
   /** Temporary keys for the function's role; absent when the function has no role. */
   readonly credentials?: {
@@ -31,6 +33,12 @@ export interface LoggedCall {
 export interface HandlerContract {
   /** The registry key, the same word as the bootstraps' contract modules. */
   readonly name: string
+  /** Where the code package is mounted, an absolute path: code may name files of its own by it. */
+  readonly codeTarget: string
+  /** Where the tree of a function's layers is mounted, an absolute path. */
+  readonly layersTarget: string
+  /** Whether the vendor's logs also show what calls returned: then {@link import('../model/call-record.ts').CallRecord.result} is kept. */
+  readonly keepsResults: boolean
   /** Variables the process sees beside the user's own. The contract's win over the user's. */
   environment(version: FunctionVersion, instance: InstanceFacts): Record<string, string>
   /** Everything constant for an instance that the in-sandbox half needs to build contexts. JSON-serialisable. */

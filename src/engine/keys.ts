@@ -27,3 +27,19 @@ export const qualifiedKey = (
 
 /** `resource` is `namespace` or `namespace/function`. */
 export const tagsKey = (account: string, resource: string): string => `${account}/${resource}`
+
+export const triggerKey = (
+  account: string,
+  namespace: string,
+  functionName: string,
+  type: string,
+  name: string,
+): string => `${account}/${namespace}/${functionName}/${type}/${name}`
+
+/** Versions of a layer are one listing; zeros in front make them sort by number. */
+export const layerKey = (account: string, name: string, version: number): string =>
+  `${account}/${name}/${String(version).padStart(9, '0')}`
+
+/** `dialect` keeps the names of the vendors' documents apart; `owner` is `namespace/function`, `namespace` or empty. */
+export const documentKey = (account: string, owner: string, dialect: string, name: string): string =>
+  `${account}/${owner}/${dialect}/${name}`

@@ -5,6 +5,7 @@ import type { Dialect } from '../dialects/dialect.ts'
 import type { Caller } from '../model/invocation.ts'
 import { payloadOf, type Payload } from '../model/payload.ts'
 import { BodyReader, type RequestBudget } from './body.ts'
+import { chooseDialect } from './choose-dialect.ts'
 import type { Exchange, Refusal, Reply, StreamedBody } from './exchange.ts'
 import { BrokenHttp, refusalReply, type DiscardBounds } from './refusal.ts'
 
@@ -113,7 +114,12 @@ export class Listener {
     const question = url.indexOf('?')
     const rawPath = question < 0 ? url : url.slice(0, question)
     const rawQuery = question < 0 ? '' : url.slice(question + 1)
-    const dialect = this.#options.dialects.find((one) => one.claims(method, rawPath, request.headers))
+    const dialect = chooseDialect(this.#options.dialects, {
+      method,
+      rawPath,
+      rawQuery,
+      headers: request.headers,
+    })
     if (dialect === undefined) {
       this.#write(request, response, this.#house(method, rawPath, rawQuery))
       return
@@ -160,7 +166,8 @@ export class Listener {
   #refuseExpectation(request: IncomingMessage, response: ServerResponse): void {
     const { method = 'GET', url = '/', headers } = request
     const [rawPath = '/'] = url.split('?', 1)
-    const dialect = this.#options.dialects.find((one) => one.claims(method, rawPath, headers))
+    const rawQuery = url.slice(rawPath.length + 1)
+    const dialect = chooseDialect(this.#options.dialects, { method, rawPath, rawQuery, headers })
     const refusal = {
       status: 417,
       code: 'ExpectationFailed',

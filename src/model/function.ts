@@ -32,6 +32,11 @@ export interface FunctionSpec {
   readonly instanceConcurrency: number
   readonly environment: Readonly<Record<string, string>>
   readonly code: CodePackage
+  /**
+   * Further packages that are seen beside the code, merged into one tree in this order: of two files of the same path the later
+   * package's is seen. Default: none.
+   */
+  readonly layers?: readonly CodePackage[]
 }
 
 /** Names a function in the neutral name space `account / namespace / name : version`. */

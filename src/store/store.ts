@@ -1,6 +1,9 @@
-import type { FunctionName, FunctionSpec } from '../model/function.ts'
+import type { CodePackage, FunctionName, FunctionSpec } from '../model/function.ts'
 
-/** Dialect-owned members of a record: stored and echoed, never read below the dialects. JSON-serialisable. */
+/**
+ * What dialects keep with a record beyond its neutral members: stored and echoed, never read below the dialects. Each dialect
+ * has its own part, under its name. JSON-serialisable.
+ */
 export type Extras = Readonly<Record<string, unknown>>
 
 interface Stamped {
@@ -33,6 +36,8 @@ export interface FunctionRecord extends Stamped {
   readonly description: string
   readonly spec: FunctionSpec
   readonly facts: Readonly<Record<string, string>>
+  /** On `LATEST`: the highest number ever given to a version of this function alone. Default 0: none was published. */
+  readonly lastVersion?: number
   readonly extras: Extras
 }
 
@@ -100,6 +105,41 @@ export interface TagsRecord extends Stamped {
   readonly tags: Readonly<Record<string, string>>
 }
 
+/** Something that is to call a function by itself. */
+export interface TriggerRecord extends Stamped {
+  readonly account: string
+  readonly namespace: string
+  readonly functionName: string
+  /** The version or alias it calls. */
+  readonly qualifier: string
+  /** Unique per function and type. */
+  readonly name: string
+  /** The vendor's word for its kind, in lower case. */
+  readonly type: string
+  readonly enabled: boolean
+  readonly extras: Extras
+}
+
+/** A version of a package that functions may have beside their code. It never changes. */
+export interface LayerRecord extends Stamped {
+  readonly account: string
+  readonly name: string
+  /** Counts from 1; a number is not used again. */
+  readonly version: number
+  readonly description: string
+  readonly code: CodePackage
+  readonly extras: Extras
+}
+
+/** Anything else that a dialect keeps under a name of its own; it goes with its owner. */
+export interface DocumentRecord extends Stamped {
+  readonly account: string
+  /** `namespace/function`, `namespace`, or empty: the account. */
+  readonly owner: string
+  readonly name: string
+  readonly content: Extras
+}
+
 /** Every kind of definition there is, by its name in the store. */
 export interface RecordKinds {
   namespace: NamespaceRecord
@@ -110,6 +150,9 @@ export interface RecordKinds {
   scaling: ScalingRecord
   provision: ProvisionRecord
   tags: TagsRecord
+  trigger: TriggerRecord
+  layer: LayerRecord
+  document: DocumentRecord
 }
 
 export type RecordKind = keyof RecordKinds
@@ -172,9 +215,20 @@ export interface NewTask {
   /** Earliest run. */
   readonly dueAtMs: number
   readonly maxRetries: number
+  /** Waits between a failed run and its repeat. Default: {@link DEFAULT_BACKOFF}. */
+  readonly backoff?: Backoff
   /** Moment after which it is not run any more. */
   readonly expiresAtMs: number
 }
+
+/** The wait before the first repeat, which doubles with each further one up to the longest. Whole milliseconds. */
+export interface Backoff {
+  readonly firstMs: number
+  readonly longestMs: number
+}
+
+/** The vendors publish no figure for most APIs. */
+export const DEFAULT_BACKOFF: Backoff = { firstMs: 1000, longestMs: 60_000 }
 
 /** A task that this server may run until its lease ends. */
 export interface ClaimedTask extends NewTask {
@@ -206,7 +260,7 @@ export interface Postponement extends Explained {
   readonly deferrals: number
 }
 
-export type TaskEnding = 'succeeded' | 'failed' | 'expired'
+export type TaskEnding = 'succeeded' | 'failed' | 'expired' | 'cancelled'
 
 /** How a task ended. */
 export interface Settlement extends Explained {
@@ -258,4 +312,56 @@ export interface TaskQueue {
    * @param share Tasks of functions that have their share are not looked at.
    */
   nextDueAtMs(share?: FunctionShare): Promise<number | undefined>
+}
+
+/** A task as it is now, for those who look at it. Ended ones are kept for seven days. */
+export interface TaskRecord extends Explained {
+  readonly requestId: string
+  readonly account: string
+  readonly namespace: string
+  readonly functionName: string
+  readonly qualifier?: string
+  readonly taskId?: string
+  readonly status: 'waiting' | 'running' | TaskEnding
+  readonly acceptedAtMs: number
+  /** Its first run began. */
+  readonly startedAtMs?: number
+  readonly endedAtMs?: number
+  readonly attempts: number
+  readonly maxRetries: number
+}
+
+/** Which tasks of an account are wanted; absent members exclude nothing. Ranges are half-open: from ≤ t < to. */
+export interface TaskFilter {
+  readonly account: string
+  readonly namespace?: string
+  readonly functionName?: string
+  readonly qualifier?: string
+  readonly requestIds?: readonly string[]
+  readonly statuses?: readonly TaskRecord['status'][]
+  readonly acceptedFromMs?: number
+  readonly acceptedToMs?: number
+  readonly endedFromMs?: number
+  readonly endedToMs?: number
+  /** By `acceptedAtMs` or `endedAtMs`. Default: accepted. */
+  readonly orderBy?: 'accepted' | 'ended'
+  /** Default: newest first. */
+  readonly order?: 'newest' | 'oldest'
+  /** Tasks left out at the front. Default 0. */
+  readonly offset?: number
+  /** 1 … 1000. */
+  readonly limit: number
+}
+
+/** Looks at tasks, without leases. */
+export interface TaskLookup {
+  find(account: string, requestId: string): Promise<TaskRecord | undefined>
+  /** `total`: how many the filter fits, beyond the page. */
+  list(filter: TaskFilter): Promise<{ readonly tasks: readonly TaskRecord[]; readonly total: number }>
+  /**
+   * Ends a task that waits; it never runs (again). One that runs is left alone.
+   *
+   * @returns What it was found to be; `waiting` means: it is cancelled now. Undefined when there is none.
+   */
+  cancel(account: string, requestId: string, nowMs: number): Promise<TaskRecord['status'] | undefined>
 }

@@ -15,6 +15,9 @@ import { echo, ScriptedSandbox, type Script } from './scripted-sandbox.ts'
 /** A contract whose log lines say which hook wrote them. */
 export const plainContract: HandlerContract = {
   name: 'plain',
+  codeTarget: '/code',
+  layersTarget: '/layers',
+  keepsResults: false,
   environment: (version) => ({ FUNCTION: version.name, USER: 'of the contract' }),
   setup: (_, instance) => ({ instanceId: instance.instanceId }),
   perCall: (request) => (request.retryCount > 0 ? { retryCount: request.retryCount } : undefined),

@@ -81,7 +81,7 @@ export class HttpRig {
       dialects: [
         {
           name: 'tiny',
-          claims: (_method, rawPath) => rawPath.startsWith('/t/'),
+          claims: ({ rawPath }) => (rawPath.startsWith('/t/') ? 'path' : undefined),
           handle: (exchange) => this.handle(exchange),
           refuse: ({ status, code }) => ({
             status,

@@ -40,7 +40,7 @@ beforeEach(async () => {
     dialects: [
       {
         name: 'streams',
-        claims: () => true,
+        claims: () => 'path',
         refuse: () => ({ status: 500, headers: {} }),
         handle: async () => ({ status: 200, headers: {}, body: nextStream() }),
       },
@@ -119,7 +119,7 @@ test('a client that is gone before the answer leaves no stream open', async () =
     dialects: [
       {
         name: 'late',
-        claims: () => true,
+        claims: () => 'path',
         refuse: () => ({ status: 500, headers: {} }),
         handle: async ({ caller }) => {
           caller.onGone = gone.resolve

@@ -52,6 +52,11 @@ export function authenticate(request: SignedRequest, keyring: KeyRing, nowMs: nu
   }
 }
 
+/** Whether an Authorization header is signed the way this vendor's clients do, and no other vendor's. */
+export function hasOwnScheme(authorization: string | undefined): boolean {
+  return authorization !== undefined && /^(?:FC|ACS3-HMAC-SHA256|ACS4-HMAC-SHA256|acs) /.test(authorization)
+}
+
 /** Whether a body, in the chunks it arrived in, has the hash its request was signed with. */
 export function bodyMatches(bodySha256: string, chunks: Iterable<Uint8Array>): boolean {
   return constantTimeEqual(sha256Hex(chunks), bodySha256)

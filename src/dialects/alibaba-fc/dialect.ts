@@ -7,6 +7,7 @@ import type { PackageStore } from '../../store/packages/packages.ts'
 import type { NewTask } from '../../store/store.ts'
 import type { Dialect } from '../dialect.ts'
 import { codeLink, MAX_DOWNLOADS } from './code.ts'
+import { hasOwnScheme } from './auth.ts'
 import { dispatch, type DispatchRooms } from './dispatch.ts'
 import { failureReply } from './replies.ts'
 import { requestIdOf } from './request-head.ts'
@@ -48,7 +49,8 @@ export function createAlibabaFc(deps: AlibabaFcDeps): Dialect {
   }
   return {
     name: 'alibaba-fc',
-    claims: (_method, rawPath) => isDialectPath(rawPath),
+    claims: ({ rawPath, headers }) =>
+      hasOwnScheme(headers.authorization) ? 'scheme' : isDialectPath(rawPath) ? 'path' : undefined,
     handle: (exchange) => dispatch(exchange, rooms),
     refuse: (refusal, headers) => failureReply(refusal, requestIdOf(headers)),
   }
