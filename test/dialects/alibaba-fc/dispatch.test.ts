@@ -23,7 +23,8 @@ const V2 = '/2021-04-06'
 
 describe('the dialect', () => {
   test('claims its paths and no others', () => {
-    const claims = (path: string) => server.dialect.claims({ method: 'GET', rawPath: path, rawQuery: '', headers: {} })
+    const claims = (path: string) =>
+      server.dialect.claims({ method: 'GET', rawPath: path, rawQuery: '', headers: {} })
     const own = [
       V1,
       `${V1}/services`,
