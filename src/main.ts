@@ -18,7 +18,7 @@ import { qualifiedKey } from './engine/keys.ts'
 import { PayloadBudget } from './engine/payload-budget.ts'
 import { Pool } from './engine/pool.ts'
 import { Listener, type ReadinessCheck } from './http/server.ts'
-import type { FunctionVersion } from './model/function.ts'
+import type { FunctionSpec, FunctionVersion } from './model/function.ts'
 import { LogFiles } from './observe/log-files.ts'
 import type { OperatorLog } from './observe/operator-log.ts'
 import { materialiseBootstraps } from './sandbox/bootstraps.ts'
@@ -126,7 +126,14 @@ export async function startServer(
 
   const launch = (version: FunctionVersion, instanceId: string): LaunchPlan => {
     const runtime = runtimes.resolve(version.runtime)
-    const codeTarget = contracts.get(version.contract)?.codeTarget ?? '/code'
+    const contract = contracts.get(version.contract)
+    const codeTarget = contract?.codeTarget ?? '/code'
+    const layersTarget = contract?.layersTarget ?? '/opt'
+    const layers = layersOf(version)
+    const mounts = [
+      { source: packages.treePath(version.code.digest), target: codeTarget },
+      ...(layers.length === 0 ? [] : [{ source: packages.layersPath(layers), target: layersTarget }]),
+    ]
     const plan = runtimes.launchPlan(runtime, bootstraps, version)
     const keys =
       version.facts['role'] === undefined
@@ -137,11 +144,12 @@ export async function startServer(
           )
     return {
       codeTarget,
+      ...(layers.length === 0 ? {} : { layersTarget }),
       ...(keys === undefined ? {} : { credentials: keys }),
       spec: {
         functionId: version.functionId,
         command: plan.command,
-        mounts: [...plan.mounts, { source: packages.treePath(version.code.digest), target: codeTarget }],
+        mounts: [...plan.mounts, ...mounts],
         environment: plan.environment,
         workDir: codeTarget,
         memoryMib: version.memoryMib,
@@ -231,14 +239,19 @@ export async function startServer(
     maxConnections: config.maxConnections,
   })
 
+  await ensureLayers(catalogue, packages, log)
   const address = await listener.listen(config.listen.host, config.listen.port)
   ownPort = address.port
   delivery.start()
   const sweep = (): void => {
     void logs.sweep(() => catalogue.list('function', '').map(({ value }) => value))
-    const live = new Set(pool.codeInUse)
-    for (const { value } of catalogue.list('function', '')) live.add(value.spec.code.digest)
-    packages.sweep(live).catch((error: unknown) => log.error('old code packages were not removed', { error }))
+    const specs: FunctionSpec[] = catalogue.list('function', '').map(({ value }) => value.spec)
+    specs.push(...pool.versionsInUse)
+    const live = new Set(specs.map(({ code }) => code.digest))
+    for (const { value } of catalogue.list('layer', '')) live.add(value.code.digest)
+    packages
+      .sweep(live, specs.map(layersOf))
+      .catch((error: unknown) => log.error('old code packages were not removed', { error }))
   }
   sweep()
   const sweepTimer = setInterval(sweep, SWEEP_MS)
@@ -262,6 +275,25 @@ export async function startServer(
       ...(chosen.warning === undefined ? {} : { warning: chosen.warning }),
     },
     stop: (graceMs) => (stopping ??= stop(graceMs)),
+  }
+}
+
+/** The digests of what is seen beside the code. */
+function layersOf({ layers }: FunctionSpec): readonly string[] {
+  return (layers ?? []).map(({ digest }) => digest)
+}
+
+/** Who makes a function makes sure of its layers; what was lost since is made again before anything runs. */
+async function ensureLayers(catalogue: Catalogue, packages: PackageStore, log: OperatorLog): Promise<void> {
+  const seen = new Set<string>()
+  for (const { key, value } of catalogue.list('function', '')) {
+    const layers = layersOf(value.spec)
+    const name = layers.join(' ')
+    if (seen.has(name)) continue
+    seen.add(name)
+    await packages.ensureLayers(layers).catch((error: unknown) => {
+      log.error('the layers of a function are not there; it cannot start', { function: key, error })
+    })
   }
 }
 

@@ -27,6 +27,8 @@ export interface LaunchPlan {
   readonly spec: Omit<SandboxSpec, 'ticketsFd'>
   /** Mount target of the code package. */
   readonly codeTarget: string
+  /** Mount target of the tree of its layers; absent when it has none. */
+  readonly layersTarget?: string
   readonly credentials?: InstanceFacts['credentials']
 }
 
@@ -124,6 +126,7 @@ export class Instance {
       instanceId: id,
       codeDir: this.#process.locate(plan.codeTarget),
       region: room.region,
+      ...(plan.layersTarget === undefined ? {} : { layersDir: this.#process.locate(plan.layersTarget) }),
       ...(plan.credentials === undefined ? {} : { credentials: plan.credentials }),
     }
     const channelEnd = new Promise<void>((resolve) => (this.#channelEnded = resolve))

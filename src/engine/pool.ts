@@ -92,12 +92,10 @@ export class Pool {
     return this.#live
   }
 
-  /** Digests of the code that instances run or waiting calls will run, whether or not a name still leads to it. */
-  get codeInUse(): ReadonlySet<string> {
-    const digests = new Set<string>()
-    for (const { version } of this.#crews.values()) digests.add(version.code.digest)
-    for (const { version } of this.#leaving) digests.add(version.code.digest)
-    return digests
+  /** What instances run or waiting calls will run, whether or not a name still leads to it. */
+  get versionsInUse(): readonly FunctionVersion[] {
+    const crews = [...this.#crews.values()].map(({ version }) => version)
+    return [...crews, ...[...this.#leaving].map(({ version }) => version)]
   }
 
   /** Runs a call: settles it sooner or later, whatever happens. */

@@ -3,6 +3,7 @@ import { release } from 'node:os'
 import { dirname, normalize } from 'node:path'
 import type { Mount, SandboxSpec } from '../sandbox.ts'
 import { HOST_NAME, type SyntheticEtc } from './etc.ts'
+import { placesOf } from './nested-mounts.ts'
 
 /** Programs of the host that take part in a start; absolute paths under the read-only `/usr`. */
 export interface Launchers {
@@ -53,6 +54,9 @@ const RESERVED = [
   '/dev',
   '/tmp',
 ]
+
+/** What mounts may become in places of their own: bwrap takes at most 9 000 arguments. */
+const MOST_PLACES = 1000
 
 /** Variables that would make the dynamic loader run the function's code inside the launchers, before ids are dropped. */
 const LOADER_VARIABLE = /^(LD_|GLIBC_TUNABLES$|MALLOC_)/
@@ -159,16 +163,16 @@ function environmentArguments(environment: Readonly<Record<string, string>>): st
 }
 
 function mountArguments(mounts: readonly Mount[]): string[] {
+  for (const { target } of mounts) requireUsableTarget(target)
+  const places = placesOf(mounts, MOST_PLACES)
+  if (places === undefined) throw new UnusableSpec('too many files lie beside a mount inside another')
   const made = new Set(['/'])
-  // Shorter targets first, so that a mount inside another is not covered by it.
-  const ordered = [...mounts].sort((a, b) => a.target.length - b.target.length)
-  return ordered.flatMap(({ source, target }) => {
-    requireUsableTarget(target)
+  return places.flatMap(({ option, source, target }) => {
     const parents = parentsOf(target).filter((parent) => !made.has(parent))
     for (const parent of parents) made.add(parent)
     made.add(target)
     // bwrap would make missing parents itself, but closed to every id except its own.
-    return [...parents.flatMap((parent) => ['--dir', parent]), '--ro-bind', source, target]
+    return [...parents.flatMap((parent) => ['--dir', parent]), option, source, target]
   })
 }
 

@@ -4,6 +4,7 @@ import { Crc64 } from './crc64.ts'
 import type { UnpackedTree } from './intake.ts'
 import { unpackZip } from './intake.ts'
 import type { PackageLimits } from './limits.ts'
+import { mergeTrees } from './merge-trees.ts'
 import type { PackageErrorCode, PackageErrorDetails } from './package-error.ts'
 
 const READ_BYTES = 1024 * 1024
@@ -18,6 +19,8 @@ interface Fingerprint {
 export interface IntakeJobs {
   fingerprint: { input: { archivePath: string }; result: Fingerprint }
   unpack: { input: { archivePath: string; treeDir: string; limits: PackageLimits }; result: UnpackedTree }
+  /** See {@link mergeTrees}. */
+  merge: { input: { sourceDirs: readonly string[]; treeDir: string }; result: null }
   /** Removes a folder and all in it; one that is not there is no error. */
   erase: { input: { path: string }; result: null }
 }
@@ -42,6 +45,10 @@ const PERFORM: {
 } = {
   fingerprint: ({ archivePath }) => fingerprintFile(archivePath),
   unpack: ({ archivePath, treeDir, limits }) => unpackZip(readFileSync(archivePath), treeDir, limits),
+  merge: ({ sourceDirs, treeDir }) => {
+    mergeTrees(sourceDirs, treeDir)
+    return null
+  },
   erase: ({ path }) => {
     rmSync(path, { recursive: true, force: true })
     return null

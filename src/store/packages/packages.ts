@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Dirent } from 'node:fs'
-import { chmod, mkdir, open, readdir, rename, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, open, readdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { CodePackage } from '../../model/function.ts'
@@ -8,6 +8,7 @@ import { IntakeThread } from './intake-thread.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import type { PackageLimits } from './limits.ts'
 import { DEFAULT_PACKAGE_LIMITS } from './limits.ts'
+import { isMergedName, mergedName } from './merged-name.ts'
 import { PackageError, toPackageError } from './package-error.ts'
 import { encodePackageMeta, readPackageMeta } from './package-meta.ts'
 
@@ -37,8 +38,10 @@ export interface PackageStoreOptions {
  *
  * `<dir>/<digest>/` holds `archive.zip` byte for byte, `tree/` with the files (folders 0755, files 0644 or 0755) and
  * `meta.json`. Such a folder appears by one rename when all of it is on disk, and disappears by one rename before any
- * of it is deleted, so what is there is whole, whenever the process was killed. Checking, hashing, unpacking and
- * deleting run on a worker thread.
+ * of it is deleted, so what is there is whole, whenever the process was killed. Checking, hashing, unpacking, merging
+ * and deleting run on a worker thread.
+ *
+ * Beside them, `<dir>/merged-<name>/` holds the trees of several packages as one, made of hard links: see `ensureLayers`.
  */
 export class PackageStore {
   readonly #dir: string
@@ -48,7 +51,7 @@ export class PackageStore {
   readonly #locks = new KeyedLock()
   readonly #staging = new Set<string>()
   readonly #underway = new Set<Promise<unknown>>()
-  /** Digest → when it was last put, on the monotonic clock. Entries past the grace go at the next sweep. */
+  /** Folder → when it was last put or ensured, on the monotonic clock. Entries past the grace go at the next sweep. */
   readonly #lastPutMs = new Map<string, number>()
   #putCount = 0
   #closed = false
@@ -135,15 +138,57 @@ export class PackageStore {
   }
 
   /**
-   * Deletes packages that are not in `liveDigests`, and what killed processes left half done.
+   * Makes sure that {@link layersPath} of these packages is there: call it before a function that names them is recorded,
+   * and at a start for every function that is. For several packages their trees are merged, once for each order of
+   * digests; of two entries of the same path the later package's is seen, a file in place of a folder and the reverse.
+   * Spares the packages and the tree from sweeps like a `put` does.
    *
-   * Spared are packages that are being put, were put since this sweep began, or within `unreferencedGraceMs`.
-   *
-   * @returns How many packages were deleted; leftovers are not counted.
+   * @param digests In the order in which they are merged; none is no error.
+   * @throws {PackageError} `not-found` when one of the packages is not there; `intake-failed`.
    */
-  async sweep(liveDigests: ReadonlySet<string>): Promise<number> {
+  async ensureLayers(digests: readonly string[]): Promise<void> {
     this.#refuseWhenClosed()
-    return this.#track(this.#sweepAll(liveDigests))
+    try {
+      await this.#track(this.#ensureMerged(digests))
+    } catch (error) {
+      throw toPackageError(error)
+    }
+  }
+
+  /**
+   * The folder with the files of layers: of one package its own tree, of several the merged one. Says nothing about whether
+   * it exists.
+   *
+   * @param digests As they were given to {@link ensureLayers}; one or more. @throws {TypeError}
+   */
+  layersPath(digests: readonly string[]): string {
+    const [only, ...more] = digests
+    if (only === undefined) throw new TypeError('There is no tree of no layers')
+    if (more.length === 0) return this.treePath(only)
+    return join(this.#dir, mergedName(digests))
+  }
+
+  /**
+   * Deletes packages that are not in `liveDigests`, merged trees of layers that nobody has any more, and what killed
+   * processes left half done.
+   *
+   * Spared are packages that are being put, were put since this sweep began, or within `unreferencedGraceMs`; the same goes
+   * for what was ensured.
+   *
+   * @param liveLayers The digests of each function that has layers: their packages and merged trees stay. Default: none.
+   * @returns How many packages were deleted; merged trees and leftovers are not counted.
+   */
+  async sweep(
+    liveDigests: ReadonlySet<string>,
+    liveLayers: Iterable<readonly string[]> = [],
+  ): Promise<number> {
+    this.#refuseWhenClosed()
+    const live = new Set(liveDigests)
+    for (const digests of liveLayers) {
+      for (const digest of digests) live.add(digest)
+      if (digests.length > 1) live.add(mergedName(digests))
+    }
+    return this.#track(this.#sweepAll(live))
   }
 
   /** Waits for what is under way, then ends the worker thread. The store answers nothing but reads afterwards. */
@@ -196,6 +241,39 @@ export class PackageStore {
     return codePackage
   }
 
+  async #ensureMerged(digests: readonly string[]): Promise<void> {
+    const nowMs = performance.now()
+    for (const digest of digests) {
+      if ((await this.find(digest)) === undefined)
+        throw new PackageError('not-found', { digest: digest.slice(0, 64) })
+      this.#lastPutMs.set(digest, nowMs)
+    }
+    if (digests.length < 2) return
+    const name = mergedName(digests)
+    await this.#locks.withLock(name, async () => {
+      this.#lastPutMs.set(name, performance.now())
+      if (!(await isFolder(join(this.#dir, name)))) await this.#merge(digests, name)
+    })
+  }
+
+  /** Makes a merged tree and moves it to its place. The caller holds the lock of its name. */
+  async #merge(digests: readonly string[], name: string): Promise<void> {
+    const stagingName = `${INTAKE_PREFIX}${randomUUID()}`
+    const treeDir = join(this.#dir, stagingName)
+    this.#staging.add(stagingName)
+    try {
+      const sourceDirs = digests.map((digest) => this.treePath(digest))
+      await this.#thread.run('merge', { sourceDirs, treeDir })
+      await rename(treeDir, join(this.#dir, name))
+      await syncPath(this.#dir)
+    } catch (error) {
+      await this.#thread.run('erase', { path: treeDir }).catch(() => null)
+      throw error
+    } finally {
+      this.#staging.delete(stagingName)
+    }
+  }
+
   async #removeEach(digests: Iterable<string>): Promise<number> {
     let count = 0
     for (const digest of digests) {
@@ -205,35 +283,37 @@ export class PackageStore {
     return count
   }
 
-  async #sweepAll(liveDigests: ReadonlySet<string>): Promise<number> {
+  /** @param live Names of folders. */
+  async #sweepAll(live: ReadonlySet<string>): Promise<number> {
     const spareSinceMs = performance.now() - this.#graceMs
     let count = 0
     for (const { name } of await this.#folders()) {
-      if (DIGEST.test(name)) {
-        if (liveDigests.has(name) || this.#locks.isHeld(name)) continue
+      const isPackage = DIGEST.test(name)
+      if (isPackage || isMergedName(name)) {
+        if (live.has(name) || this.#locks.isHeld(name)) continue
         const putMs = this.#lastPutMs.get(name)
         if (putMs !== undefined && putMs >= spareSinceMs) continue
-        if (await this.#locks.withLock(name, () => this.#discard(name))) count += 1
+        if ((await this.#locks.withLock(name, () => this.#discard(name))) && isPackage) count += 1
       } else if (isLeftover(name) && !this.#staging.has(name)) {
         await this.#thread.run('erase', { path: join(this.#dir, name) })
       }
     }
-    for (const [digest, putMs] of this.#lastPutMs) {
-      if (putMs < spareSinceMs) this.#lastPutMs.delete(digest)
+    for (const [name, putMs] of this.#lastPutMs) {
+      if (putMs < spareSinceMs) this.#lastPutMs.delete(name)
     }
     return count
   }
 
-  /** Moves a package out of sight at once and deletes it; false when it was not there. Holds the digest's lock. */
-  async #discard(digest: string): Promise<boolean> {
+  /** Moves a folder out of sight at once and deletes it; false when it was not there. The caller holds its lock. */
+  async #discard(name: string): Promise<boolean> {
     const trash = `${TRASH_PREFIX}${randomUUID()}`
     try {
-      await rename(this.#folder(digest), join(this.#dir, trash))
+      await rename(join(this.#dir, name), join(this.#dir, trash))
     } catch (error) {
       if (isMissing(error)) return false
       throw error
     }
-    this.#lastPutMs.delete(digest)
+    this.#lastPutMs.delete(name)
     await this.#thread.run('erase', { path: join(this.#dir, trash) })
     return true
   }
@@ -267,6 +347,15 @@ function isLeftover(name: string): boolean {
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isDirectory()
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
 }
 
 async function syncPath(path: string): Promise<void> {

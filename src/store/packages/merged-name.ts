@@ -1,0 +1,13 @@
+import { createHash } from 'node:crypto'
+
+const PREFIX = 'merged-'
+const NAME = new RegExp(`^${PREFIX}[0-9a-f]{64}$`)
+
+/** The folder's name of the trees of several packages merged in this order. */
+export function mergedName(digests: readonly string[]): string {
+  return PREFIX + createHash('sha256').update(digests.join('\n')).digest('hex')
+}
+
+export function isMergedName(name: string): boolean {
+  return NAME.test(name)
+}
