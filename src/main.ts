@@ -18,6 +18,7 @@ import { qualifiedKey } from './engine/keys.ts'
 import { PayloadBudget } from './engine/payload-budget.ts'
 import { Pool } from './engine/pool.ts'
 import { Listener, type ReadinessCheck } from './http/server.ts'
+import { CodeLinks } from './intake/code-link.ts'
 import type { FunctionSpec, FunctionVersion } from './model/function.ts'
 import { LogFiles } from './observe/log-files.ts'
 import type { OperatorLog } from './observe/operator-log.ts'
@@ -211,6 +212,11 @@ export async function startServer(
     parallelRuns: PARALLEL_ASYNC_RUNS,
     observe: (event) => tellDelivery(log, event),
   })
+  const links = new CodeLinks({
+    key: createSecretKey(createHmac('sha256', credentials.signingKey).update('code links').digest()),
+    packages,
+    now: Date.now,
+  })
   let ownPort: number | undefined
   const listener = new Listener({
     dialects: [
@@ -228,7 +234,7 @@ export async function startServer(
         requireRuntime: (name) => void runtimes.resolve(name),
         region,
         now: Date.now,
-        linkKey: createSecretKey(createHmac('sha256', credentials.signingKey).update('code links').digest()),
+        links,
         ownPort: () => ownPort,
         observe: (error) => log.error('a request failed for a reason of our own', { error }),
       }),

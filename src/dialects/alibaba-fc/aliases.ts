@@ -1,3 +1,4 @@
+import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { aliasKey } from '../../engine/keys.ts'
 import { EngineError } from '../../model/errors.ts'
@@ -16,7 +17,6 @@ import { etagOf, formatTime, requireAliasName } from './names.ts'
 import type { ApiVersion, Answer, Call, JsonObject, Operation } from './operation.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
-import { QUOTA, requireQuota } from './quotas.ts'
 import { pathParameter, requireService, requireVersion, serviceOf } from './target.ts'
 import { deleteProvisionsThrough, DESCRIPTION_CHARS } from './versions.ts'
 
@@ -39,7 +39,7 @@ export const createAlias: Operation = async (call, { catalogue, now }) => {
       throw new FcError('AliasAlreadyExists', `alias '${name}' already exists in service '${service}'`)
     requireVersions(draft, account, service, [version, ...Object.keys(given.weights ?? {})])
     const others = aliasKey(account, service, '')
-    requireQuota(draft, 'alias', others, QUOTA.aliasesPerService, 'aliases of a service')
+    requireQuota(draft, 'alias', others, QUOTA.aliases, 'aliases of a service')
     const nowMs = now()
     return draft.put('alias', aliasKey(account, service, name), {
       account,

@@ -1,7 +1,8 @@
 import { qualifiedKey } from '../../engine/keys.ts'
+import { isJsonObject } from '../../intake/json-body.ts'
 import type { AsyncConfigRecord, Stored } from '../../store/store.ts'
 import { FcError } from './errors.ts'
-import { booleanField, integerField, invalidValue, isObject, objectField, stringField } from './fields.ts'
+import { booleanField, integerField, invalidValue, objectField, stringField } from './fields.ts'
 import { requireFunction } from './lookup.ts'
 import { etagOf, formatTime } from './names.ts'
 import type { Answer, JsonObject, Operation } from './operation.ts'
@@ -136,7 +137,7 @@ function destinationField(config: JsonObject, name: keyof Destinations): string 
 
 function destinationsOf(config: AsyncConfigRecord | undefined): Destinations {
   const stored = config?.extras['destinationConfig']
-  return isObject(stored) ? stored : {}
+  return isJsonObject(stored) ? stored : {}
 }
 
 function member(name: keyof Destinations, destination: string | undefined): Destinations {

@@ -1,19 +1,17 @@
-import type { KeyObject } from 'node:crypto'
 import type { KeyRing } from '../../auth/keyring.ts'
 import type { Catalogue } from '../../engine/catalogue.ts'
+import type { CodeLinks } from '../../intake/code-link.ts'
+import { Turns } from '../../intake/slices.ts'
 import type { Caller, InvokeRequest } from '../../model/invocation.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
 import type { NewTask } from '../../store/store.ts'
 import type { Dialect } from '../dialect.ts'
-import { codeLink, MAX_DOWNLOADS } from './code.ts'
 import { hasOwnScheme } from './auth.ts'
 import { dispatch, type DispatchRooms } from './dispatch.ts'
 import { failureReply } from './replies.ts'
 import { requestIdOf } from './request-head.ts'
 import { isDialectPath } from './routes.ts'
-import { Turns } from './slices.ts'
-import { Slots } from './slots.ts'
 
 export interface AlibabaFcDeps {
   readonly catalogue: Catalogue
@@ -28,8 +26,8 @@ export interface AlibabaFcDeps {
   readonly region: string
   /** Epoch milliseconds. */
   readonly now: () => number
-  /** Secret that download links for code are made with, at least 32 bytes. A new one voids the links given out. */
-  readonly linkKey: KeyObject
+  /** Links for the download of code, which this dialect answers, too. */
+  readonly links: CodeLinks
   /** The listener's port, once it has one: for links given to clients that name no port. Default: unknown. */
   readonly ownPort?: () => number | undefined
   /** Told of failures that are this server's own. Must not throw. */
@@ -38,15 +36,8 @@ export interface AlibabaFcDeps {
 
 /** The dialect of the vendor's FC 2.0: the APIs 2016-08-15 and 2021-04-06, told apart from others by their paths. */
 export function createAlibabaFc(deps: AlibabaFcDeps): Dialect {
-  const { observe = () => undefined, ownPort = () => undefined, now, linkKey } = deps
-  const rooms: DispatchRooms = {
-    ...deps,
-    observe,
-    ownPort,
-    largeBodies: new Turns(),
-    downloads: new Slots(MAX_DOWNLOADS),
-    codeLink: ({ origin }, digest) => codeLink(origin, digest, linkKey, now()),
-  }
+  const { observe = () => undefined, ownPort = () => undefined } = deps
+  const rooms: DispatchRooms = { ...deps, observe, ownPort, largeBodies: new Turns() }
   return {
     name: 'alibaba-fc',
     claims: ({ rawPath, headers }) =>

@@ -1,39 +1,36 @@
-import { isUtf8 } from 'node:buffer'
-import type { KeyObject } from 'node:crypto'
 import { constantTimeEqual } from '../../auth/compare.ts'
 import type { KeyRing } from '../../auth/keyring.ts'
 import type { Exchange, Reply } from '../../http/exchange.ts'
+import { CODE_LINK_PREFIX, type CodeLinks } from '../../intake/code-link.ts'
+import { readJsonBody } from '../../intake/json-body.ts'
+import { PARSED_BODY_BYTES } from '../../intake/large-body.ts'
+import { sha256HexInSlices, type Turns } from '../../intake/slices.ts'
 import { LATEST } from '../../model/function.ts'
-import { toBuffer, type Payload } from '../../model/payload.ts'
+import type { Payload } from '../../model/payload.ts'
 import { authenticate, bodyMatches, type AuthVerdict } from './auth.ts'
-import { decodeBase64InPlace } from './base64.ts'
-import { CODE_LINK_PREFIX, openCodeLink } from './code.ts'
 import { FcError } from './errors.ts'
-import { isObject } from './fields.ts'
 import { invokeAsync, invokeSync, maxEventBytes, readInvokeMode, type InvokeRooms } from './invoke.ts'
-import { cutZipFile, PARSED_BODY_BYTES } from './large-body.ts'
 import { requireFunctionName, requireQualifier, requireServiceName } from './names.ts'
-import type { Call, JsonObject, Rooms } from './operation.ts'
+import type { Call, Rooms } from './operation.ts'
 import { DEFAULT_BODY_BYTES } from './operations.ts'
 import { answerReply, failureOf, failureReply, idHeaders } from './replies.ts'
 import { originOf, readQuery, requestIdOf } from './request-head.ts'
 import { matchInvoke, matchOperation, type InvokePath } from './routes.ts'
-import { sha256HexInSlices, type Turns } from './slices.ts'
-import type { Slots } from './slots.ts'
 
 /** Everything requests of this dialect are answered with. */
 export interface DispatchRooms extends Rooms, InvokeRooms {
   readonly keyring: KeyRing
-  readonly linkKey: KeyObject
+  readonly links: CodeLinks
   /** Where bodies too large to be parsed whole wait for each other. */
   readonly largeBodies: Turns
-  /** One for every download of code under way. */
-  readonly downloads: Slots
   /** The listener's port, once it has one. */
   readonly ownPort: () => number | undefined
   /** Told of failures that are this server's own. */
   readonly observe: (error: unknown) => void
 }
+
+/** Where a request's code is. */
+const ZIP_FILE = ['code.zipFile']
 
 type Accepted = Extract<AuthVerdict, { kind: 'accepted' }>
 type Refused = Extract<AuthVerdict, { kind: 'refused' }>
@@ -86,6 +83,7 @@ async function operate(requestId: string, exchange: Exchange, rooms: DispatchRoo
   if (verdict.kind === 'refused') return refusal(verdict, requestId)
   const payload = await exchange.readBody(definition.bodyBytes ?? DEFAULT_BODY_BYTES)
   await requireSignedBody(verdict, payload, rooms)
+  const { body, takeCut } = await readJsonBody(payload, rooms.largeBodies, ZIP_FILE, { anyCase: true })
   const query = readQuery(rawQuery)
   const named = qualifier ?? (query.get('qualifier') || undefined)
   const call: Call = {
@@ -96,7 +94,8 @@ async function operate(requestId: string, exchange: Exchange, rooms: DispatchRoo
     ...(named === undefined ? {} : { qualifier: requireQualifier(named) }),
     query,
     headers,
-    ...(await decodeBody(payload, rooms)),
+    body,
+    ...(takeCut === undefined ? {} : { takeZipFile: takeCut }),
     origin: originOf(headers, rooms.ownPort()),
   }
   return answerReply(await definition.run(call, rooms), requestId)
@@ -107,8 +106,7 @@ async function download(requestId: string, exchange: Exchange, rooms: DispatchRo
   const { method, rawPath, rawQuery } = exchange
   if (method !== 'GET')
     throw new FcError('PathNotSupported', `'${method}' against '${CODE_LINK_PREFIX}' is not supported`)
-  const { linkKey, packages, downloads, now } = rooms
-  const body = await openCodeLink(rawPath, readQuery(rawQuery), linkKey, packages, downloads, now())
+  const body = await rooms.links.open(rawPath, rawQuery)
   return { status: 200, headers: { ...idHeaders(requestId), 'Content-Type': 'application/zip' }, body }
 }
 
@@ -131,34 +129,4 @@ async function requireSignedBody(
       : bodyMatches(bodySha256, chunks)
   if (!matches)
     throw new FcError('SignatureNotMatch', 'the body does not have the hash that the request was signed with')
-}
-
-async function decodeBody(
-  payload: Payload,
-  { largeBodies }: DispatchRooms,
-): Promise<Pick<Call, 'body' | 'takeZipFile'>> {
-  if (payload.byteLength <= PARSED_BODY_BYTES) return { body: parseBody(toBuffer(payload)) }
-  const { rest, zipFile = [] } = await largeBodies.run(() => cutZipFile(payload.chunks))
-  const body = parseBody(rest)
-  return zipFile.length === 0
-    ? { body }
-    : { body, takeZipFile: () => largeBodies.run(() => decodeBase64InPlace(zipFile)) }
-}
-
-function parseBody(bytes: Buffer): JsonObject {
-  if (bytes.length === 0) return {}
-  if (!isUtf8(bytes)) throw new FcError('InvalidArgument', 'the request body is not UTF-8')
-  const body = parseJson(bytes.toString('utf8'))
-  if (body === null) return {}
-  if (!isObject(body)) throw new FcError('InvalidArgument', 'the request body is not a JSON object')
-  return body
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The parser's message quotes the body, which may hold secrets.
-    throw new FcError('InvalidArgument', 'the request body is not valid JSON')
-  }
 }

@@ -1,3 +1,4 @@
+import { isJsonObject } from '../../intake/json-body.ts'
 import { FcError } from './errors.ts'
 import type { JsonObject } from './operation.ts'
 
@@ -93,7 +94,7 @@ export function enumField<const W extends string>(
 export function objectField(body: JsonObject, name: string): JsonObject | undefined {
   const value = field(body, name)
   if (value === undefined) return undefined
-  if (!isObject(value)) throw invalidValue(name, 'an object', value)
+  if (!isJsonObject(value)) throw invalidValue(name, 'an object', value)
   return value
 }
 
@@ -139,7 +140,7 @@ export function objectListField(
 ): readonly JsonObject[] | undefined {
   const list = listField(body, name, max)
   return list?.map((entry) => {
-    if (!isObject(entry)) throw invalidValue(name, 'a list of objects', entry)
+    if (!isJsonObject(entry)) throw invalidValue(name, 'a list of objects', entry)
     return entry
   })
 }
@@ -155,9 +156,6 @@ export function queryInteger(
 }
 
 /** Whether a decoded JSON value is an object with members. */
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
 
 function integerIn(
   name: string,

@@ -1,4 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
+import { newId } from '../../definitions/ids.ts'
+import { QUOTA, requireFunctionStates, requireQuota } from '../../definitions/quotas.ts'
 import type { Draft } from '../../engine/catalogue.ts'
 import { functionKey, namespaceKey, qualifiedKey, tagsKey } from '../../engine/keys.ts'
 import { LATEST, type FunctionSpec } from '../../model/function.ts'
@@ -8,11 +10,10 @@ import { FcError } from './errors.ts'
 import { required, stringField } from './fields.ts'
 import { readRun, readShown, settingsBody } from './function-settings.ts'
 import { requireFunction, versionThrough } from './lookup.ts'
-import { etagOf, formatTime, newId, requireFunctionName } from './names.ts'
+import { etagOf, formatTime, requireFunctionName } from './names.ts'
 import type { Answer, ApiVersion, Call, Operation } from './operation.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
-import { QUOTA, requireFunctionStates, requireQuota } from './quotas.ts'
 import { pathParameter, requireService, serviceOf } from './target.ts'
 
 /** The handler contract of every function made through this dialect. */
@@ -41,7 +42,7 @@ export const createFunction: Operation = async (call, rooms) => {
     const { facts } = requireService(draft, call.accountId, service).value
     if (draft.get('function', key) !== undefined) throw alreadyExists(service, name)
     const others = functionKey(call.accountId, service, '')
-    requireQuota(draft, 'function', others, QUOTA.functionsPerService, 'functions in a service')
+    requireQuota(draft, 'function', others, QUOTA.functionsPerNamespace, 'functions in a service')
     requireFunctionStates(draft, call.accountId, 1)
     return draft.put('function', key, {
       account: call.accountId,
@@ -120,10 +121,10 @@ export const deleteFunction: Operation = async (call, { catalogue }) => {
 }
 
 /** GET /services/{service}/functions/{function}/code */
-export const getFunctionCode: Operation = (call, { catalogue, codeLink }) => {
+export const getFunctionCode: Operation = (call, { catalogue, links }) => {
   const { service, name } = targetOf(call)
   const { code } = requireFunction(catalogue, call.accountId, service, name, call.qualifier).value.spec
-  return { status: 200, body: { url: codeLink(call, code.digest), checksum: code.crc64 } }
+  return { status: 200, body: { url: links.link(call.origin, code.digest), checksum: code.crc64 } }
 }
 
 /** The function as the API shows it. */

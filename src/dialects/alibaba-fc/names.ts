@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { Stored } from '../../store/store.ts'
 import { FcError } from './errors.ts'
 import { invalidValue } from './fields.ts'
@@ -84,9 +84,6 @@ export function functionResource(service: string, name: string, qualifier?: stri
 export function formatTime(epochMs: number): string {
   return `${new Date(epochMs).toISOString().slice(0, 19)}Z`
 }
-
-/** An id in the shape the service uses for everything it names itself. */
-export const newId = (): string => randomUUID()
 
 /**
  * Names this state of a record: it changes with every change, also when a record is deleted and made anew.

@@ -1,3 +1,4 @@
+import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
 import { LATEST } from '../../model/function.ts'
 import type { ScalingRecord, Stored } from '../../store/store.ts'
@@ -7,7 +8,6 @@ import { etagOf, functionResource } from './names.ts'
 import type { Answer, Operation } from './operation.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
-import { QUOTA, requireQuota } from './quotas.ts'
 import { qualifiedFunctionOf, type QualifiedFunction } from './target.ts'
 
 /** Instances; the vendor's clients declare a 32-bit number. 0 admits no call. */
@@ -31,13 +31,7 @@ export const putFunctionOnDemandConfig: Operation = async (call, { catalogue, no
     if (before !== undefined) requireMatch(call, before)
     else {
       const others = `${target.account}/`
-      requireQuota(
-        draft,
-        'scaling',
-        others,
-        QUOTA.onDemandConfigsPerAccount,
-        'on-demand configs in the account',
-      )
+      requireQuota(draft, 'scaling', others, QUOTA.settingsPerAccount, 'on-demand configs in the account')
     }
     const nowMs = now()
     return draft.put('scaling', keyOf(target), {

@@ -1,15 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Catalogue } from '../../engine/catalogue.ts'
+import type { CodeLinks } from '../../intake/code-link.ts'
+import type { JsonObject } from '../../intake/json-body.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
 
 /** The two generations this dialect speaks; they differ in few fields and in where the qualifier travels. */
 export type ApiVersion = '2016-08-15' | '2021-04-06'
 
-/**
- * A request body decoded the way the service does it: member names match in any case, at every depth that has
- * named members, and unknown ones are ignored. `undefined` and `null` both mean "not given".
- */
-export type JsonObject = Readonly<Record<string, unknown>>
+export type { JsonObject } from '../../intake/json-body.ts'
 
 /** One control-plane request after routing, authentication and decoding. */
 export interface Call {
@@ -23,7 +21,10 @@ export interface Call {
   /** Decoded query parameters; a repeated name keeps its first value. */
   readonly query: ReadonlyMap<string, string>
   readonly headers: IncomingHttpHeaders
-  /** Empty when the request had no body. */
+  /**
+   * Empty when the request had no body. The service reads it so: member names match in any case, at every depth that has
+   * named members, and unknown ones are ignored. `undefined` and `null` both mean "not given".
+   */
   readonly body: JsonObject
   /**
    * Decodes the `code.zipFile` of a body that was too large to be parsed whole; in `body` it is an empty string then.
@@ -49,8 +50,8 @@ export interface Rooms {
   readonly now: () => number
   /** Throws `caller/runtime-missing` for a runtime whose interpreter this host lacks. */
   readonly requireRuntime: (runtime: string) => void
-  /** A link that downloads a package without a signature until it expires. */
-  readonly codeLink: (call: Call, digest: string) => string
+  /** Links that download a package without a signature until they expire. */
+  readonly links: Pick<CodeLinks, 'link'>
 }
 
 /** One control-plane operation. Throws {@link import('./errors.ts').FcError} or an EngineError to refuse. */

@@ -1,8 +1,9 @@
 import type { Definitions } from '../../engine/catalogue.ts'
 import { namespaceKey, qualifiedKey } from '../../engine/keys.ts'
+import { isJsonObject } from '../../intake/json-body.ts'
 import type { ProvisionRecord, Stored } from '../../store/store.ts'
 import { FcError } from './errors.ts'
-import { booleanField, field, integerField, isObject } from './fields.ts'
+import { booleanField, field, integerField } from './fields.ts'
 import { requireFunction } from './lookup.ts'
 import { etagOf } from './names.ts'
 import type { Answer, Operation } from './operation.ts'
@@ -105,7 +106,7 @@ function requireMetrics(
 ): void {
   if (policies.every(({ metricType }) => metricType === 'ProvisionedConcurrencyUtilization')) return
   const logConfig = definitions.get('namespace', namespaceKey(account, service))?.value.extras['logConfig']
-  if (isObject(logConfig) && field(logConfig, 'enableInstanceMetrics') === true) return
+  if (isJsonObject(logConfig) && field(logConfig, 'enableInstanceMetrics') === true) return
   throw new FcError(
     'InstanceMetricsRequired',
     `target tracking by this metric requires instance metrics; set logConfig.enableInstanceMetrics of service '${service}'`,

@@ -1,11 +1,14 @@
 import type { Reply } from '../../http/exchange.ts'
+import { QuotaExceeded } from '../../definitions/quotas.ts'
+import { CodeLinkError } from '../../intake/code-link.ts'
+import { IntakeError } from '../../intake/intake-error.ts'
 import { EngineError } from '../../model/errors.ts'
 import { EMPTY_PAYLOAD, payloadOf } from '../../model/payload.ts'
 import { PackageError } from '../../store/packages/package-error.ts'
 import { RevisionConflict } from '../../store/store.ts'
 import { FcError, fcErrorOf, STATUS_OF, type FcCode } from './errors.ts'
 import type { Answer } from './operation.ts'
-import { fcErrorOfPackage } from './package-errors.ts'
+import { fcErrorOfIntake, fcErrorOfLink, fcErrorOfPackage } from './intake-errors.ts'
 
 /** A refusal on its way to the client. */
 export interface Failure {
@@ -60,6 +63,15 @@ export function failureOf(error: unknown): Failure & { readonly unexpected: bool
     const { code, message } = fcErrorOfPackage(error)
     return failure(code, message, error.code === 'intake-failed')
   }
+  if (error instanceof IntakeError) {
+    const { code, message } = fcErrorOfIntake(error)
+    return failure(code, message)
+  }
+  if (error instanceof CodeLinkError) {
+    const { code, message } = fcErrorOfLink(error)
+    return failure(code, message)
+  }
+  if (error instanceof QuotaExceeded) return failure('LimitExceeded', error.message)
   if (error instanceof RevisionConflict)
     return failure('ConcurrentUpdateError', 'the resource was changed by another request; retry')
   return failure('InternalServerError', 'an internal error has occurred. Please retry.', true)

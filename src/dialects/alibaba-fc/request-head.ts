@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { parseQuery } from '../../auth/query.ts'
+import { newId } from '../../definitions/ids.ts'
 import { FcError } from './errors.ts'
-import { newId } from './names.ts'
 
 /** Most pairs of a query that are looked at. */
 const MAX_QUERY_PAIRS = 1000

@@ -1,5 +1,5 @@
 import { percentDecode } from '../../auth/percent.ts'
-import { CODE_LINK_PREFIX } from './code.ts'
+import { CODE_LINK_PREFIX } from '../../intake/code-link.ts'
 import { FcError } from './errors.ts'
 import { splitServiceSegment } from './names.ts'
 import type { ApiVersion } from './operation.ts'

@@ -1,3 +1,5 @@
+import { newId } from '../../definitions/ids.ts'
+import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import type { Draft } from '../../engine/catalogue.ts'
 import { functionKey, namespaceKey, tagsKey, versionKey } from '../../engine/keys.ts'
 import { LATEST } from '../../model/function.ts'
@@ -5,11 +7,10 @@ import type { NamespaceRecord, Stored } from '../../store/store.ts'
 import { FcError } from './errors.ts'
 import { required, stringField } from './fields.ts'
 import { versionThrough } from './lookup.ts'
-import { etagOf, formatTime, newId, requireServiceName } from './names.ts'
+import { etagOf, formatTime, requireServiceName } from './names.ts'
 import type { Answer, ApiVersion, Call, Operation } from './operation.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
-import { QUOTA, requireQuota } from './quotas.ts'
 import { DEFAULT_SETTINGS, factsOf, readSettings, type ServiceSettings } from './service-settings.ts'
 import { requireService, serviceOf } from './target.ts'
 
@@ -30,7 +31,7 @@ export const createService: Operation = async (call, { catalogue, now }) => {
     if (draft.get('namespace', key) !== undefined)
       throw new FcError('ServiceAlreadyExists', `service '${name}' already exists`)
     const others = namespaceKey(call.accountId, '')
-    requireQuota(draft, 'namespace', others, QUOTA.servicesPerAccount, 'services in the account')
+    requireQuota(draft, 'namespace', others, QUOTA.namespacesPerAccount, 'services in the account')
     return draft.put('namespace', key, {
       account: call.accountId,
       name,

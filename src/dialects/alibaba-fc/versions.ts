@@ -1,15 +1,14 @@
-import { isDeepStrictEqual } from 'node:util'
+import { namespaceFunctions } from '../../definitions/namespaces.ts'
+import { isNamespaceUnchangedSince, isUnchangedSince, publishNamespace } from '../../definitions/publish.ts'
 import type { Draft } from '../../engine/catalogue.ts'
-import { functionKey, namespaceKey, versionKey } from '../../engine/keys.ts'
-import { LATEST } from '../../model/function.ts'
-import type { FunctionRecord, NamespaceRecord, Stored } from '../../store/store.ts'
+import { namespaceKey, versionKey } from '../../engine/keys.ts'
+import type { NamespaceRecord, Stored } from '../../store/store.ts'
 import { FcError } from './errors.ts'
 import { invalidValue, stringField } from './fields.ts'
-import { etagOf, formatTime, newId } from './names.ts'
+import { etagOf, formatTime } from './names.ts'
 import type { Operation } from './operation.ts'
 import { page, type KeyOrder } from './paging.ts'
 import { requireMatch } from './precondition.ts'
-import { QUOTA, requireFunctionStates, requireQuota } from './quotas.ts'
 import { pathParameter, requireService, requireVersion, serviceOf } from './target.ts'
 
 /** Longest description, characters. Source: the vendor's CreateService page. */
@@ -30,34 +29,13 @@ export const publishServiceVersion: Operation = async (call, { catalogue, now })
   const published = await catalogue.change((draft) => {
     const namespace = requireService(draft, account, service)
     requireMatch(call, namespace)
-    const functions = functionsAt(draft, account, service, LATEST)
+    const functions = namespaceFunctions(draft, account, service)
     if (!changedSinceLastVersion(draft, namespace.value, functions))
       throw new FcError(
         'InvalidArgument',
         `service '${service}' has no changes since version '${namespace.value.lastVersion}'`,
       )
-    const others = versionKey(account, service, '')
-    requireQuota(draft, 'version', others, QUOTA.versionsPerService, 'versions of a service')
-    requireFunctionStates(draft, account, functions.length)
-    const lastVersion = namespace.value.lastVersion + 1
-    const version = String(lastVersion)
-    const nowMs = now()
-    draft.put('namespace', namespaceKey(account, service), { ...namespace.value, lastVersion })
-    for (const { value } of functions)
-      draft.put('function', functionKey(account, service, value.name, version), {
-        ...value,
-        version,
-        stateId: newId(),
-      })
-    return draft.put('version', versionKey(account, service, version), {
-      account,
-      namespace: service,
-      version,
-      description,
-      snapshot: namespace.value,
-      createdAtMs: nowMs,
-      modifiedAtMs: nowMs,
-    })
+    return publishNamespace(draft, namespace, { description, nowMs: now() })
   })
   return { status: 200, body: versionBody(published), headers: { ETag: etagOf(published) } }
 }
@@ -89,7 +67,7 @@ export const deleteServiceVersion: Operation = async (call, { catalogue }) => {
   await catalogue.change((draft) => {
     requireService(draft, account, service)
     requireVersion(draft, account, service, version)
-    for (const { key } of functionsAt(draft, account, service, version)) draft.delete('function', key)
+    for (const { key } of namespaceFunctions(draft, account, service, version)) draft.delete('function', key)
     draft.delete('version', versionKey(account, service, version))
     deleteProvisionsThrough(draft, account, service, version)
   })
@@ -107,37 +85,24 @@ export function deleteProvisionsThrough(
     if (value.qualifier === qualifier) draft.delete('provision', key)
 }
 
-function functionsAt(
-  draft: Draft,
-  account: string,
-  service: string,
-  version: string,
-): readonly Stored<'function'>[] {
-  return draft.list('function', functionKey(account, service, '', version))
-}
-
-/** Compares what callers and code can tell apart; a newest version that was deleted counts as different. */
+/** A newest version that was deleted counts as different. */
 function changedSinceLastVersion(
   draft: Draft,
   namespace: NamespaceRecord,
   functions: readonly Stored<'function'>[],
 ): boolean {
   const { account, name, lastVersion } = namespace
-  const last = draft.get('version', versionKey(account, name, String(lastVersion)))
-  if (last?.value.snapshot === undefined) return true
-  const frozen = functionsAt(draft, account, name, String(lastVersion))
-  return !isDeepStrictEqual(
-    [contentOfNamespace(namespace), functions.map(({ value }) => contentOfFunction(value))],
-    [contentOfNamespace(last.value.snapshot), frozen.map(({ value }) => contentOfFunction(value))],
+  const version = String(lastVersion)
+  const snapshot = draft.get('version', versionKey(account, name, version))?.value.snapshot
+  if (snapshot === undefined || !isNamespaceUnchangedSince(namespace, snapshot)) return true
+  const frozen = namespaceFunctions(draft, account, name, version)
+  return (
+    frozen.length !== functions.length ||
+    functions.some(({ value }, index) => {
+      const before = frozen[index]?.value
+      return before === undefined || !isUnchangedSince(value, before)
+    })
   )
-}
-
-function contentOfNamespace({ namespaceId, description, facts, extras }: NamespaceRecord): unknown {
-  return { namespaceId, description, facts, extras }
-}
-
-function contentOfFunction({ name, functionId, description, spec, facts, extras }: FunctionRecord): unknown {
-  return { name, functionId, description, spec, facts, extras }
 }
 
 function versionBody({ value }: Stored<'version'>): Record<string, unknown> {

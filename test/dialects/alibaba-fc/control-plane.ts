@@ -71,7 +71,7 @@ export class ControlPlane {
         region: REGION,
         now: () => this.nowMs,
         requireRuntime: () => undefined,
-        codeLink: () => '',
+        links: { link: () => '' },
       },
     )
     const body: Record<string, unknown> =

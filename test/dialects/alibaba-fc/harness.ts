@@ -6,10 +6,10 @@ import { buffer } from 'node:stream/consumers'
 import { ZipFile } from 'yazl'
 import { KeyRing } from '../../../src/auth/keyring.ts'
 import { createAlibabaFc } from '../../../src/dialects/alibaba-fc/dialect.ts'
-import { isObject } from '../../../src/dialects/alibaba-fc/fields.ts'
-import type { JsonObject } from '../../../src/dialects/alibaba-fc/operation.ts'
 import type { Dialect } from '../../../src/dialects/dialect.ts'
 import { Catalogue } from '../../../src/engine/catalogue.ts'
+import { CodeLinks } from '../../../src/intake/code-link.ts'
+import { isJsonObject, type JsonObject } from '../../../src/intake/json-body.ts'
 import type { Reply } from '../../../src/http/exchange.ts'
 import { EngineError } from '../../../src/model/errors.ts'
 import { patientCaller, type InvokeRequest } from '../../../src/model/invocation.ts'
@@ -85,7 +85,11 @@ export async function openHarness(): Promise<Harness> {
     region: 'cn-hangzhou',
     ownPort: () => 7400,
     now: () => harness.clockMs,
-    linkKey: createSecretKey(Buffer.alloc(32, 9)),
+    links: new CodeLinks({
+      key: createSecretKey(Buffer.alloc(32, 9)),
+      packages,
+      now: () => harness.clockMs,
+    }),
     observe: (error) => observed.push(error),
   })
   const harness: Harness = {
@@ -112,7 +116,7 @@ export async function openHarness(): Promise<Harness> {
 export function pluck(reply: TestReply, list: string, member: string): unknown[] {
   const entries = reply.json[list]
   if (!Array.isArray(entries)) throw new TypeError(`the answer has no list '${list}'`)
-  return entries.map((entry: unknown) => (isObject(entry) ? entry[member] : undefined))
+  return entries.map((entry: unknown) => (isJsonObject(entry) ? entry[member] : undefined))
 }
 
 /** A zip with one file, as base64 text. */
@@ -205,7 +209,7 @@ async function bytesOf(body: Reply['body']): Promise<Buffer> {
 function parsed(bytes: Buffer): JsonObject {
   try {
     const value: unknown = JSON.parse(bytes.toString())
-    return isObject(value) ? value : {}
+    return isJsonObject(value) ? value : {}
   } catch {
     return {}
   }

@@ -1,18 +1,11 @@
-import { createHash, createSecretKey, randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { request, type IncomingMessage } from 'node:http'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { setImmediate } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { codeLink, MAX_DOWNLOADS, openCodeLink } from '../../../src/dialects/alibaba-fc/code.ts'
-import { Turns } from '../../../src/dialects/alibaba-fc/slices.ts'
-import { Slots } from '../../../src/dialects/alibaba-fc/slots.ts'
 import { PayloadBudget } from '../../../src/engine/payload-budget.ts'
 import { Listener } from '../../../src/http/server.ts'
-import { PackageStore } from '../../../src/store/packages/packages.ts'
 import { zipOf } from '../../helpers/zip.ts'
 import { exchangeOf, openHarness, type Harness } from './harness.ts'
 
@@ -91,47 +84,4 @@ test.each([
   const response = await send('POST', FUNCTIONS, body())
   expect(response.statusCode).toBe(400)
   expect((await buffer(response)).toString()).toMatch(/InvalidArgument|EntityTooLarge/)
-})
-
-test('large bodies are worked on one at a time, also after one failed', async () => {
-  const turns = new Turns()
-  let running = 0
-  const work = async (fails: boolean): Promise<number> => {
-    running += 1
-    const seen = running
-    await setImmediate()
-    running -= 1
-    if (fails) throw new Error('broken')
-    return seen
-  }
-  const outcomes = await Promise.allSettled([true, false, false].map((fails) => turns.run(() => work(fails))))
-  expect(outcomes.slice(1)).toEqual([1, 1].map((value) => ({ status: 'fulfilled', value })))
-})
-
-test('of downloads only so many are open at once, and each ends with its stream', async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'anvoke-links-'))
-  const packages = await PackageStore.open({ dir })
-  const { digest } = await packages.put(zip)
-  const key = createSecretKey(Buffer.alloc(32, 1))
-  const slots = new Slots(MAX_DOWNLOADS)
-  const open = () => {
-    const { pathname, searchParams } = new URL(codeLink('http://a', digest, key, 0))
-    return openCodeLink(pathname, new Map(searchParams), key, packages, slots, 0)
-  }
-  const first = await open()
-  const bodies = [first]
-  while (bodies.length < MAX_DOWNLOADS) bodies.push(await open())
-  await expect(open()).rejects.toMatchObject({ code: 'ResourceExhausted' })
-  const closed = once(first.stream, 'close')
-  first.stream.destroy()
-  await closed
-  bodies.push(await open())
-  await expect(open()).rejects.toMatchObject({ code: 'ResourceExhausted' })
-  for (const { stream } of bodies.slice(1)) {
-    const ended = once(stream, 'close')
-    stream.destroy()
-    await ended
-  }
-  await packages.close()
-  await rm(dir, { recursive: true })
 })

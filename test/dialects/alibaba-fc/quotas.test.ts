@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { QUOTA } from '../../../src/dialects/alibaba-fc/quotas.ts'
+import { QUOTA } from '../../../src/definitions/quotas.ts'
 import { functionsThatEnded } from '../../../src/engine/ended-functions.ts'
 import { aliasKey, functionKey, namespaceKey, qualifiedKey, versionKey } from '../../../src/engine/keys.ts'
 import type { RecordKind } from '../../../src/store/store.ts'
@@ -39,7 +39,7 @@ async function fill(
 test('services of an account are bounded', async () => {
   const another = (): Promise<TestReply> => post(`${V2}/services`, { serviceName: 'another' })
   const key = namespaceKey(ACCOUNT, 'demo')
-  await fill('namespace', key, QUOTA.servicesPerAccount - 1, (index) => namespaceKey(ACCOUNT, `s${index}`))
+  await fill('namespace', key, QUOTA.namespacesPerAccount - 1, (index) => namespaceKey(ACCOUNT, `s${index}`))
   expect(answer(await another())).toEqual([400, 'LimitExceeded'])
   await fc.catalogue.change((draft) => draft.delete('namespace', namespaceKey(ACCOUNT, 's0')))
   expect(answer(await another())).toEqual([200, undefined])
@@ -48,7 +48,7 @@ test('services of an account are bounded', async () => {
 test('functions of a service are bounded', async () => {
   const another = async (): Promise<TestReply> => post(`${DEMO}/functions`, await functionBody('another'))
   const keyOf = (index: number): string => functionKey(ACCOUNT, 'demo', `f${index}`)
-  await fill('function', functionKey(ACCOUNT, 'demo', 'hello'), QUOTA.functionsPerService - 1, keyOf)
+  await fill('function', functionKey(ACCOUNT, 'demo', 'hello'), QUOTA.functionsPerNamespace - 1, keyOf)
   expect(answer(await another())).toEqual([400, 'LimitExceeded'])
   await fc.catalogue.change((draft) => draft.delete('function', keyOf(0)))
   expect(answer(await another())).toEqual([200, undefined])
@@ -57,7 +57,7 @@ test('functions of a service are bounded', async () => {
 test('versions of a service are bounded', async () => {
   await put(DEMO, { description: 'changed' })
   const keyOf = (index: number): string => versionKey(ACCOUNT, 'demo', `9${index}`)
-  await fill('version', versionKey(ACCOUNT, 'demo', '1'), QUOTA.versionsPerService - 1, keyOf)
+  await fill('version', versionKey(ACCOUNT, 'demo', '1'), QUOTA.versions - 1, keyOf)
   expect(answer(await post(`${DEMO}/versions`, {}))).toEqual([400, 'LimitExceeded'])
   await fc.catalogue.change((draft) => draft.delete('version', keyOf(0)))
   expect(answer(await post(`${DEMO}/versions`, {}))).toEqual([200, undefined])
@@ -66,7 +66,7 @@ test('versions of a service are bounded', async () => {
 test('aliases of a service are bounded', async () => {
   const another = (): Promise<TestReply> => post(`${DEMO}/aliases`, { aliasName: 'next', versionId: '1' })
   const keyOf = (index: number): string => aliasKey(ACCOUNT, 'demo', `a${index}`)
-  await fill('alias', aliasKey(ACCOUNT, 'demo', 'prod'), QUOTA.aliasesPerService - 1, keyOf)
+  await fill('alias', aliasKey(ACCOUNT, 'demo', 'prod'), QUOTA.aliases - 1, keyOf)
   expect(answer(await another())).toEqual([400, 'LimitExceeded'])
   await fc.catalogue.change((draft) => draft.delete('alias', keyOf(0)))
   expect(answer(await another())).toEqual([200, undefined])
@@ -78,7 +78,7 @@ test('on-demand configs, which need no function, are bounded; those there are ca
   await cap('hello')
   const keyOf = (index: number): string => qualifiedKey(ACCOUNT, 'demo', `f${index}`, 'LATEST')
   const from = qualifiedKey(ACCOUNT, 'demo', 'hello', 'LATEST')
-  await fill('scaling', from, QUOTA.onDemandConfigsPerAccount - 1, keyOf)
+  await fill('scaling', from, QUOTA.settingsPerAccount - 1, keyOf)
   expect(answer(await cap('another'))).toEqual([400, 'LimitExceeded'])
   expect(answer(await cap('hello'))).toEqual([200, undefined])
 })

@@ -1,8 +1,11 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decodeBase64, decodeBase64InPlace } from '../../../src/dialects/alibaba-fc/base64.ts'
-import { FcError } from '../../../src/dialects/alibaba-fc/errors.ts'
-import { cutZipFile, PARSED_BODY_BYTES } from '../../../src/dialects/alibaba-fc/large-body.ts'
+import { decodeBase64, decodeBase64InPlace } from '../../src/intake/base64.ts'
+import { IntakeError } from '../../src/intake/intake-error.ts'
+import { cutMember, PARSED_BODY_BYTES, type CutBody } from '../../src/intake/large-body.ts'
+
+const cutZipFile = (chunks: Iterable<Buffer>): Promise<CutBody> =>
+  cutMember(chunks, ['code.zipFile'], { anyCase: true })
 
 /** Splits bytes at the given places, each taken modulo what is left. */
 function split(bytes: Buffer, lengths: readonly number[]): Buffer[] {
@@ -87,10 +90,10 @@ async function parseCut(
   lengths: readonly number[],
 ): Promise<(Parsed & object) | 'refused' | 'cut-refused'> {
   try {
-    const { rest, zipFile } = await cutZipFile(split(bytes, lengths))
+    const { rest, cut } = await cutZipFile(split(bytes, lengths))
     const parsed = parse(rest.toString())
-    if (zipFile === undefined || parsed === 'refused') return parsed
-    const inside = parse(`"${Buffer.concat(zipFile).toString()}"`)
+    if (cut === undefined || parsed === 'refused') return parsed
+    const inside = parse(`"${Buffer.concat(cut).toString()}"`)
     if (inside === 'refused') return 'refused'
     const put = (node: unknown, names: readonly string[]): unknown => {
       const [wanted, ...deeper] = names
@@ -103,7 +106,7 @@ async function parseCut(
     }
     return { value: put(parsed.value, ['code', 'zipfile']) }
   } catch (error) {
-    if (error instanceof FcError) return 'cut-refused'
+    if (error instanceof IntakeError) return 'cut-refused'
     throw error
   }
 }
@@ -131,26 +134,50 @@ test('the code is found under its name in any spelling, wherever the chunks end'
   const text =
     '{"code2":{"zipFile":"x"},"CODE" : {"a":[{"zipFile":"y"}], "\\u007aipfile":\n"QUJD"},"code3":"{"}'
   for (let at = 0; at <= text.length; at += 1) {
-    const { rest, zipFile = [] } = await cutZipFile(split(Buffer.from(text), [at]))
-    expect(Buffer.concat(zipFile).toString()).toBe('QUJD')
+    const { rest, cut = [] } = await cutZipFile(split(Buffer.from(text), [at]))
+    expect(Buffer.concat(cut).toString()).toBe('QUJD')
     expect(rest.toString()).toBe(text.replace('QUJD', ''))
   }
 })
 
 test.each([
-  ['code twice', '{"code":{"zipFile":"QUJD"},"Code":{}}', 'Code is set more than once'],
-  ['zipFile twice', '{"code":{"zipFile":"QUJD","zipfile":"QUJD"}}', 'ZipFile is set more than once'],
-  ['a quote inside', '{"code":{"zipFile":"QUJ\\"D"}}', 'ZipFile is not base64'],
+  ['code twice', '{"code":{"zipFile":"QUJD"},"Code":{}}', 'repeated-member'],
+  ['zipFile twice', '{"code":{"zipFile":"QUJD","zipfile":"QUJD"}}', 'repeated-member'],
+  ['a quote inside', '{"code":{"zipFile":"QUJ\\"D"}}', 'not-base64'],
 ])('refuses %s', async (_, text, message) => {
   await expect(cutZipFile([Buffer.from(text)])).rejects.toThrow(message)
 })
 
+test('names in another case are others, unless any case is asked for', async () => {
+  const text = Buffer.from('{"Code":{"zipFile":"QQ==","ZipFile":"QUJD"}}')
+  const { rest, cut = [] } = await cutMember([text], ['Code.ZipFile'])
+  expect(Buffer.concat(cut).toString()).toBe('QUJD')
+  expect(JSON.parse(rest.toString())).toEqual({ Code: { zipFile: 'QQ==', ZipFile: '' } })
+})
+
+test.each([
+  ['{"file":"QUJD","a":{"file":"x"},"b":["file","x"]}', { file: '', a: { file: 'x' }, b: ['file', 'x'] }],
+  [
+    '{"a":{"b":{"c":"QUJD","d":1},"c":"x"},"b":{"c":"x"}}',
+    { a: { b: { c: '', d: 1 }, c: 'x' }, b: { c: 'x' } },
+  ],
+])('a path leads to its member and to no other: %s', async (text, rest) => {
+  const found = await cutMember([Buffer.from(text)], ['file', 'a.b.c'])
+  expect(Buffer.concat(found.cut ?? []).toString()).toBe('QUJD')
+  expect(JSON.parse(found.rest.toString())).toEqual(rest)
+})
+
+test('strings at the ends of two paths are refused', async () => {
+  const text = Buffer.from('{"file":"QQ==","code":{"file":"QUJD"}}')
+  await expect(cutMember([text], ['file', 'code.file'])).rejects.toMatchObject({ code: 'repeated-member' })
+})
+
 test('text that looks like code inside a string is none, and hides none', async () => {
   const lookalike = JSON.stringify('{"code":{"zipFile":"QQ=="}}\\').slice(1, -1)
-  const { rest, zipFile = [] } = await cutZipFile([
+  const { rest, cut = [] } = await cutZipFile([
     Buffer.from(`{"a\\"":"${lookalike}","code":{"a":"\\"","zipFile":"QUJD"}}`),
   ])
-  expect(Buffer.concat(zipFile).toString()).toBe('QUJD')
+  expect(Buffer.concat(cut).toString()).toBe('QUJD')
   expect(JSON.parse(rest.toString())).toEqual({
     'a"': '{"code":{"zipFile":"QQ=="}}\\',
     code: { a: '"', zipFile: '' },
@@ -162,7 +189,7 @@ test('what is beside the code may fill its bound and no byte more', async () => 
     Buffer.from(`{"code":{"zipFile":"${'QUJD'.repeat(9999)}"}${' '.repeat(spaces)}}`)
   const room = PARSED_BODY_BYTES - '{"code":{"zipFile":""}}'.length
   expect((await cutZipFile([text(room)])).rest).toHaveLength(PARSED_BODY_BYTES)
-  await expect(cutZipFile([text(room + 1)])).rejects.toMatchObject({ code: 'EntityTooLarge' })
+  await expect(cutZipFile([text(room + 1)])).rejects.toMatchObject({ code: 'too-large' })
 })
 
 test('of junk no more is read than its bound', async () => {
@@ -170,7 +197,7 @@ test('of junk no more is read than its bound', async () => {
   function* junk(): Generator<Buffer> {
     for (; read < 1000; read += 1) yield Buffer.from('{},'.repeat(20_000))
   }
-  await expect(cutZipFile(junk())).rejects.toMatchObject({ code: 'EntityTooLarge' })
+  await expect(cutZipFile(junk())).rejects.toMatchObject({ code: 'too-large' })
   expect(read).toBeLessThan(30)
 })
 
@@ -218,7 +245,7 @@ test('text that is no base64 in one piece is none in chunks, and never decodes t
 })
 
 test.each(['\\n', 'QUJD\\', '\\u0', '\\\\', '\\u005c/', '\\u1041'])('%j is not base64', async (text) => {
-  await expect(decodeBase64InPlace([Buffer.from(text)])).rejects.toThrow('ZipFile is not base64')
+  await expect(decodeBase64InPlace([Buffer.from(text)])).rejects.toThrow('not-base64')
 })
 
 test('decoding needs no memory beside the text', async () => {

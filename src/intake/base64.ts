@@ -1,4 +1,4 @@
-import { FcError } from './errors.ts'
+import { IntakeError } from './intake-error.ts'
 import { inSlices } from './slices.ts'
 
 /** A buffer so long always has room for what it and the at most four characters carried into it decode to. */
@@ -7,7 +7,7 @@ const ROOMY_BYTES = 16
 const CUT_ESCAPE = /\\(?:u[0-9a-fA-F]{0,3})?$/
 const ESCAPE = /\\(?:\/|u00([0-9a-fA-F]{2}))/g
 
-/** Node skips what is not base64; here it must come out at the length its text promises. @throws {FcError} */
+/** Node skips what is not base64; here it must come out at the length its text promises. @throws {IntakeError} `not-base64` */
 export function decodeBase64(text: string): Buffer {
   const bytes = Buffer.from(text, 'base64')
   if (bytes.length !== decodedLength(text)) throw notBase64()
@@ -20,7 +20,7 @@ export function decodeBase64(text: string): Buffer {
  * The result takes the place of the text: `chunks` are overwritten and kept by what is returned, so a body costs no
  * more memory than it had when it came. Waits between slices.
  *
- * @throws {FcError} InvalidArgument when it is not base64.
+ * @throws {IntakeError} `not-base64`
  */
 export async function decodeBase64InPlace(chunks: readonly Buffer[]): Promise<readonly Buffer[]> {
   const decoded: Buffer[] = []
@@ -66,6 +66,6 @@ function decodedLength(text: string): number {
   return Math.floor(((text.length - padding) * 3) / 4)
 }
 
-function notBase64(): FcError {
-  return new FcError('InvalidArgument', 'ZipFile is not base64')
+function notBase64(): IntakeError {
+  return new IntakeError('not-base64', {})
 }
