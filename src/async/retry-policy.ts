@@ -1,11 +1,7 @@
 import { EngineError, type EngineErrorCode } from '../model/errors.ts'
 import type { Ending } from '../model/outcome.ts'
-import type { ClaimedTask, Postponement, Settlement } from '../store/store.ts'
+import { DEFAULT_BACKOFF, type ClaimedTask, type Postponement, type Settlement } from '../store/store.ts'
 
-/** Wait before the first repeat of a run that failed; doubles each time. The vendors publish no figure. */
-const FIRST_RETRY_MS = 1000
-/** Longest wait before a repeat. */
-export const LONGEST_RETRY_MS = 60_000
 /**
  * Wait after the first refusal; doubles each time: 0.5, 1, 2, 4, 8 … s, for throttling and system errors.
  * Source: Alibaba Cloud Function Compute, "Asynchronous invocation", retry policy; it gives up after 5 hours.
@@ -24,7 +20,7 @@ export const LOST_RUN_ALLOWANCE = 10
 /** What the policy looks at. */
 export type RetryState = Pick<
   ClaimedTask,
-  'attempts' | 'deferrals' | 'lostRuns' | 'maxRetries' | 'expiresAtMs'
+  'attempts' | 'deferrals' | 'lostRuns' | 'maxRetries' | 'backoff' | 'expiresAtMs'
 >
 
 /** What becomes of a claimed task. */
@@ -62,7 +58,10 @@ export function beforeRun(task: RetryState, nowMs: number): Settlement | undefin
   return undefined
 }
 
-/** After a run. A failed one is repeated up to `maxRetries` times, unless the task is too old by then. */
+/**
+ * After a run. A failed one is repeated up to `maxRetries` times, each time after a wait that doubles within its
+ * backoff, unless the task is too old by then.
+ */
 export function afterRun(task: RetryState, ending: Ending, nowMs: number): NextStep {
   if (ending.kind === 'cancelled') return waitOut(task, 'cancelled', nowMs)
   const attempts = task.attempts + 1
@@ -70,7 +69,8 @@ export function afterRun(task: RetryState, ending: Ending, nowMs: number): NextS
   const lastError = failureNameOf(ending)
   if (attempts > task.maxRetries)
     return { kind: 'settle', settlement: { ending: 'failed', attempts, lastError } }
-  const dueAtMs = nowMs + Math.min(FIRST_RETRY_MS * 2 ** (attempts - 1), LONGEST_RETRY_MS)
+  const { firstMs, longestMs } = task.backoff ?? DEFAULT_BACKOFF
+  const dueAtMs = nowMs + Math.min(firstMs * 2 ** (attempts - 1), longestMs)
   return postponeOrExpire(task, { dueAtMs, attempts, deferrals: 0, lastError })
 }
 

@@ -7,7 +7,6 @@ import {
   FIRST_DEFERRAL_MS,
   LONGEST_DEFERRAL_MS,
   LONGEST_REFUSED_MS,
-  LONGEST_RETRY_MS,
   LOST_RUN_ALLOWANCE,
   type NextStep,
   type RetryState,
@@ -15,6 +14,7 @@ import {
 import { EngineError } from '../../src/model/errors.ts'
 import type { Ending } from '../../src/model/outcome.ts'
 import { EMPTY_PAYLOAD } from '../../src/model/payload.ts'
+import { DEFAULT_BACKOFF } from '../../src/store/store.ts'
 
 const FRESH: RetryState = {
   attempts: 0,
@@ -52,6 +52,12 @@ describe('afterRun', () => {
     )
     expect(waitsMs.map((ms) => ms / 1000)).toEqual([1, 2, 4, 8, 16, 32, 60, 60])
     expect(settled).toEqual({ ending: 'failed', attempts: 9, lastError: 'timedOut' })
+  })
+
+  test("repeats a failed run after the task's own waits", () => {
+    const backoff = { firstMs: 20_000, longestMs: 70_000 }
+    const { waitsMs } = follow({ ...FRESH, backoff }, (task, nowMs) => afterRun(task, TIMED_OUT, nowMs))
+    expect(waitsMs.map((ms) => ms / 1000)).toEqual([20, 40, 70])
   })
 
   test.each<[Ending, string]>([
@@ -155,7 +161,7 @@ test('the policy always ends a task, never runs it too often, too late or too so
         expect(nowMs).toBeLessThanOrEqual(expiresAtMs)
         for (const waitMs of waitsMs) {
           expect(waitMs).toBeGreaterThanOrEqual(FIRST_DEFERRAL_MS)
-          expect(waitMs).toBeLessThanOrEqual(LONGEST_RETRY_MS)
+          expect(waitMs).toBeLessThanOrEqual(DEFAULT_BACKOFF.longestMs)
         }
         expect(['failed', 'expired']).toContain(settled.ending)
       },

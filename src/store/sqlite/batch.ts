@@ -17,6 +17,7 @@ import type {
 import { preparePurge } from './purge.ts'
 import { QueueTally } from './queue-tally.ts'
 import { isFatal } from './sqlite-error.ts'
+import { prepareLookup } from './task-lookup.ts'
 
 /** Payload memory on its way through a batch. */
 export interface PayloadMemory {
@@ -51,6 +52,7 @@ export class BatchRunner {
     this.#handlers = {
       ...prepareDefinitionOperations(database),
       ...prepareLeases(database, this.#tally),
+      ...prepareLookup(database, this.#tally),
       enqueueTask: prepareEnqueue(database, this.#tally),
       claimTasks: claim.claimTasks,
       findNextDue: claim.findNextDue,

@@ -28,6 +28,8 @@ interface DueRow {
   readonly due_at_ms: number
   readonly expires_at_ms: number
   readonly max_retries: number
+  readonly backoff_first_ms: number | null
+  readonly backoff_longest_ms: number | null
   readonly attempts: number
   readonly deferrals: number
   readonly claims: number
@@ -40,7 +42,7 @@ export function prepareClaim(database: DatabaseSync): ClaimOperations {
   // A task that is still leased when it is due again lost its run.
   const selectTask = database.prepare(
     `SELECT sequence, request_id, account, namespace, function_name, qualifier, task_id, accepted_at_ms, due_at_ms,
-       expires_at_ms, max_retries, attempts, deferrals, claims + 1 AS claims,
+       expires_at_ms, max_retries, backoff_first_ms, backoff_longest_ms, attempts, deferrals, claims + 1 AS claims,
        lost_runs + (status = 'leased') AS lost_runs, payload
      FROM tasks JOIN task_payloads USING (sequence) WHERE sequence = ?`,
   )
@@ -91,6 +93,9 @@ function taskRowOf(row: DueRow): TaskRow {
     dueAtMs: row.due_at_ms,
     expiresAtMs: row.expires_at_ms,
     maxRetries: row.max_retries,
+    ...(row.backoff_first_ms === null || row.backoff_longest_ms === null
+      ? {}
+      : { backoff: { firstMs: row.backoff_first_ms, longestMs: row.backoff_longest_ms } }),
     attempts: row.attempts,
     deferrals: row.deferrals,
     lostRuns: row.lost_runs,

@@ -15,8 +15,8 @@ export type EnqueueTask = (task: TaskToEnqueue, memory: PayloadMemory) => undefi
 export function prepareEnqueue(database: DatabaseSync, tally: QueueTally): EnqueueTask {
   const insertTask = database.prepare(
     `INSERT INTO tasks (request_id, account, namespace, function_name, qualifier, task_id, accepted_at_ms, due_at_ms,
-       expires_at_ms, max_retries, payload_bytes)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       expires_at_ms, max_retries, backoff_first_ms, backoff_longest_ms, payload_bytes)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (account, namespace, function_name, task_id) WHERE task_id IS NOT NULL DO NOTHING`,
   )
   const insertPayload = database.prepare('INSERT INTO task_payloads (sequence, payload) VALUES (?, ?)')
@@ -33,6 +33,8 @@ export function prepareEnqueue(database: DatabaseSync, tally: QueueTally): Enque
       task.dueAtMs,
       task.expiresAtMs,
       task.maxRetries,
+      task.backoff?.firstMs ?? null,
+      task.backoff?.longestMs ?? null,
       task.payloadBytes,
     )
     if (inserted.changes === 0) throw new EngineError('caller/task-exists', { taskId: task.taskId ?? '' })

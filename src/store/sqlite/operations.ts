@@ -1,5 +1,14 @@
 import type { EngineErrorCode, EngineErrorDetails } from '../../model/errors.ts'
-import type { ClaimedTask, FunctionShare, NewTask, Postponement, RecordKind, Settlement } from '../store.ts'
+import type {
+  ClaimedTask,
+  FunctionShare,
+  NewTask,
+  Postponement,
+  RecordKind,
+  Settlement,
+  TaskFilter,
+  TaskRecord,
+} from '../store.ts'
 
 /** A record as it is kept: its value as JSON text. */
 export interface DefinitionRow {
@@ -41,6 +50,15 @@ interface OperationMap {
   postponeTask: { input: { lease: string; next: Postponement }; output: boolean }
   settleTask: { input: { lease: string; settlement: Settlement; nowMs: number }; output: boolean }
   findNextDue: { input: { share?: FunctionShare }; output: number | undefined }
+  findTask: { input: { account: string; requestId: string }; output: TaskRecord | undefined }
+  listTasks: {
+    input: { filter: TaskFilter }
+    output: { readonly tasks: readonly TaskRecord[]; readonly total: number }
+  }
+  cancelTask: {
+    input: { account: string; requestId: string; nowMs: number }
+    output: TaskRecord['status'] | undefined
+  }
   /** Forgets up to `limit` tasks that ended before `endedBeforeMs`; how many. */
   purgeTasks: { input: { endedBeforeMs: number; limit: number }; output: number }
 }

@@ -9,7 +9,10 @@ import type {
   RecordKinds,
   Settlement,
   Stored,
+  TaskFilter,
+  TaskLookup,
   TaskQueue,
+  TaskRecord,
 } from '../store.ts'
 import { DatabaseThread } from './database-thread.ts'
 import type { DefinitionRow, QueueLimits, TaskRow } from './operations.ts'
@@ -50,7 +53,7 @@ export interface SqliteStoreOptions {
  */
 export class SqliteStore {
   readonly definitions: DefinitionStore
-  readonly tasks: TaskQueue
+  readonly tasks: TaskQueue & TaskLookup
   readonly #thread: DatabaseThread
   readonly #retentionMs: number
   readonly #now: () => number
@@ -131,7 +134,7 @@ class SqliteDefinitions implements DefinitionStore {
   }
 }
 
-class SqliteTasks implements TaskQueue {
+class SqliteTasks implements TaskQueue, TaskLookup {
   readonly #thread: DatabaseThread
   readonly #limits: QueueLimits
   readonly #now: () => number
@@ -181,6 +184,18 @@ class SqliteTasks implements TaskQueue {
 
   nextDueAtMs(share?: FunctionShare): Promise<number | undefined> {
     return this.#thread.run('findNextDue', share === undefined ? {} : { share })
+  }
+
+  find(account: string, requestId: string): Promise<TaskRecord | undefined> {
+    return this.#thread.run('findTask', { account, requestId })
+  }
+
+  list(filter: TaskFilter): Promise<{ readonly tasks: readonly TaskRecord[]; readonly total: number }> {
+    return this.#thread.run('listTasks', { filter })
+  }
+
+  cancel(account: string, requestId: string, nowMs: number): Promise<TaskRecord['status'] | undefined> {
+    return this.#thread.run('cancelTask', { account, requestId, nowMs })
   }
 }
 

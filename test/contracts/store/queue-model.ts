@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect } from 'vitest'
-import type { TaskEnding, TaskQueue } from '../../../src/store/store.ts'
+import type { TaskEnding, TaskLookup, TaskQueue, TaskRecord } from '../../../src/store/store.ts'
 import { newTask } from './task.ts'
 
 interface ModelTask {
@@ -8,6 +8,7 @@ interface ModelTask {
   readonly functionName: string
   readonly taskId: string | undefined
   state: 'waiting' | 'leased' | 'ended'
+  ending: TaskEnding | undefined
   dueAtMs: number
   claimedAtMs: number
   attempts: number
@@ -17,7 +18,7 @@ interface ModelTask {
 }
 
 interface RealQueue {
-  readonly tasks: () => TaskQueue
+  readonly tasks: () => TaskQueue & TaskLookup
   readonly restart: () => Promise<void>
 }
 
@@ -77,7 +78,14 @@ function enqueue(taskId: string | undefined, delayMs: number, functionName: stri
     else if (full) await expect(attempt).rejects.toMatchObject({ code: 'caller/queue-full' })
     else {
       await attempt
-      const fresh = { claimedAtMs: 0, attempts: 0, deferrals: 0, lostRuns: 0, lease: undefined }
+      const fresh = {
+        ending: undefined,
+        claimedAtMs: 0,
+        attempts: 0,
+        deferrals: 0,
+        lostRuns: 0,
+        lease: undefined,
+      }
       model.tasks.push({ requestId, functionName, taskId, state: 'waiting', dueAtMs, ...fresh })
     }
   })
@@ -144,8 +152,37 @@ function settle(pick: number, ending: TaskEnding): QueueCommand {
     const lease = model.pick(pick)
     const holder = model.holder(lease)
     expect(await real.tasks().settle(lease, { ending, attempts: 1 })).toBe(holder !== undefined)
-    if (holder !== undefined) holder.state = 'ended'
+    if (holder !== undefined) Object.assign(holder, { state: 'ended', ending })
   })
+}
+
+function cancel(index: number): QueueCommand {
+  return command(`cancel(${index})`, async (model, real) => {
+    const requestId = `r${index}`
+    const task = model.tasks.find((known) => known.requestId === requestId)
+    const found = await real.tasks().cancel(newTask().account, requestId, model.nowMs)
+    expect(found).toBe(task === undefined ? undefined : statusOf(task))
+    if (task?.state === 'waiting') Object.assign(task, { state: 'ended', ending: 'cancelled' })
+  })
+}
+
+function list(functionName: string | undefined): QueueCommand {
+  return command(`list(${functionName})`, async (model, real) => {
+    const { account } = newTask()
+    const filter = { account, limit: 1000, ...(functionName === undefined ? {} : { functionName }) }
+    const listed = await real.tasks().list(filter)
+    const expected = model.tasks.filter(
+      (task) => functionName === undefined || task.functionName === functionName,
+    )
+    expect(listed.total).toBe(expected.length)
+    expect(new Map(listed.tasks.map(({ requestId, status }) => [requestId, status]))).toEqual(
+      new Map(expected.map((task) => [task.requestId, statusOf(task)])),
+    )
+  })
+}
+
+function statusOf({ state, ending }: ModelTask): TaskRecord['status'] {
+  return ending ?? (state === 'leased' ? 'running' : 'waiting')
 }
 
 function pass(ms: number): QueueCommand {
@@ -181,7 +218,7 @@ export function queueCommands(): fc.Arbitrary<Iterable<QueueCommand>> {
   const few = fc.nat({ max: 3 })
   const taskId = fc.option(fc.constantFrom('a', 'b', 'c'), { nil: undefined })
   const functionName = fc.constantFrom('resize', 'rotate')
-  const ending = fc.constantFrom<TaskEnding>('succeeded', 'failed', 'expired')
+  const ending = fc.constantFrom<TaskEnding>('succeeded', 'failed', 'expired', 'cancelled')
   return fc.commands(
     [
       fc.tuple(taskId, ms, functionName).map((values) => enqueue(...values)),
@@ -192,6 +229,8 @@ export function queueCommands(): fc.Arbitrary<Iterable<QueueCommand>> {
       fc.tuple(fc.array(pick, { maxLength: 4 }), ms).map((values) => renew(...values)),
       fc.tuple(pick, ms, few, few).map((values) => postpone(...values)),
       fc.tuple(pick, ending).map((values) => settle(...values)),
+      fc.nat({ max: 10 }).map(cancel),
+      fc.option(functionName, { nil: undefined }).map(list),
       ms.map(pass),
       fc.constant(askNextDue()),
       fc.constant(restart()),

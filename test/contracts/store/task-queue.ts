@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import * as fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
-import type { TaskQueue } from '../../../src/store/store.ts'
+import type { TaskLookup, TaskQueue } from '../../../src/store/store.ts'
 import { QueueModel, queueCommands } from './queue-model.ts'
 import { newTask } from './task.ts'
 
 /** A queue under test. */
 export interface QueueHarness {
-  readonly tasks: () => TaskQueue
+  readonly tasks: () => TaskQueue & TaskLookup
   /** Ends the server that holds the leases and starts the next one. */
   readonly restart: () => Promise<void>
   readonly close: () => Promise<void>
@@ -40,6 +40,7 @@ export function describeTaskQueue(
         taskId: 'task_1',
         acceptedAtMs: 5,
         dueAtMs: 7,
+        backoff: { firstMs: 10, longestMs: 20 },
       })
       const bare = newTask({ requestId: 'r2', dueAtMs: 8 })
       await Promise.all([tasks().enqueue(full), tasks().enqueue(bare)])

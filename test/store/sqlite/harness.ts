@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SqliteStore, type SqliteStoreOptions } from '../../../src/store/sqlite/sqlite-store.ts'
-import type { DefinitionStore, TaskQueue } from '../../../src/store/store.ts'
+import type { DefinitionStore, TaskLookup, TaskQueue } from '../../../src/store/store.ts'
 
 /** A store in a directory of its own, which goes away with it. */
 export class StoreHarness {
@@ -29,7 +29,7 @@ export class StoreHarness {
     return new StoreHarness(dir, file, options, await SqliteStore.open({ file, ...options }))
   }
 
-  tasks = (): TaskQueue => this.store.tasks
+  tasks = (): TaskQueue & TaskLookup => this.store.tasks
   definitions = (): DefinitionStore => this.store.definitions
 
   restart = async (): Promise<void> => {
