@@ -45,11 +45,23 @@ describe('a runtime name', () => {
     expect(parseRuntimeName(name)).toEqual({ language, wanted })
   })
 
-  const unsupported =
-    'java11 Java8 java8.al2 go1 Go1.x provided.al2023 php7.2 Php8.0 ruby3.4 dotnet8 dotnetcore3.1 custom custom.debian12 ' +
-    'custom-container CustomRuntime Custom http Cangjie1.0'
+  // FunctionGraph's and SCF's lists; Function Compute's are above and below.
+  const supported =
+    'Node.js6.10 Node.js8.10 Node.js10.16 Node.js12.13 Node.js14.18 Node.js16.17 Node.js18.15 Node.js20.15 ' +
+    'Python3.6 Python3.9 Python3.10 Python3.12 ' +
+    'Nodejs6.10 Nodejs8.9 Nodejs10.15 Nodejs12.16 Nodejs14.18 Nodejs16.13 Nodejs18.15 Nodejs20.19 Python3.7'
 
-  test.each(['C#(.NET Core 6.0)', 'Custom Image', ...unsupported.split(' ')])(
+  test.each(supported.split(' '))('%s finds an interpreter', (name) => {
+    const table = new RuntimeTable([node('22.1.0'), python('3.11.2')])
+    expect(table.resolve(name).language).toBe(name.startsWith('N') ? 'nodejs' : 'python')
+  })
+
+  const unsupported =
+    'java11 Java8 Java11 Java17 Java21 java8.al2 go1 Go1 Go1.x Go1.8 provided.al2023 php7.2 PHP7.3 PHP8.3 Php5.6 Php7 Php7.4 ' +
+    'Php8.0 ruby3.4 dotnet8 dotnetcore3.1 custom custom.debian12 custom-container CustomRuntime CustomImage Custom http Cangjie1.0'
+  const withSpaces = ['2.0', '2.1', '3.1', '6.0'].map((version) => `C#(.NET Core ${version})`)
+
+  test.each([...withSpaces, 'Custom Image', ...unsupported.split(' ')])(
     '%s is refused as not supported yet',
     (name) => {
       expect(refusal(new RuntimeTable([node('20.1.0')]), name)).toEqual({

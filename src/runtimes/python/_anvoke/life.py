@@ -43,7 +43,7 @@ class Life:
         attribution = (SingleCall if setup["concurrency"] == 1 else ConcurrentCalls)(setup["requestId"])
         _replace_environment(setup["environment"])
         os.chdir(setup["codeDir"])
-        sys.path.insert(0, setup["codeDir"])
+        sys.path[0:0] = [setup["codeDir"], *_python_path()]
         flush = replace_streams(
             lambda fd, data: self._channel.log(fd, attribution.call_id, data), setup["concurrency"] > 1
         )
@@ -109,6 +109,12 @@ def _leave(flush, channel, ending):
     flush()
     channel.flush()
     os._exit((code or 0) & 0xFF)
+
+
+def _python_path():
+    """Where the function's PYTHONPATH says, as if the process had been started with it."""
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return [os.path.abspath(path) for path in paths if path]
 
 
 def _replace_environment(variables):
