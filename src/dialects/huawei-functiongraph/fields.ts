@@ -1,5 +1,8 @@
+import { isJsonObject as isObject } from '../../intake/json-body.ts'
 import { FssError, type FssCode } from './errors.ts'
 import type { JsonObject } from './operation.ts'
+
+export { isObject }
 
 /** Longest piece of a refused value that is repeated in an error message, characters. */
 const SHOWN_VALUE_CHARS = 64
@@ -153,11 +156,6 @@ export function queryInteger(
 ): number | undefined {
   const text = query.get(name)
   return text === undefined || text === '' ? undefined : integerIn(name, text, range)
-}
-
-/** Whether a decoded JSON value is an object with members. */
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function integerIn(name: string, value: unknown, { min, max, code }: IntegerRange): number {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Catalogue } from '../../engine/catalogue.ts'
 import type { Exchange, StreamedBody } from '../../http/exchange.ts'
+import type { JsonObject } from '../../intake/json-body.ts'
 import type { CallHistory } from '../../model/call-record.ts'
 import type { Caller, InvokeRequest } from '../../model/invocation.ts'
 import type { Outcome } from '../../model/outcome.ts'
@@ -11,8 +12,7 @@ import type { NewTask, TaskLookup } from '../../store/store.ts'
 /** The dialect's name: the key of its part of every record's extras, and the contract of the functions it makes. */
 export const DIALECT = 'huawei-functiongraph'
 
-/** A decoded JSON object. Members are named exactly as documented; unknown ones are ignored. */
-export type JsonObject = Readonly<Record<string, unknown>>
+export type { JsonObject }
 
 /** One request after routing, authentication and decoding. */
 export interface Call {
@@ -28,7 +28,7 @@ export interface Call {
   /** Decoded query parameters; a repeated name keeps its first value. */
   readonly query: ReadonlyMap<string, string>
   readonly headers: IncomingHttpHeaders
-  /** Empty when the request had no body, or `null` as one. */
+  /** Members are named exactly as documented, unknown ones are ignored. Empty when there was no body, or `null`. */
   readonly body: JsonObject
   /**
    * Decodes the `file`, `file_code` or `depend_file` of a body that was too large to be parsed whole; in `body` it is an
