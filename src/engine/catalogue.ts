@@ -1,6 +1,5 @@
 // oxlint-disable typescript/no-unsafe-type-assertion -- a shelf holds the records of one kind; TypeScript cannot relate
 // the key of a Map of Maps to the type of what lies in it.
-import { EngineError } from '../model/errors.ts'
 import { LATEST, type FunctionVersion } from '../model/function.ts'
 import type { InvokeTarget } from '../model/invocation.ts'
 import type {
@@ -12,7 +11,8 @@ import type {
   RecordKinds,
   Stored,
 } from '../store/store.ts'
-import { aliasKey, functionKey, namespaceKey, versionKey } from './keys.ts'
+import { findFunctionRecord } from './find-function.ts'
+import { functionKey } from './keys.ts'
 
 /** Definitions as they are now; what both readers and edits look at. */
 export interface Definitions {
@@ -79,20 +79,18 @@ export class Catalogue implements Definitions {
   }
 
   /**
-   * The state that answers a call now. A weighted alias draws anew at each call.
+   * The state that answers a call now. A qualifier is a version before it is an alias, and an alias of the function before one
+   * of its namespace. A weighted alias draws anew at each call.
    *
    * @throws {EngineError} `caller/namespace-not-found`, `caller/function-not-found`, `caller/version-not-found`,
    *   `caller/alias-not-found`
    */
   resolve(target: InvokeTarget): FunctionVersion {
-    const { account, namespace, name, qualifier } = target
-    const version =
-      qualifier === undefined || qualifier === LATEST ? LATEST : this.#versionOf(target, qualifier)
-    const found = this.#versions.get(functionKey(account, namespace, name, version))
-    if (found !== undefined) return found
-    if (this.get('namespace', namespaceKey(account, namespace)) === undefined)
-      throw new EngineError('caller/namespace-not-found', { namespace })
-    throw new EngineError('caller/function-not-found', { namespace, name })
+    const { account, namespace, name, qualifier = LATEST } = target
+    const direct = this.#versions.get(functionKey(account, namespace, name, qualifier))
+    if (direct !== undefined) return direct
+    const { key, value } = findFunctionRecord(this, target, (alias) => drawVersion(alias, this.#random))
+    return this.#versions.get(key) ?? functionVersionOf(value)
   }
 
   /**
@@ -105,38 +103,6 @@ export class Catalogue implements Definitions {
     const done = this.#tail.then(() => this.#apply(edit))
     this.#tail = done.catch(() => undefined)
     return done
-  }
-
-  #versionOf(target: InvokeTarget, qualifier: string): string {
-    const { account, namespace, name } = target
-    if (/^\d+$/.test(qualifier)) {
-      const known =
-        this.get('version', versionKey(account, namespace, qualifier)) ??
-        this.get('version', versionKey(account, namespace, qualifier, name))
-      if (known !== undefined) return qualifier
-      this.#requireNamespace(account, namespace)
-      throw new EngineError('caller/version-not-found', { namespace, version: qualifier })
-    }
-    const alias =
-      this.get('alias', aliasKey(account, namespace, qualifier)) ??
-      this.get('alias', aliasKey(account, namespace, qualifier, name))
-    if (alias === undefined) {
-      this.#requireNamespace(account, namespace)
-      throw new EngineError('caller/alias-not-found', { namespace, alias: qualifier })
-    }
-    const version = drawVersion(alias.value, this.#random)
-    if (
-      version !== LATEST &&
-      this.get('version', versionKey(account, namespace, version)) === undefined &&
-      this.get('version', versionKey(account, namespace, version, name)) === undefined
-    )
-      throw new EngineError('caller/version-not-found', { namespace, version })
-    return version
-  }
-
-  #requireNamespace(account: string, namespace: string): void {
-    if (this.get('namespace', namespaceKey(account, namespace)) === undefined)
-      throw new EngineError('caller/namespace-not-found', { namespace })
   }
 
   async #apply<T>(edit: (draft: Draft) => T): Promise<T> {
