@@ -1,7 +1,9 @@
 -- What wrk sends and counts. Settings come from the environment, written by load.ts:
 --   BENCH_HEADERS      "Name: value" lines
 --   BENCH_BODY_FILE    request body
+--   BENCH_BODIES_FILE  or one request body per line, sent in turn
 --   BENCH_EXPECT_FILE  the only right response body: every response is compared with it
+--   BENCH_EXPECT_PART  or text that every response must contain
 -- The last line of output is one JSON object.
 
 local function slurp(path)
@@ -11,14 +13,34 @@ local function slurp(path)
   return bytes
 end
 
-local expected = slurp(os.getenv('BENCH_EXPECT_FILE'))
+local expectedFile = os.getenv('BENCH_EXPECT_FILE')
+local expected = expectedFile and slurp(expectedFile)
+local expectedPart = os.getenv('BENCH_EXPECT_PART')
+local bodiesFile = os.getenv('BENCH_BODIES_FILE')
 local threads = {}
 wrong, checked, firstWrong = 0, 0, ''
 
 wrk.method = 'POST'
-wrk.body = slurp(os.getenv('BENCH_BODY_FILE'))
+if not bodiesFile then wrk.body = slurp(os.getenv('BENCH_BODY_FILE')) end
 for name, value in string.gmatch(os.getenv('BENCH_HEADERS'), '([^\n:]+): ([^\n]+)') do
   wrk.headers[name] = value
+end
+
+-- Requests are made before the clock runs.
+if bodiesFile then
+  local requests, turn = {}, 0
+  function init()
+    for body in io.lines(bodiesFile) do requests[#requests + 1] = wrk.format(nil, nil, nil, body) end
+  end
+  function request()
+    turn = turn % #requests + 1
+    return requests[turn]
+  end
+end
+
+local function isRight(body)
+  if expected then return body == expected end
+  return string.find(body, expectedPart, 1, true) ~= nil
 end
 
 function setup(thread)
@@ -27,7 +49,7 @@ end
 
 function response(status, headers, body)
   checked = checked + 1
-  if status ~= 200 or body ~= expected then
+  if status ~= 200 or not isRight(body) then
     wrong = wrong + 1
     if firstWrong == '' then firstWrong = status .. ' ' .. string.sub(body, 1, 200) end
   end

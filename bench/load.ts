@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { cleanEnvironment } from './process.ts'
-import { contentType, type Workload } from './workloads.ts'
+import { contentType } from './workloads.ts'
 
 const run = promisify(execFile)
 const script = fileURLToPath(new URL('load.lua', import.meta.url))
@@ -11,6 +11,16 @@ const script = fileURLToPath(new URL('load.lua', import.meta.url))
 export interface Target {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
+}
+
+/** What is sent, and what a right answer is. */
+export interface Load {
+  /** The body of every request, or `bodies`: one per line, sent in turn. */
+  readonly bodyFile: string
+  readonly bodies?: 'one per line'
+  /** The only right answer, or a part of every right one. */
+  readonly expectedFile?: string
+  readonly expectedPart?: string
 }
 
 /** How to load: closed loop, one request at a time per connection. */
@@ -50,15 +60,17 @@ interface WrkSummary {
   readonly maxUs: number
 }
 
-/** Runs wrk once with one thread; every response is compared byte for byte. Throws when wrk itself fails. */
-export async function runLoad(target: Target, workload: Workload, options: LoadOptions): Promise<LoadResult> {
+/** Runs wrk once with one thread; every response is compared with what is right. Throws when wrk itself fails. */
+export async function runLoad(target: Target, load: Load, options: LoadOptions): Promise<LoadResult> {
   const headers = { 'Content-Type': contentType, ...target.headers }
   const environment = cleanEnvironment({
     BENCH_HEADERS: Object.entries(headers)
       .map(([name, value]) => `${name}: ${value}`)
       .join('\n'),
-    BENCH_BODY_FILE: workload.bodyFile,
-    BENCH_EXPECT_FILE: workload.expectedFile,
+    [load.bodies === undefined ? 'BENCH_BODY_FILE' : 'BENCH_BODIES_FILE']: load.bodyFile,
+    ...(load.expectedFile === undefined
+      ? { BENCH_EXPECT_PART: load.expectedPart ?? '' }
+      : { BENCH_EXPECT_FILE: load.expectedFile }),
   })
   const pin = options.cpu === undefined ? [] : ['taskset', '-c', String(options.cpu)]
   const duration = `-d${options.durationSeconds}s`

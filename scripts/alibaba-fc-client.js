@@ -1,9 +1,7 @@
 // The part of Alibaba Cloud's FC API 2016-08-15 that deploys and calls a function, spoken as its SDKs do, in as few
 // lines as it takes: a worked example of the signature.
 import { createHmac } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { buffer } from 'node:stream/consumers'
+import { base64ZipOf } from './zip.js'
 
 const API = '/2016-08-15'
 
@@ -17,16 +15,12 @@ export class AlibabaFcClient {
     this.#key = key
   }
 
-  /** Creates the service, unless it is there. */
-  async ensureService(serviceName) {
-    await this.#send('POST', `${API}/services`, { json: { serviceName }, accept: [409] })
-  }
-
   /** Creates the function, or gives it this code and these settings. `directory` becomes the code package. */
   async deploy(serviceName, { functionName, directory, ...settings }) {
+    await this.#send('POST', `${API}/services`, { json: { serviceName }, accept: [409] })
     const functions = `${API}/services/${serviceName}/functions`
     const json = { handler: 'index.handler', memorySize: 128, timeout: 10, ...settings }
-    json.code = { zipFile: (await zip(directory)).toString('base64') }
+    json.code = { zipFile: await base64ZipOf(directory) }
     const created = await this.#send('POST', functions, { json: { functionName, ...json }, accept: [409] })
     if (created.status === 409) await this.#send('PUT', `${functions}/${functionName}`, { json })
   }
@@ -69,14 +63,4 @@ export class AlibabaFcClient {
 
 export function invocationPath(serviceName, functionName) {
   return `${API}/services/${serviceName}/functions/${functionName}/invocations`
-}
-
-/** A zip archive of the files directly in a directory. */
-async function zip(directory) {
-  // Not at the top: the packages may have to be installed first.
-  const { ZipFile } = await import('yazl')
-  const archive = new ZipFile()
-  for (const name of readdirSync(directory)) archive.addBuffer(readFileSync(join(directory, name)), name)
-  archive.end()
-  return buffer(archive.outputStream)
 }

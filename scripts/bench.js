@@ -1,5 +1,6 @@
 // Runs the benchmark on a fresh clone: installs what is missing, then hands over to the carried Node.
-// Plain JavaScript for the Node that happens to be installed. Options are those of bench/run.ts.
+// Plain JavaScript for the Node that happens to be installed. Options are those of bench/run.ts; `dialects` runs
+// bench/dialects.ts instead.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +15,9 @@ if (!existsSync(carriedNode)) install(root)
 if (!isBenchInstalled()) install(benchDirectory)
 if (!hasProgram('wrk')) installWrk()
 
-const child = spawn(carriedNode, [join(benchDirectory, 'run.ts'), ...process.argv.slice(2)], {
+const [first, ...rest] = process.argv.slice(2)
+const command = first === 'dialects' ? ['dialects.ts', ...rest] : ['run.ts', ...process.argv.slice(2)]
+const child = spawn(carriedNode, [join(benchDirectory, command[0]), ...command.slice(1)], {
   stdio: 'inherit',
 })
 // Ctrl-C reaches the benchmark too, which ends its servers before it exits: wait for that.

@@ -1,5 +1,5 @@
-// From a fresh clone to answers: installs what is missing, starts the server, deploys a sample function for each
-// language through the vendor's own wire format, calls it, and keeps serving. Flags are those of `anvoke dev`.
+// From a fresh clone to answers: installs what is missing, starts the server, deploys sample functions through every vendor's
+// wire format, calls each, then calls one through all of them, and keeps serving. Flags are those of `anvoke dev`.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -7,6 +7,8 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { AlibabaFcClient, invocationPath } from './alibaba-fc-client.js'
+import { HuaweiFunctionGraphClient } from './huawei-functiongraph-client.js'
+import { TencentScfClient } from './tencent-scf-client.js'
 import { carriedNode, fail, hasProgram, root, say, setUp } from './setup.js'
 
 const START_TIMEOUT_MS = 20_000
@@ -17,8 +19,10 @@ const PROGRAM = join(root, 'bin', 'anvoke.js')
 /** The fixed key of `anvoke dev`. */
 const KEY = { accessKeyId: 'anvoke-dev', accessKeySecret: 'anvoke-dev-secret' }
 const SAMPLES = [
-  { functionName: 'hello-nodejs', runtime: 'nodejs20' },
-  { functionName: 'hello-python', runtime: 'python3.10', needs: 'python3' },
+  { functionName: 'hello-nodejs', runtime: 'nodejs20', vendor: 'alibaba' },
+  { functionName: 'hello-python', runtime: 'python3.10', vendor: 'alibaba', needs: 'python3' },
+  { functionName: 'hello-functiongraph', runtime: 'Python3.10', vendor: 'huawei', needs: 'python3' },
+  { functionName: 'hello-scf', runtime: 'Nodejs18.15', vendor: 'tencent' },
 ]
 
 // Whoever reads the answers may stop, as `head` does; the server goes on.
@@ -28,14 +32,15 @@ const flags = process.argv.slice(2)
 const environment = environmentOfServer()
 setUp()
 if (flags.some((flag) => flag === '--help' || flag === '-h')) process.exit(run(['dev', '--help']).status ?? 1)
-const { listen, accountId } = readSettings()
+const { listen, accountId, region } = readSettings()
 const endpoint = await findEndpoint()
 const origin = `http://${endpoint}`
 let isStopping = false
 const server = startServer()
 if (await isReady()) {
-  const client = new AlibabaFcClient(origin, { ...KEY, accountId })
-  for (const sample of SAMPLES) await tryOut(client, sample)
+  const apis = connect()
+  for (const { vendor, ...sample } of SAMPLES) await tryOut(apis[vendor], sample)
+  await callThroughAll(apis, 'hello-nodejs')
   if (!isStopping) showNextCommands()
 } else {
   say(`The server was not ready within ${START_TIMEOUT_MS} ms.`)
@@ -59,7 +64,11 @@ function readSettings() {
   const { status, stdout } = run(['config', 'print', '--json', ...flags], 'pipe')
   if (status !== 0) process.exit(status ?? 1)
   const { settings } = JSON.parse(stdout)
-  return { listen: settings.listen.value, accountId: settings.accountId.value }
+  return {
+    listen: settings.listen.value,
+    accountId: settings.accountId.value,
+    region: settings.region.value,
+  }
 }
 
 function run(args, stdout = 'inherit') {
@@ -149,26 +158,56 @@ async function isReady() {
   return false
 }
 
+/** A client for each vendor, and the name of what it speaks. */
+function connect() {
+  return {
+    alibaba: { name: "Alibaba Cloud's FC API", client: new AlibabaFcClient(origin, { ...KEY, accountId }) },
+    huawei: {
+      name: "Huawei Cloud's FunctionGraph API",
+      client: new HuaweiFunctionGraphClient(origin, KEY, region),
+    },
+    tencent: { name: "Tencent Cloud's SCF API 3.0", client: new TencentScfClient(origin, KEY) },
+  }
+}
+
 /** Deploys and calls a sample, and says how that went; one that does not work keeps neither the others nor the server. */
-async function tryOut(client, { functionName, runtime, needs }) {
+async function tryOut({ name, client }, { functionName, runtime, needs }) {
   if (needs !== undefined && !hasProgram(needs))
     return print(`\n${functionName}: left out, ${needs} is missing`)
   const directory = join(root, 'examples', functionName, 'code')
   try {
-    await client.ensureService(SERVICE)
     await client.deploy(SERVICE, { functionName, runtime, directory })
     const startedAtMs = performance.now()
     const { answer, log, error } = await client.invoke(SERVICE, functionName, '{"name":"Anvoke"}')
     const elapsedMs = Math.round(performance.now() - startedAtMs)
     const ending = error === null ? 'deployed and called' : 'FAILED when it was called'
     print(`
-${functionName} (${runtime}), ${ending} through Alibaba Cloud's FC API in ${elapsedMs} ms. Its answer:
+${functionName} (${runtime}), ${ending} through ${name} in ${elapsedMs} ms. Its answer:
 ${indent(answer)}
 The end of its log:
 ${indent(log)}`)
   } catch (error) {
     if (!isStopping)
       print(`\n${functionName} (${runtime}) could NOT be deployed and called: ${error.message}`)
+  }
+}
+
+/** Any API calls any function, whichever it was made for. */
+async function callThroughAll({ alibaba, huawei, tencent }, functionName) {
+  const calls = [
+    ...[alibaba, huawei, tencent].map(({ name, client }) => [
+      name,
+      (event) => client.invoke(SERVICE, functionName, event),
+    ]),
+    ["Tencent Cloud's legacy API 2.0", (event) => tencent.client.invokeLegacy(SERVICE, functionName, event)],
+  ]
+  print(`\nThe same function, ${functionName}, called through every API:`)
+  for (const [name, call] of calls) {
+    if (isStopping) return
+    const { answer } = await call(JSON.stringify({ name })).catch((error) => ({
+      answer: `FAILED: ${error.message}`,
+    }))
+    print(`  ${name.padEnd(32)} ${answer}`)
   }
 }
 

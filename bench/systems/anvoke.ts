@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createFcClient, type FcClient } from '../fc.ts'
+import { createFcClient, type Credentials, type FcClient } from '../fc.ts'
 import { inspectable } from '../garbage.ts'
 import { freePort, startChild } from '../process.ts'
 import type { FunctionName } from '../workloads.ts'
@@ -21,6 +21,7 @@ export interface RunningAnvoke extends RunningServer {
   readonly service: string
   /** `http://host:port` */
   readonly origin: string
+  readonly credentials: Credentials
 }
 
 /** The server program, whose start gives more than the common contract asks for. */
@@ -65,6 +66,7 @@ export function createAnvoke(directory: string): AnvokeServer {
       client,
       service,
       origin,
+      credentials,
       async prepare() {
         await client.createService(service)
         for (const name of ['hello', 'echo'] as const) {

@@ -1,0 +1,96 @@
+// The same warm function called through every API the server speaks: `npm run bench -- dialects`. Prints JSON: for each API and
+// for plain node:http the median of the rounds with quartiles, and its ratio to the fastest API of the same round.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createEntrances } from './entrances.ts'
+import { runLoad, type Load, type LoadResult, type Target } from './load.ts'
+import { describeMachine } from './machine.ts'
+import { killAll, stopAll, stopCleanly } from './process.ts'
+import { spread } from './statistics.ts'
+import { createAnvoke } from './systems/anvoke.ts'
+import { plain } from './systems/plain.ts'
+import { createWorkloads } from './workloads.ts'
+
+const ROUNDS = 7
+const CONNECTIONS = 16
+/** The slowest API may have this share of the fastest one's throughput. */
+const LEAST_SHARE = 0.85
+
+const directory = mkdtempSync(join(tmpdir(), 'anvoke-bench-'))
+const interruption = new AbortController()
+const { signal } = interruption
+process.once('exit', () => {
+  killAll()
+  rmSync(directory, { recursive: true, force: true })
+})
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.on(name, () => interruption.abort(new Error(`interrupted by ${name}`)))
+
+interface Row {
+  readonly name: string
+  prepare(): { readonly target: Target; readonly load: Load }
+}
+
+let exitCode = 1
+const problems: string[] = []
+try {
+  const machine = describeMachine()
+  const [hello] = createWorkloads(directory)
+  const anvoke = await createAnvoke(directory).start(signal)
+  await anvoke.prepare()
+  const baseline = await plain.start(signal)
+  const entrances = createEntrances(anvoke, 'hello', hello, directory)
+  const rows: readonly Row[] = [
+    { name: 'plain node:http', prepare: () => ({ target: baseline.target('plain', hello), load: hello }) },
+    ...entrances,
+  ]
+  const results = new Map<string, LoadResult[]>(rows.map(({ name }) => [name, []]))
+  for (const row of rows) await load(row)
+  for (let round = 0; round < ROUNDS; round += 1) {
+    process.stderr.write(`bench: round ${round + 1} of ${ROUNDS}\n`)
+    for (let turn = 0; turn < rows.length; turn += 1) {
+      const row = rows[(turn + round) % rows.length]
+      if (row === undefined) continue
+      const result = await load(row)
+      results.get(row.name)?.push(result)
+      if (result.errors > 0) problems.push(`${row.name}: ${result.firstError}`)
+    }
+  }
+  for (const { child } of [anvoke, baseline]) await stopCleanly(child, problems)
+  const perSecond = (name: string): number[] =>
+    (results.get(name) ?? []).map(({ requestsPerSecond }) => requestsPerSecond)
+  const fastest = Array.from({ length: ROUNDS }, (_, round) =>
+    Math.max(...entrances.map(({ name }) => perSecond(name)[round] ?? 0)),
+  )
+  const figures = rows.map(({ name }) => ({
+    name,
+    requestsPerSecond: spread(perSecond(name)),
+    ratioToFastestApi: spread(perSecond(name).map((value, round) => value / (fastest[round] ?? Number.NaN))),
+    ratioToPlain: spread(
+      perSecond(name).map((value, round) => value / (perSecond('plain node:http')[round] ?? Number.NaN)),
+    ),
+    p50Ms: spread((results.get(name) ?? []).map(({ p50Ms }) => p50Ms)),
+  }))
+  const slowest = Math.min(...figures.slice(1).map(({ ratioToFastestApi }) => ratioToFastestApi.median))
+  const report = {
+    machine,
+    connections: CONNECTIONS,
+    rounds: ROUNDS,
+    figures,
+    target: { bound: `≥ ${LEAST_SHARE}`, measured: slowest, met: slowest >= LEAST_SHARE },
+    problems,
+  }
+  process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+  exitCode = problems.length > 0 ? 1 : 0
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+} finally {
+  await stopAll()
+}
+process.exit(exitCode)
+
+function load(row: Row): Promise<LoadResult> {
+  const prepared = row.prepare()
+  return runLoad(prepared.target, prepared.load, { connections: CONNECTIONS, durationSeconds: 1, signal })
+}
