@@ -209,6 +209,7 @@ export async function startServer(
   const delivery = new AsyncDelivery({
     tasks: store.tasks,
     invoke: (request, caller) => engine.invoke(request, caller),
+    terminate: (account, requestId) => engine.terminate(account, requestId),
     parallelRuns: PARALLEL_ASYNC_RUNS,
     observe: (event) => tellDelivery(log, event),
   })
@@ -323,7 +324,7 @@ function tellDelivery(log: OperatorLog, event: DeliveryEvent): void {
       log.warn('asynchronous delivery: another server took a task over', { request: event.task.requestId })
       return
     case 'ended':
-      if (event.ending === 'succeeded') return
+      if (event.ending === 'succeeded' || event.ending === 'cancelled') return
       log.warn('an asynchronous call was given up', {
         request: event.task.requestId,
         function: `${event.task.namespace}/${event.task.functionName}`,

@@ -1,11 +1,11 @@
 import { EngineError } from '../model/errors.ts'
 import type { Caller, InvokeRequest } from '../model/invocation.ts'
 import type { Outcome } from '../model/outcome.ts'
-import type { ClaimedTask, FunctionShare, RunningFunction, TaskQueue } from '../store/store.ts'
+import type { ClaimedTask, FunctionShare, RunningFunction, TaskLookup, TaskQueue } from '../store/store.ts'
 import { SYSTEM_CLOCK, type Clock } from './clock.ts'
 import type { DeliveryEvent, DeliveryMode } from './delivery-event.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
-import { afterRefusal, afterRun, beforeRun, type NextStep } from './retry-policy.ts'
+import { afterRefusal, afterRun, afterTermination, beforeRun, type NextStep } from './retry-policy.ts'
 import { TaskRun } from './task-run.ts'
 
 /** A wake-up is never sooner than this, so that a queue that calls a task due but yields none cannot spin us. */
@@ -14,11 +14,21 @@ const SHORTEST_SLEEP_MS = 20
 const LONGEST_SLEEP_MS = 60_000
 /** Wait before the queue is asked again after it failed. */
 const QUEUE_RETRY_MS = 1000
+/** A task may begin or end its run while it is looked for; it is looked for again this often. */
+const TERMINATION_TRIES = 4
+
+/**
+ * What became of a task that was to end. `terminated`: its run was ended. `cancelled`: it waited, and never runs (again).
+ * `ended`: it had ended before, or came to its end meanwhile. `unknown`: there is none, or nobody can end it now.
+ */
+export type Termination = 'terminated' | 'cancelled' | 'ended' | 'unknown'
 
 export interface AsyncDeliveryOptions {
-  readonly tasks: TaskQueue
+  readonly tasks: TaskQueue & Pick<TaskLookup, 'cancel'>
   /** Runs one call; rejects when the function was never given the event. */
   readonly invoke: (request: InvokeRequest, caller: Caller) => Promise<Outcome>
+  /** Ends the run with this request id; false when the engine has none. */
+  readonly terminate: (account: string, requestId: string) => boolean
   /** Runs at a time, 1 or more; also bounds the payloads in memory. Default 16. */
   readonly parallelRuns?: number
   /** Runs of one function at a time, 1 or more: what is left of `parallelRuns` is for others. Default 32. */
@@ -54,8 +64,9 @@ export interface AsyncDeliveryOptions {
  * due again when its lease ends, or at once when the queue knows that the server is gone.
  */
 export class AsyncDelivery {
-  readonly #tasks: TaskQueue
+  readonly #tasks: AsyncDeliveryOptions['tasks']
   readonly #invoke: AsyncDeliveryOptions['invoke']
+  readonly #terminate: AsyncDeliveryOptions['terminate']
   readonly #parallelRuns: number
   readonly #parallelRunsPerFunction: number
   readonly #leaseMs: number
@@ -76,6 +87,7 @@ export class AsyncDelivery {
   constructor(options: AsyncDeliveryOptions) {
     this.#tasks = options.tasks
     this.#invoke = options.invoke
+    this.#terminate = options.terminate
     this.#parallelRuns = options.parallelRuns ?? 16
     this.#parallelRunsPerFunction = options.parallelRunsPerFunction ?? 32
     this.#leaseMs = options.leaseMs ?? 60_000
@@ -104,6 +116,37 @@ export class AsyncDelivery {
   notify(dueAtMs = 0): void {
     if (dueAtMs <= this.#clock.now()) this.#look()
     else this.#wakeAt(dueAtMs)
+  }
+
+  /**
+   * Ends a task, whether it waits or runs; it is settled as cancelled and never repeated. Resolves once that is durable.
+   *
+   * @throws {EngineError} `platform/store-failed`
+   */
+  async terminate(account: string, requestId: string): Promise<Termination> {
+    for (let tries = 0; tries < TERMINATION_TRIES; tries += 1) {
+      const run = this.#runOf(account, requestId)
+      if (run !== undefined) {
+        run.terminated = true
+        if (!run.finishing) this.#terminate(account, requestId)
+        await run.done
+        if (run.ending !== undefined) return run.ending === 'cancelled' ? 'terminated' : 'ended'
+        continue
+      }
+      const found = await this.#tasks.cancel(account, requestId, this.#clock.now())
+      if (found === undefined) return 'unknown'
+      if (found === 'waiting') return 'cancelled'
+      if (found !== 'running') return 'ended'
+      // It was claimed, and is not taken yet.
+      await this.#looking
+    }
+    return 'unknown'
+  }
+
+  #runOf(account: string, requestId: string): TaskRun | undefined {
+    for (const run of this.#runs)
+      if (!run.gone && run.task.requestId === requestId && run.task.account === account) return run
+    return undefined
   }
 
   /**
@@ -206,9 +249,11 @@ export class AsyncDelivery {
   async #runOnce(run: TaskRun): Promise<NextStep> {
     try {
       const outcome = await this.#invoke(run.request, run)
+      if (run.terminated && outcome.kind !== 'returned') return afterTermination(run.task, true)
       return afterRun(run.task, outcome, this.#clock.now())
     } catch (error) {
       if (!(error instanceof EngineError)) this.#emit({ kind: 'engineFaulted', task: run.label, error })
+      if (run.terminated) return afterTermination(run.task, false)
       return afterRefusal(run.task, error, this.#clock.now())
     }
   }
@@ -234,6 +279,7 @@ export class AsyncDelivery {
       if (!current) this.#emit({ kind: 'leaseLost', task: run.label })
       else if (step.kind === 'settle') {
         const { ending, lastError } = step.settlement
+        run.ending = ending
         this.#emit({
           kind: 'ended',
           task: run.label,

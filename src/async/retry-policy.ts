@@ -65,6 +65,7 @@ export function beforeRun(task: RetryState, nowMs: number): Settlement | undefin
 export function afterRun(task: RetryState, ending: Ending, nowMs: number): NextStep {
   if (ending.kind === 'cancelled') return waitOut(task, 'cancelled', nowMs)
   const attempts = task.attempts + 1
+  if (ending.kind === 'terminated') return afterTermination(task, true)
   if (ending.kind === 'returned') return { kind: 'settle', settlement: { ending: 'succeeded', attempts } }
   const lastError = failureNameOf(ending)
   if (attempts > task.maxRetries)
@@ -72,6 +73,16 @@ export function afterRun(task: RetryState, ending: Ending, nowMs: number): NextS
   const { firstMs, longestMs } = task.backoff ?? DEFAULT_BACKOFF
   const dueAtMs = nowMs + Math.min(firstMs * 2 ** (attempts - 1), longestMs)
   return postponeOrExpire(task, { dueAtMs, attempts, deferrals: 0, lastError })
+}
+
+/**
+ * After somebody asked for its end: no other run follows.
+ *
+ * @param hasRun Whether the engine ran it, or refused to.
+ */
+export function afterTermination(task: RetryState, hasRun: boolean): NextStep {
+  const attempts = task.attempts + (hasRun ? 1 : 0)
+  return { kind: 'settle', settlement: { ending: 'cancelled', attempts, lastError: 'terminated' } }
 }
 
 /**
@@ -116,7 +127,7 @@ function waitedAfter(deferrals: number): number {
   return FIRST_DEFERRAL_MS * (2 ** doubling - 1) + (deferrals - doubling) * LONGEST_DEFERRAL_MS
 }
 
-function failureNameOf(ending: Exclude<Ending, { kind: 'returned' | 'cancelled' }>): string {
+function failureNameOf(ending: Exclude<Ending, { kind: 'returned' | 'cancelled' | 'terminated' }>): string {
   if (ending.kind === 'timedOut') return ending.kind
   return ending.kind === 'crashed' ? ending.cause : ending.errorType
 }

@@ -1,6 +1,6 @@
 import type { Caller, InvokeRequest } from '../model/invocation.ts'
 import { payloadOf } from '../model/payload.ts'
-import type { ClaimedTask } from '../store/store.ts'
+import type { ClaimedTask, TaskEnding } from '../store/store.ts'
 import type { TaskLabel } from './delivery-event.ts'
 
 /** One run of a claimed task, and the caller that the engine sees behind it. */
@@ -10,6 +10,10 @@ export class TaskRun implements Caller {
   /** Nobody waits for the result any more: the lease is lost or given back. */
   gone = false
   onGone: (() => void) | undefined
+  /** Somebody asked for it to be ended: whatever comes of it but a success, the task is cancelled. */
+  terminated = false
+  /** How its task ended, once the queue knows it; undefined also for one that was put back. */
+  ending: TaskEnding | undefined
   /** The queue has been asked to settle or postpone the task; its lease is not renewed any more. */
   finishing = false
   /** Resolves when the run has ended and the queue knows it; set by who runs it. Never rejects. */

@@ -10,7 +10,7 @@ type Figures = Omit<Measured, 'logTail'>
  * - timed out: `Function timed out after 3 seconds (maxMemoryUsage: 112.24MB)`
  * - exited or signalled: `Process exited unexpectedly before completing request (duration: 12ms, maxMemoryUsage: 0MB)`
  * - out of memory: `Function process was killed because it ran out of memory (duration: 12ms, maxMemoryUsage: 128.00MB)`
- * - cancelled: `Invocation canceled by client (duration: 4912ms, maxMemoryUsage: 0.00MB)`
+ * - cancelled or terminated: `Invocation canceled by client (duration: 4912ms, maxMemoryUsage: 0.00MB)`
  *
  * The first two and the last are the vendor's published texts. For running out of memory none was found (vendor
  * documents read 2026-11; only the metric name `FunctionOOMError` is published): that wording is ours, with the same
@@ -38,6 +38,7 @@ function sentenceOf(ending: Exclude<Ending, { kind: 'returned' | 'threw' }>, mea
           : timedOut(startLimitMs(ending.phase, measured), measured)
       break
     case 'cancelled':
+    case 'terminated':
       sentence = `Invocation canceled by client (duration: ${wholeMs(measured)}ms, maxMemoryUsage: ${megabytes(measured)}MB)`
       break
   }

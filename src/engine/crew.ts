@@ -174,6 +174,29 @@ export class Crew {
     return true
   }
 
+  /**
+   * Ends the call with this request id: one that has not begun alone, one that has with the instance that runs it.
+   * False when no call has it.
+   */
+  terminate(requestId: string): boolean {
+    if (this.#terminateWaiting(requestId)) return true
+    const instance = this.instances.find((one) => one.holds(requestId))
+    if (instance === undefined) return false
+    this.#takeBack(instance)
+    const hasBegun = instance.holds(requestId)
+    const wasWaiting = this.#terminateWaiting(requestId)
+    if (hasBegun) instance.terminate(requestId)
+    else this.feed()
+    return hasBegun || wasWaiting
+  }
+
+  #terminateWaiting(requestId: string): boolean {
+    const call = this.waiting.find(({ request }) => request.requestId === requestId)
+    if (call === undefined || !this.forget(call)) return false
+    call.settle({ kind: 'terminated' }, { instanceId: '', durationMs: 0, maxMemoryBytes: 0 })
+    return true
+  }
+
   /** Refuses the calls that have waited for longer than `limitMs`. */
   refuseLate(limitMs: number): void {
     const now = this.#clock()

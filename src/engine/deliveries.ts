@@ -86,6 +86,11 @@ export class Deliveries {
     return this.#calls.find((call) => call.callId === callId)
   }
 
+  /** Whether a call with this request id is among them. Looks at all of them. */
+  holds(requestId: string): boolean {
+    return this.#calls.some(({ request }) => request.requestId === requestId)
+  }
+
   /** Takes an answered call out, which lets the next one run. */
   remove(callId: number, nowMs: number): Call | undefined {
     const index = this.#calls.findIndex((call) => call.callId === callId)

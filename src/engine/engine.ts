@@ -55,6 +55,17 @@ export class Engine {
     }
   }
 
+  /**
+   * Ends the call with this request id, whether it waits or runs. One that runs ends with its instance: others that have
+   * begun there are told that it crashed, those that have not begun are delivered again. The call's outcome is
+   * `terminated`, unless it came to its end meanwhile. Rare and slow beside a call.
+   *
+   * @returns False when no such call of this account waits or runs here.
+   */
+  terminate(account: string, requestId: string): boolean {
+    return this.#rooms.pool.terminate(account, requestId)
+  }
+
   /** Refuses every further call. */
   stopAdmitting(): void {
     this.#draining = true

@@ -4,12 +4,14 @@ import type { SandboxExit } from '../sandbox/sandbox.ts'
 /** Every ending of an instance has one of these names; `README.md` says what each means for its calls. */
 export type InstanceEnding =
   | { readonly kind: 'evicted' | 'retired' | 'killed' | 'timed-out' }
+  /** On request, because of the call with this id. */
+  | { readonly kind: 'terminated'; readonly requestId: string }
   | { readonly kind: 'start-failed'; readonly reason: string }
   | { readonly kind: 'init-failed'; readonly failure: Extract<Ending, { kind: 'initFailed' }> }
   | { readonly kind: 'crashed'; readonly exit: SandboxExit }
   | { readonly kind: 'broken'; readonly reason: string }
 
-/** What a call that had begun is told when its instance ended, unless the ending was its own timeout. */
+/** What a call that had begun is told when its instance ended, unless the ending was its own: a timeout or a termination. */
 export function crashOf(ending: InstanceEnding): Ending {
   if (ending.kind === 'broken') return { kind: 'crashed', cause: 'exited' }
   if (ending.kind !== 'crashed') return { kind: 'crashed', cause: 'signalled', signal: 'SIGKILL' }

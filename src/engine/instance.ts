@@ -1,5 +1,6 @@
 import type { HandlerContract, InstanceFacts, LoggedCall } from '../contracts/contract.ts'
 import type { FunctionVersion } from '../model/function.ts'
+import type { Ending } from '../model/outcome.ts'
 import { payloadOf } from '../model/payload.ts'
 import type { Sandbox, SandboxExit, SandboxProcess, SandboxSpec } from '../sandbox/sandbox.ts'
 import type { Call } from './call.ts'
@@ -259,6 +260,16 @@ export class Instance {
     this.#end({ kind: 'killed' })
   }
 
+  /** Whether a call with this request id was delivered and is not answered. */
+  holds(requestId: string): boolean {
+    return this.#deliveries.holds(requestId)
+  }
+
+  /** Ends it at once, because the call with this id is to end; the others that had begun are told that it crashed. */
+  terminate(requestId: string): void {
+    this.#end({ kind: 'terminated', requestId })
+  }
+
   /** The text of loading and the initializer that no call has taken yet. */
   takeStartLog(): readonly Buffer[] {
     return this.#looseText.take()
@@ -501,14 +512,19 @@ export class Instance {
     for (const call of begun) {
       // One behind the running calls began just now: the answer before it was still on its way.
       const durationMs = call.runningSinceMs === 0 ? 0 : now - call.runningSinceMs
-      const late = ending.kind === 'timed-out' && durationMs >= this.version.timeoutMs - 0.5
       this.#beginLog(call)
-      call.settle(late ? { kind: 'timedOut', afterMs: this.version.timeoutMs } : crashOf(ending), {
-        instanceId: this.id,
-        durationMs,
-        maxMemoryBytes,
-      })
+      const told = this.#endingOf(call, ending, durationMs)
+      call.settle(told, { instanceId: this.id, durationMs, maxMemoryBytes })
     }
+  }
+
+  #endingOf(call: Call, ending: InstanceEnding, durationMs: number): Ending {
+    const { timeoutMs } = this.version
+    if (ending.kind === 'timed-out' && durationMs >= timeoutMs - 0.5)
+      return { kind: 'timedOut', afterMs: timeoutMs }
+    if (ending.kind === 'terminated' && ending.requestId === call.request.requestId)
+      return { kind: 'terminated' }
+    return crashOf(ending)
   }
 
   #becomeIdle(): void {

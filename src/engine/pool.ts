@@ -113,6 +113,18 @@ export class Pool {
     } else if (crew.instances[0]?.ahead !== 0) this.#watch(crew)
   }
 
+  /** Ends the call of this account with this request id; false when there is none. Looks at every call there is, so that no call pays for being found. */
+  terminate(account: string, requestId: string): boolean {
+    for (const crew of this.#crews.values()) {
+      if (crew.version.account !== account || !crew.terminate(requestId)) continue
+      if (crew.waiting.length > 0) this.#watch(crew)
+      this.#drainIfRetired(crew)
+      this.#dropIfEmpty(crew)
+      return true
+    }
+    return false
+  }
+
   /** The states no name leads to any more: their instances finish what they have and end. */
   retire(stateIds: readonly string[]): void {
     for (const id of stateIds) {

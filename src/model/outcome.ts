@@ -51,6 +51,8 @@ export type Ending =
     }
   /** The caller hung up while the call ran; the instance was not waited for. */
   | { readonly kind: 'cancelled' }
+  /** Somebody asked for this call to be ended; it may have begun or not. */
+  | { readonly kind: 'terminated' }
 
 /** What the function did with one call: every ending is a result, none is an exception. */
 export type Outcome = Measured & Ending

@@ -119,6 +119,7 @@ describe('AsyncDelivery', () => {
     const delivery = new AsyncDelivery({
       tasks: harness.tasks(),
       invoke,
+      terminate: () => false,
       clock,
       leaseMs: LEASE_MS,
       observe: (event) => events.add(event),
@@ -135,7 +136,7 @@ describe('AsyncDelivery', () => {
   const nextCall = (): Promise<Running> => calls.take((call): call is Running => call !== undefined)
 
   /** The queue, with some of its operations replaced. */
-  const queueWith = (replaced: Partial<TaskQueue>): TaskQueue => {
+  const queueWith = (replaced: Partial<TaskQueue>): AsyncDeliveryOptions['tasks'] => {
     const tasks = harness.tasks()
     return {
       claim: (...args) => tasks.claim(...args),
@@ -144,6 +145,7 @@ describe('AsyncDelivery', () => {
       postpone: (lease, next) => tasks.postpone(lease, next),
       settle: (lease, settlement) => tasks.settle(lease, settlement),
       nextDueAtMs: (share) => tasks.nextDueAtMs(share),
+      cancel: (account, requestId, nowMs) => tasks.cancel(account, requestId, nowMs),
       ...replaced,
     }
   }
@@ -532,5 +534,119 @@ describe('AsyncDelivery', () => {
     const { end } = await nextCall()
     end(returned)
     expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
+  })
+
+  describe('terminate', () => {
+    const { account } = newTask()
+    const crashed: Ending = { kind: 'crashed', cause: 'signalled', signal: 'SIGKILL' }
+    const statusOf = async (requestId: string) => (await harness.tasks().find(account, requestId))?.status
+
+    test('ends a run, whose task is cancelled and never repeated', async () => {
+      const ended: [string, string][] = []
+      const terminate = (ofAccount: string, requestId: string): boolean =>
+        ended.push([ofAccount, requestId]) > 0
+      await enqueue({ requestId: 'r1', maxRetries: 3 })
+      const delivery = deliver({ terminate })
+      const { end } = await nextCall()
+      const termination = delivery.terminate(account, 'r1')
+      end({ kind: 'terminated' })
+      expect(await termination).toBe('terminated')
+      expect(ended).toEqual([[account, 'r1']])
+      expect(await event('ended')).toMatchObject({ ending: 'cancelled', lastError: 'terminated' })
+      expect(await harness.tasks().find(account, 'r1')).toMatchObject({ status: 'cancelled', attempts: 1 })
+      expect(await harness.tasks().nextDueAtMs()).toBeUndefined()
+    })
+
+    test('cancels a task whose call was terminated elsewhere', async () => {
+      await enqueue({ requestId: 'r1', maxRetries: 3 })
+      deliver()
+      const { end } = await nextCall()
+      end({ kind: 'terminated' })
+      expect(await event('ended')).toMatchObject({ ending: 'cancelled' })
+    })
+
+    test('cancels a task whose run fails or is refused meanwhile, and lets one succeed', async () => {
+      await enqueue({ requestId: 'crashes' })
+      await enqueue({ requestId: 'refused' })
+      await enqueue({ requestId: 'returns' })
+      const delivery = deliver()
+      const running = [await nextCall(), await nextCall(), await nextCall()]
+      const terminations = running.map(({ request }) => delivery.terminate(account, request.requestId))
+      running[0]?.end(crashed)
+      running[1]?.refuse(throttled)
+      running[2]?.end(returned)
+      expect(await Promise.all(terminations)).toEqual(['terminated', 'terminated', 'ended'])
+      expect(await harness.tasks().find(account, 'crashes')).toMatchObject({
+        status: 'cancelled',
+        attempts: 1,
+      })
+      expect(await harness.tasks().find(account, 'refused')).toMatchObject({
+        status: 'cancelled',
+        attempts: 0,
+      })
+      expect(await statusOf('returns')).toBe('succeeded')
+    })
+
+    test('cancels a task that waits for its time or for its repeat', async () => {
+      await enqueue({ requestId: 'later', dueAtMs: clock.now() + 5000 })
+      await enqueue({ requestId: 'again', maxRetries: 3 })
+      const delivery = deliver()
+      const { end } = await nextCall()
+      end(timedOut)
+      await event('postponed')
+      expect(await delivery.terminate(account, 'later')).toBe('cancelled')
+      expect(await delivery.terminate(account, 'again')).toBe('cancelled')
+      expect(await harness.tasks().nextDueAtMs()).toBeUndefined()
+    })
+
+    test('cancels a task that is being put back for its repeat', async () => {
+      await enqueue({ requestId: 'r1', maxRetries: 3 })
+      const postponing = Promise.withResolvers<void>()
+      const answer = Promise.withResolvers<void>()
+      const postpone: TaskQueue['postpone'] = async (lease, next) => {
+        postponing.resolve()
+        await answer.promise
+        return harness.tasks().postpone(lease, next)
+      }
+      const delivery = deliver({ tasks: queueWith({ postpone }) })
+      const { end } = await nextCall()
+      end(timedOut)
+      await postponing.promise
+      const termination = delivery.terminate(account, 'r1')
+      answer.resolve()
+      expect(await termination).toBe('cancelled')
+    })
+
+    test('ends a task that is being claimed', async () => {
+      await enqueue({ requestId: 'r1' })
+      const claimed = Promise.withResolvers<void>()
+      const answer = Promise.withResolvers<void>()
+      const claim: TaskQueue['claim'] = async (...args) => {
+        const tasks = await harness.tasks().claim(...args)
+        claimed.resolve()
+        await answer.promise
+        return tasks
+      }
+      const delivery = deliver({ tasks: queueWith({ claim }) })
+      await claimed.promise
+      const termination = delivery.terminate(account, 'r1')
+      await queueIsQuiet()
+      answer.resolve()
+      const { end } = await nextCall()
+      end({ kind: 'terminated' })
+      expect(await termination).toBe('terminated')
+    })
+
+    test('knows what has ended, and what never was or is of another account', async () => {
+      await enqueue({ requestId: 'r1' })
+      const delivery = deliver()
+      const { end } = await nextCall()
+      expect(await delivery.terminate('9999', 'r1')).toBe('unknown')
+      end(returned)
+      await event('ended')
+      expect(await delivery.terminate(account, 'r1')).toBe('ended')
+      expect(await delivery.terminate(account, 'r2')).toBe('unknown')
+      expect(await statusOf('r1')).toBe('succeeded')
+    })
   })
 })
