@@ -42,9 +42,11 @@ export function failureReply({ status, code, message }: Failure, requestId: stri
   }
 }
 
-/** A refusal of the listener's own, with the code that has its status. */
+/** A refusal of the listener's own, with the code that ends in its status where there is one. */
 export function refusalFailure({ status, message }: Refusal): Failure {
-  return { status, code: CODE_OF_STATUS.get(status) ?? (status < 500 ? 'FSS.0400' : 'FSS.0500'), message }
+  const code = `FSS.0${status}`
+  const other: FssCode = status < 500 ? 'FSS.0400' : 'FSS.0500'
+  return { status, code: Object.hasOwn(STATUS_OF, code) ? code : other, message }
 }
 
 /** What an exception tells the client, and whether the operator should hear of it. */
@@ -70,10 +72,3 @@ function fssErrorFor(error: unknown): FssError | undefined {
     return new FssError('FSS.0409', 'the resource was changed by another request; retry')
   return undefined
 }
-
-/** The general codes end in their status. */
-const CODE_OF_STATUS: ReadonlyMap<number, FssCode> = new Map(
-  (Object.keys(STATUS_OF) as FssCode[])
-    .filter((code) => code === `FSS.0${STATUS_OF[code]}`)
-    .map((code) => [STATUS_OF[code], code]),
-)
