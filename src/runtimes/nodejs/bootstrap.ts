@@ -10,6 +10,7 @@ import { TicketBook } from './tickets.ts'
 
 const CONTRACTS: Readonly<Record<string, () => Promise<ContractFactory>>> = {
   'alibaba-fc': async () => (await import('./contracts/alibaba-fc.ts')).createAlibabaFc,
+  'tencent-scf': async () => (await import('./contracts/tencent-scf.ts')).createTencentScf,
 }
 
 // Taken before any code of the function runs: it may replace them.

@@ -27,9 +27,14 @@ const EXTENSIONS = ['', '.js', '.mjs', '.cjs'] as const
  * The file is taken as it is named, else with `.js`, `.mjs` or `.cjs`, else as a directory with an index. ES modules
  * (`.mjs`, or `"type": "module"`) are imported, everything else is required.
  *
+ * @param options.orWholeModule Takes a module that is itself a function (`module.exports = …`) where it has no such export.
  * @throws {LoadError}
  */
-export async function loadFunction(codeDir: string, handler: string): Promise<UserFunction> {
+export async function loadFunction(
+  codeDir: string,
+  handler: string,
+  options: { readonly orWholeModule?: boolean } = {},
+): Promise<UserFunction> {
   const dot = handler.lastIndexOf('.')
   const modulePath = handler.slice(0, dot)
   const exportName = handler.slice(dot + 1)
@@ -37,7 +42,7 @@ export async function loadFunction(codeDir: string, handler: string): Promise<Us
     throw new LoadError('invalidHandlerName', `Invalid handler '${handler}'`)
   }
   const loaded = await loadModule(codeDir, modulePath)
-  const found = exported(loaded, exportName)
+  const found = exported(loaded, exportName) ?? (options.orWholeModule === true ? loaded : undefined)
   if (!isFunction(found)) {
     throw new LoadError('handlerNotFound', `Handler '${exportName}' is missing on module '${modulePath}'`)
   }

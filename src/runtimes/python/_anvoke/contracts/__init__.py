@@ -7,4 +7,10 @@ def _alibaba_fc():
     return AlibabaFc
 
 
-CONTRACTS = {"alibaba-fc": _alibaba_fc}
+def _tencent_scf():
+    from .tencent_scf import TencentScf
+
+    return TencentScf
+
+
+CONTRACTS = {"alibaba-fc": _alibaba_fc, "tencent-scf": _tencent_scf}
