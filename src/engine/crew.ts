@@ -242,8 +242,13 @@ export class Crew {
   }
 
   #deliver(call: Call): boolean {
-    const now = this.#clock()
-    const index = chooseSeat(this.instances, this.version.instanceConcurrency, this.costs, now)
+    const [first] = this.instances
+    const { instanceConcurrency } = this.version
+    // The choice where nothing has to be weighed: most calls find the instance of the call before idle.
+    const beginsAtOnce = first !== undefined && first.delivered < instanceConcurrency && first.hasRoom
+    const index = beginsAtOnce
+      ? 0
+      : chooseSeat(this.instances, instanceConcurrency, this.costs, this.#clock())
     const instance = this.instances[index]
     if (instance === undefined) return false
     if (index > 0) {

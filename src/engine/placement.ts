@@ -40,10 +40,9 @@ export function expectedWaitMs(seat: Seat, concurrency: number, costs: Costs, no
  * @returns Its index, or -1 when the call should wait for one to become free.
  */
 export function chooseSeat(seats: readonly Seat[], concurrency: number, costs: Costs, nowMs: number): number {
-  for (const [index, seat] of seats.entries()) {
-    if (seat.hasRoom && expectedWaitMs(seat, concurrency, costs, nowMs) <= costs.wakeMs) return index
-  }
-  return -1
+  return seats.findIndex(
+    (seat) => seat.hasRoom && expectedWaitMs(seat, concurrency, costs, nowMs) <= costs.wakeMs,
+  )
 }
 
 /** The calls of one crew that wait for a seat. */
