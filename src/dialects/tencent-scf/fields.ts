@@ -134,16 +134,17 @@ export function flagText(flag: boolean): 'TRUE' | 'FALSE' {
  * One of a few words.
  *
  * @param options.anyCase Take it in any case and return it as `words` spells it. Default false.
+ * @param options.emptyIsAbsent Take empty text for no parameter. Default false.
  * @throws {ScfError}
  */
 export function wordField<const W extends string>(
   params: JsonObject,
   name: string,
   words: readonly W[],
-  options: FieldOptions & { readonly anyCase?: boolean } = {},
+  options: FieldOptions & { readonly anyCase?: boolean; readonly emptyIsAbsent?: boolean } = {},
 ): W | undefined {
   const value = present(params, name, options)
-  if (value === undefined) return undefined
+  if (value === undefined || (value === '' && options.emptyIsAbsent === true)) return undefined
   const wanted = options.anyCase === true && typeof value === 'string' ? value.toLowerCase() : value
   const word = words.find((known) => (options.anyCase === true ? known.toLowerCase() : known) === wanted)
   if (word === undefined) throw invalidValue(name, words.join(' or '), value, options.code)

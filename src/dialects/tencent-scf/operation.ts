@@ -44,15 +44,23 @@ export interface Call {
   readonly exchange: Exchange
 }
 
+/** Asynchronous calls: taken in, looked at, ended. */
+export interface Tasks extends TaskLookup {
+  /** Resolves once the task is durable. */
+  enqueue(task: NewTask): Promise<void>
+  /**
+   * Ends a task. `terminated`: its run was ended; `cancelled`: it waited, and never runs (again); `ended`: it had come to its
+   * end before.
+   */
+  terminate(account: string, requestId: string): Promise<'terminated' | 'cancelled' | 'ended' | 'unknown'>
+}
+
 /** What an operation may use. */
 export interface Rooms {
   readonly catalogue: Catalogue
   readonly packages: PackageStore
-  readonly engine: {
-    invoke(request: InvokeRequest, caller: Caller): Promise<Outcome>
-  }
-  /** `enqueue` resolves once the task is durable. */
-  readonly tasks: { enqueue(task: NewTask): Promise<void> } & TaskLookup
+  readonly engine: { invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> }
+  readonly tasks: Tasks
   readonly history: CallHistory
   /** Throws `caller/runtime-missing` for a runtime whose interpreter this host lacks. */
   readonly requireRuntime: (runtime: string) => void

@@ -1,3 +1,4 @@
+import { invoke, invokeFunction, invokeFunctionLegacy } from './invoke.ts'
 import type { Operation } from './operation.ts'
 
 /**
@@ -15,11 +16,16 @@ export interface ActionDefinition {
 }
 
 /** Every action of API 3.0 (version 2018-04-16), by the vendor's name. */
-export type Action = never
+export type Action = 'Invoke' | 'InvokeFunction'
 
 /** Every action of the legacy API 2.0, by the vendor's name. */
-export type LegacyAction = never
+export type LegacyAction = 'InvokeFunction'
 
-export const API3: Readonly<Record<Action, ActionDefinition>> = {}
+export const API3: Readonly<Record<Action, ActionDefinition>> = {
+  Invoke: { run: invoke, takesEvent: true },
+  InvokeFunction: { run: invokeFunction, takesEvent: true },
+}
 
-export const API2: Readonly<Record<LegacyAction, ActionDefinition>> = {}
+export const API2: Readonly<Record<LegacyAction, ActionDefinition>> = {
+  InvokeFunction: { run: invokeFunctionLegacy, takesEvent: true },
+}

@@ -1,0 +1,141 @@
+import { isUtf8 } from 'node:buffer'
+import { formDecode } from '../../auth/percent.ts'
+import { inSlices } from '../../intake/slices.ts'
+import { ScfError } from './errors.ts'
+
+/** Most parameters of a request. The largest lists hold a few hundred short entries. */
+const MAX_PARAMETERS = 10_000
+
+/** Values longer than this are decoded as bytes, in slices, so that no request holds up the others. */
+const LARGE_VALUE_BYTES = 64 * 1024
+
+/** What all values that are decoded at once may have together, bytes. */
+const SMALL_VALUES_BYTES = 1024 * 1024
+
+const AMPERSAND = 0x26
+const EQUALS = 0x3d
+const PLUS = 0x2b
+const PERCENT = 0x25
+const SPACE = 0x20
+
+/** One parameter of a query or a form, decoded. */
+export interface Parameter {
+  readonly key: string
+  /** Empty when the value is {@link large}. */
+  readonly value: string
+  /** The bytes of a value too long to be decoded at once. */
+  readonly large?: Buffer
+}
+
+/**
+ * Decodes a query, or a form of at most about a megabyte. Parameters without a name are dropped, as the clients do when
+ * they sign.
+ *
+ * @throws {ScfError} `InvalidParameter` when it is malformed, has too many parameters or one of them twice.
+ */
+export function readForm(text: string): readonly Parameter[] {
+  const parameters: Parameter[] = []
+  const keys = new Set<string>()
+  for (let start = 0; start < text.length;) {
+    const ampersand = text.indexOf('&', start)
+    const end = ampersand === -1 ? text.length : ampersand
+    const piece = text.slice(start, end)
+    start = end + 1
+    const equals = piece.indexOf('=')
+    const key = formDecode(equals === -1 ? piece : piece.slice(0, equals))
+    const value = equals === -1 ? '' : formDecode(piece.slice(equals + 1))
+    if (key === undefined || value === undefined) throw malformed()
+    if (key === '') continue
+    claimKey(keys, key)
+    parameters.push({ key, value })
+  }
+  return parameters
+}
+
+/**
+ * Decodes a form of any size that the listener let through: long values become bytes, in the place of `bytes`, which are
+ * overwritten. Waits between slices.
+ *
+ * @throws {ScfError} as {@link readForm}, and `RequestSizeLimitExceeded` for too much in short values
+ */
+export async function readLargeForm(bytes: Buffer): Promise<readonly Parameter[]> {
+  const parameters: Parameter[] = []
+  const keys = new Set<string>()
+  let smallBytes = 0
+  for (let start = 0; start < bytes.length;) {
+    const ampersand = bytes.indexOf(AMPERSAND, start)
+    const end = ampersand === -1 ? bytes.length : ampersand
+    const piece = bytes.subarray(start, end)
+    start = end + 1
+    if (piece.length <= LARGE_VALUE_BYTES) {
+      smallBytes += piece.length
+      if (smallBytes > SMALL_VALUES_BYTES)
+        throw new ScfError(
+          'RequestSizeLimitExceeded',
+          'the parameters of the request are too many or too long',
+        )
+      const [parameter] = readForm(textOf(piece))
+      if (parameter === undefined) continue
+      claimKey(keys, parameter.key)
+      parameters.push(parameter)
+      continue
+    }
+    const equals = piece.indexOf(EQUALS)
+    const key = equals < 0 || equals > 1024 ? undefined : formDecode(textOf(piece.subarray(0, equals)))
+    if (key === undefined || key === '') throw malformed()
+    claimKey(keys, key)
+    parameters.push({ key, value: '', large: await decodeInPlace(piece.subarray(equals + 1)) })
+  }
+  return parameters
+}
+
+/** Undoes percent-encoding over the bytes themselves: what comes out is never longer than what went in. */
+async function decodeInPlace(bytes: Buffer): Promise<Buffer> {
+  let length = 0
+  /** Digits of an escape still to come, and the value of those that came. */
+  let open = 0
+  let code = 0
+  for await (const slice of inSlices([bytes])) {
+    for (const byte of slice) {
+      if (open > 0) {
+        code = code * 16 + hexDigit(byte)
+        open -= 1
+        if (open > 0) continue
+        bytes[length] = code
+        length += 1
+      } else if (byte === PERCENT) {
+        open = 2
+        code = 0
+      } else {
+        bytes[length] = byte === PLUS ? SPACE : byte
+        length += 1
+      }
+    }
+  }
+  if (open > 0) throw malformed()
+  return bytes.subarray(0, length)
+}
+
+function hexDigit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
+  const letter = byte | 0x20
+  if (letter >= 0x61 && letter <= 0x66) return letter - 0x57
+  throw malformed()
+}
+
+function claimKey(keys: Set<string>, key: string): void {
+  if (keys.has(key)) throw new ScfError('InvalidParameter', 'a parameter of the request is given twice')
+  if (keys.size === MAX_PARAMETERS)
+    throw new ScfError('InvalidParameter', `the request has more than ${MAX_PARAMETERS} parameters`)
+  keys.add(key)
+}
+
+/** @throws {ScfError} `InvalidParameter` */
+export function textOf(bytes: Buffer): string {
+  if (!isUtf8(bytes)) throw new ScfError('InvalidParameter', 'the request is not UTF-8')
+  return bytes.toString('utf8')
+}
+
+function malformed(): ScfError {
+  return new ScfError('InvalidParameter', 'the parameters of the request are not form-encoded')
+}

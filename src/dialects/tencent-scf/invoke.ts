@@ -1,0 +1,254 @@
+import { answerOf } from '../../contracts/tencent-scf.ts'
+import { aliasKey, functionKey, qualifiedKey } from '../../engine/keys.ts'
+import { EngineError } from '../../model/errors.ts'
+import { LATEST } from '../../model/function.ts'
+import type { InvokeTarget } from '../../model/invocation.ts'
+import type { Outcome } from '../../model/outcome.ts'
+import { payloadOf, toBuffer, type Payload } from '../../model/payload.ts'
+import type { AsyncConfigRecord, Backoff, FunctionRecord } from '../../store/store.ts'
+import { reservedMib } from './concurrency.ts'
+import { ScfError } from './errors.ts'
+import { field, isObject, textField, wordField } from './fields.ts'
+import type { Call, JsonObject, Operation, Rooms } from './operation.ts'
+import { matchedVersion } from './routing.ts'
+import { isAsyncRun } from './shown-settings.ts'
+import { DEFAULT_ALIAS, qualifierOf, targetOf } from './targets.ts'
+
+/** Longest events, bytes. Sources: the vendor's quota page, "6 MB" and "128 KB", and the legacy page, "1 MB". */
+const MAX_SYNC_BYTES = 6 * 1024 * 1024
+const MAX_ASYNC_BYTES = 128 * 1024
+const MAX_LEGACY_BYTES = 1024 * 1024
+
+/** Longest routing key, bytes. Source: the vendor's Invoke page. */
+const MAX_ROUTING_KEY_BYTES = 1024
+
+/** What an asynchronous call gets when nothing is configured. Source: the vendor's page on asynchronous invocation. */
+const DEFAULT_MAX_RETRIES = 2
+const DEFAULT_MAX_AGE_MS = 21_600_000
+const RETRY_WAITS: Backoff = { firstMs: 60_000, longestMs: 60_000 }
+
+/** Old answers count time in steps of this many milliseconds. */
+const LEGACY_BILLING_MS = 100
+
+const EMPTY_EVENT = payloadOf('{}')
+
+/** Source of the names: the vendor's Invoke page. All of them are always there. */
+interface Result extends JsonObject {
+  readonly FunctionRequestId: string
+  readonly RetMsg: string
+  readonly ErrMsg: string
+  readonly Log: string
+  /** Bytes. */
+  readonly MemUsage: number
+  /** Milliseconds, with a fraction. */
+  readonly Duration: number
+  /** Milliseconds. */
+  readonly BillDuration: number
+  /** 0 for success. */
+  readonly InvokeResult: number
+}
+
+/** What an action made of its own parameters. */
+interface Invocation {
+  readonly target: InvokeTarget
+  readonly payload: Payload
+  /** Nobody waits for the result. */
+  readonly isEvent: boolean
+}
+
+/** Runs a function, or takes its event in to run it later (`InvocationType: Event`). */
+export const invoke: Operation = async (call, rooms) => {
+  const isEvent = readIsEvent(call.params, 'InvocationType')
+  const payload = readEvent(call.params, 'ClientContext', isEvent ? MAX_ASYNC_BYTES : MAX_SYNC_BYTES)
+  const target = readTarget(call, rooms, undefined)
+  return { Result: await run(call, rooms, { target, payload, isEvent }) }
+}
+
+/** Runs a function and waits for it; through `$DEFAULT` unless the request names a version or an alias. */
+export const invokeFunction: Operation = async (call, rooms) => {
+  const payload = readEvent(call.params, 'Event', MAX_SYNC_BYTES)
+  const target = readTarget(call, rooms, DEFAULT_ALIAS)
+  return { Result: await run(call, rooms, { target, payload, isEvent: false }) }
+}
+
+/** The legacy API's way to do both. Its answer has every name that is in circulation for each figure. */
+export const invokeFunctionLegacy: Operation = async (call, rooms) => {
+  const { functionName, namespace, version, logType } = call.params
+  const params: JsonObject = {
+    FunctionName: functionName,
+    Namespace: namespace,
+    Qualifier: version,
+    LogType: logType,
+  }
+  const isEvent = readIsEvent(call.params, 'invokeType')
+  const payload = readEvent(call.params, 'param', MAX_LEGACY_BYTES)
+  const renamed = { ...call, params }
+  const target = readTarget(renamed, rooms, undefined)
+  const result = await run(renamed, rooms, { target, payload, isEvent })
+  const { FunctionRequestId: requestId, RetMsg, ErrMsg, Log, MemUsage, Duration, BillDuration } = result
+  if (isEvent) return { requestId }
+  return {
+    requestId,
+    retMsg: RetMsg,
+    payLoad: RetMsg,
+    errMsg: ErrMsg,
+    log: Log,
+    logMsg: Log,
+    memUsage: MemUsage,
+    memSize: MemUsage,
+    duration: Duration,
+    billDuration: Math.ceil(BillDuration / LEGACY_BILLING_MS) * LEGACY_BILLING_MS,
+    invokeResult: result.InvokeResult,
+  }
+}
+
+async function run(call: Call, rooms: Rooms, { target, payload, isEvent }: Invocation): Promise<Result> {
+  const wantsLogTail =
+    wordField(call.params, 'LogType', ['None', 'Tail'], { anyCase: true, emptyIsAbsent: true }) === 'Tail'
+  const { account, namespace, name } = target
+  const head = rooms.catalogue.get('function', functionKey(account, namespace, name))?.value
+  if (isEvent || (head !== undefined && isAsyncRun(head))) return enqueue(call, rooms, target, payload)
+  const { requestId, exchange } = call
+  let outcome: Outcome
+  try {
+    outcome = await rooms.engine.invoke({ target, requestId, payload, retryCount: 0 }, exchange.caller)
+  } catch (error) {
+    throw (head && reserveExceeded(error, rooms, head)) ?? error
+  }
+  const { retMsg, errMsg, invokeResult } = answerOf(outcome, requestId)
+  return {
+    FunctionRequestId: requestId,
+    RetMsg: retMsg,
+    ErrMsg: errMsg,
+    // Calls that share an instance share its log.
+    Log: wantsLogTail && outcome.version.instanceConcurrency === 1 ? tailText(outcome.logTail()) : '',
+    MemUsage: Math.round(outcome.maxMemoryBytes),
+    Duration: Math.round(outcome.durationMs * 1000) / 1000,
+    BillDuration: outcome.billedDurationMs,
+    InvokeResult: invokeResult,
+  }
+}
+
+/** Resolves once the call is durable. */
+async function enqueue(
+  { requestId }: Call,
+  { catalogue, tasks, now }: Rooms,
+  target: InvokeTarget,
+  payload: Payload,
+): Promise<Result> {
+  catalogue.resolve(target)
+  const { account, namespace, name, qualifier } = target
+  const configOf = (through: string): AsyncConfigRecord | undefined =>
+    catalogue.get('asyncConfig', qualifiedKey(account, namespace, name, through))?.value
+  const config = configOf(qualifier ?? LATEST) ?? configOf(LATEST)
+  const acceptedAtMs = now()
+  await tasks.enqueue({
+    requestId,
+    account,
+    namespace,
+    functionName: name,
+    ...(qualifier === undefined ? {} : { qualifier }),
+    payload: toBuffer(payload),
+    acceptedAtMs,
+    dueAtMs: acceptedAtMs,
+    maxRetries: config?.maxRetries ?? DEFAULT_MAX_RETRIES,
+    backoff: RETRY_WAITS,
+    expiresAtMs: acceptedAtMs + (config?.maxAgeMs ?? DEFAULT_MAX_AGE_MS),
+  })
+  return { ...NOT_RUN, FunctionRequestId: requestId }
+}
+
+/** What is answered for a call that runs later. */
+const NOT_RUN: Result = {
+  FunctionRequestId: '',
+  RetMsg: '',
+  ErrMsg: '',
+  Log: '',
+  MemUsage: 0,
+  Duration: 0,
+  BillDuration: 0,
+  InvokeResult: 0,
+}
+
+/** @param fallback The qualifier of requests that name none; undefined for the latest state. @throws {ScfError} */
+function readTarget(call: Call, { catalogue }: Rooms, fallback: string | undefined): InvokeTarget {
+  const target = targetOf(call)
+  const routingKey = readRoutingKey(call.params)
+  const named = qualifierOf(call.params) ?? fallback
+  if (named === undefined || named === LATEST) return target
+  const { account, namespace, name } = target
+  const alias = catalogue.get('alias', aliasKey(account, namespace, named, name))?.value
+  // `$DEFAULT` leads to the latest state until it is rerouted: until then there is no record of it.
+  if (alias === undefined) return named === DEFAULT_ALIAS ? target : { ...target, qualifier: named }
+  return { ...target, qualifier: matchedVersion(alias, routingKey) ?? named }
+}
+
+/** @throws {ScfError} `InvalidParameterValue` */
+function readRoutingKey(params: JsonObject): JsonObject {
+  const text = textField(params, 'RoutingKey')
+  if (text === undefined || text === '') return {}
+  const value = Buffer.byteLength(text) > MAX_ROUTING_KEY_BYTES ? undefined : parsed(text)
+  if (isObject(value)) return value
+  throw new ScfError(
+    'InvalidParameterValue',
+    `RoutingKey is not the text of a JSON object of at most ${MAX_ROUTING_KEY_BYTES} bytes`,
+  )
+}
+
+function readIsEvent(params: JsonObject, name: string): boolean {
+  const type = wordField(params, name, ['RequestResponse', 'Event'], {
+    anyCase: true,
+    emptyIsAbsent: true,
+    code: 'InvalidParameterValue.InvokeType',
+  })
+  return type === 'Event'
+}
+
+/** The event as it was sent; `{}` where there is none. @throws {ScfError} when it is no text of JSON, or too long */
+function readEvent(params: JsonObject, name: string, maxBytes: number): Payload {
+  const text = field(params, name)
+  if (text === undefined || text === '') return EMPTY_EVENT
+  if (typeof text !== 'string') throw notJson(name)
+  const payload = payloadOf(text)
+  if (payload.byteLength > maxBytes)
+    throw new ScfError(
+      'InvalidParameter.Payload',
+      `RequestTooLarge (406): ${name} exceeds the maximum allowed size of ${maxBytes} bytes`,
+    )
+  if (parsed(text) === undefined) throw notJson(name)
+  return payload
+}
+
+/** A value of JSON, or undefined for text that is none. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // The parser's message quotes the text, which may hold secrets.
+    return undefined
+  }
+}
+
+function notJson(name: string): ScfError {
+  return new ScfError('InvalidParameterValue.Param', `${name} is not the text of a JSON value`)
+}
+
+/** The vendor's refusal where a function's own reserve is what keeps a call out; undefined for other refusals. */
+function reserveExceeded(error: unknown, { catalogue }: Rooms, head: FunctionRecord): ScfError | undefined {
+  if (!(error instanceof EngineError)) return undefined
+  if (error.code !== 'caller/concurrency-exceeded' && error.code !== 'platform/no-capacity') return undefined
+  const mib = reservedMib(catalogue, head)
+  return mib === undefined
+    ? undefined
+    : new ScfError(
+        'LimitExceeded.FunctionReservedConcurrencyMemory',
+        `ResourceLimitReached (432): Function [ ${head.name} ] concurrency exceeded reserved quota ${mib} MB`,
+      )
+}
+
+/** A log's end as text: a character that was cut at its front is left out. */
+function tailText(tail: Buffer): string {
+  let start = 0
+  while (start < 3 && ((tail[start] ?? 0) & 0xc0) === 0x80) start += 1
+  return tail.toString('utf8', start)
+}

@@ -1,0 +1,296 @@
+import type { KeyRing } from '../../auth/keyring.ts'
+import { sha256Hex, sha256HexOfText } from '../../auth/digest.ts'
+import type { Exchange } from '../../http/exchange.ts'
+import { decodeBase64InPlace } from '../../intake/base64.ts'
+import { isJsonObject, parseJsonObject, readJsonBody } from '../../intake/json-body.ts'
+import { PARSED_BODY_BYTES } from '../../intake/large-body.ts'
+import { sha256HexInSlices, type Turns } from '../../intake/slices.ts'
+import { toBuffer, type Payload } from '../../model/payload.ts'
+import { ScfError } from './errors.ts'
+import { readForm, readLargeForm, textOf, type Parameter } from './form.ts'
+import { mediaTypeOf, readMultipart, type Part } from './multipart.ts'
+import type { Api, Call, JsonObject } from './operation.ts'
+import { API2, API3, type ActionDefinition } from './operations.ts'
+import type { Replays } from './replays.ts'
+import { verifyParameters } from './signatures/parameters.ts'
+import { readTc3, requireTc3 } from './signatures/tc3.ts'
+import { requireShallow, unflatten } from './unflatten.ts'
+
+/** The one version there is. */
+const VERSION = '2018-04-16'
+
+/** Longest body of a request with an event. Source: the vendor's request page, "10 MB" for TC3. */
+const EVENT_BODY_BYTES = 10 * 1024 * 1024
+/** Code in the body, base64 and all: the vendor's model allows an archive of 50 MB. */
+const CODE_BODY_BYTES = 70 * 1024 * 1024
+/** Forms and multipart bodies are longer than what they hold: enough for an archive of 10 MB, the most of the legacy API. */
+const FORM_BODY_BYTES = 20 * 1024 * 1024
+
+/** Where an archive may be in a request. */
+const CODE_MEMBERS = ['ZipFile', 'Code.ZipFile', 'Content.ZipFile', 'code']
+
+/** Parameters of the request itself, which travel beside the action's own in queries and forms. */
+const COMMON_PARAMETERS = new Set([
+  'Action',
+  'Region',
+  'Timestamp',
+  'Nonce',
+  'SecretId',
+  'Signature',
+  'SignatureMethod',
+  'Token',
+  'Version',
+  'Language',
+  'RequestClient',
+  'RequestSource',
+])
+
+/** What a legacy request is signed for; one of the vendor's samples has a slash at its end. */
+const LEGACY_PATHS = ['/v2/index.php', '/v2/index.php/']
+
+const SHA256_OF_NOTHING = sha256HexOfText('')
+const OPEN_BRACE = 0x7b
+
+/** What requests are read with. */
+export interface RequestRooms {
+  readonly keyring: KeyRing
+  /** Where bodies too large to be parsed whole wait for each other. */
+  readonly largeBodies: Turns
+  readonly replays: Replays
+  /** Epoch milliseconds. */
+  readonly now: () => number
+}
+
+/** A request that is genuine and says what it wants. */
+export interface SignedRequest extends Pick<Call, 'action' | 'accountId' | 'params' | 'takeZipFile'> {
+  /** As sent. */
+  readonly region: string | undefined
+  readonly definition: ActionDefinition
+}
+
+/** What a body or a query holds, by the means it was written with. */
+type Content = Pick<Call, 'params' | 'takeZipFile'>
+
+/**
+ * Reads a request of API 3.0: who sent it, what it asks for and its parameters.
+ *
+ * @throws {ScfError} and what reading bodies throws
+ */
+export async function readRequest(exchange: Exchange, rooms: RequestRooms): Promise<SignedRequest> {
+  const { method, rawPath, headers } = exchange
+  if (method !== 'POST' && method !== 'GET')
+    throw new ScfError('UnsupportedProtocol', `the method ${method.slice(0, 32)} is not supported`)
+  if (rawPath !== '/') throw new ScfError('InvalidRequest', "the path of this API is '/'")
+  if (headers.authorization !== undefined) return readTc3Request(exchange, rooms)
+  if (headers['x-tc-action'] !== undefined)
+    throw new ScfError('AuthFailure.InvalidAuthorization', 'the request has no Authorization header')
+  return readParameterRequest('3.0', ['/'], exchange, rooms)
+}
+
+/** Reads a request of the legacy API, as {@link readRequest}. */
+export async function readLegacyRequest(exchange: Exchange, rooms: RequestRooms): Promise<SignedRequest> {
+  const { method } = exchange
+  if (method !== 'POST' && method !== 'GET')
+    throw new ScfError('UnsupportedProtocol', `the method ${method.slice(0, 32)} is not supported`)
+  return readParameterRequest('2.0', LEGACY_PATHS, exchange, rooms)
+}
+
+async function readTc3Request(exchange: Exchange, rooms: RequestRooms): Promise<SignedRequest> {
+  const { headers } = exchange
+  const claim = readTc3(exchange, rooms.keyring, rooms.now())
+  const named = headerText(headers['x-tc-action'])
+  const { accountId } = claim.key
+  const region = headerText(headers['x-tc-region'])
+  const version = headerText(headers['x-tc-version'])
+  if (exchange.method === 'GET') {
+    requireTc3(claim, exchange, SHA256_OF_NOTHING)
+    const parameters = readForm(exchange.rawQuery)
+    const action = actionOf('3.0', named ?? valueOf(parameters, 'Action'))
+    requireVersion(version ?? valueOf(parameters, 'Version'))
+    return { ...action, accountId, region, params: unflatten(entriesOf(parameters)) }
+  }
+  const expected = named === undefined ? undefined : findAction('3.0', named)
+  const contentType = headerText(headers['content-type']) ?? ''
+  const payload = await exchange.readBody(limitOf(expected?.definition, contentType))
+  const bodySha256 =
+    payload.byteLength > PARSED_BODY_BYTES
+      ? await rooms.largeBodies.run(() => sha256HexInSlices(payload.chunks))
+      : sha256Hex(payload.chunks)
+  requireTc3(claim, exchange, bodySha256)
+  const content = await readContent(payload, contentType, expected?.definition, rooms)
+  const action = expected ?? actionOf('3.0', named ?? textMember(content.params, 'Action'))
+  requireVersion(version ?? textMember(content.params, 'Version'))
+  return { ...action, accountId, region, ...content }
+}
+
+/** A request that is signed by its parameters: all of the legacy API, and the older clients of API 3.0. */
+async function readParameterRequest(
+  api: Api,
+  paths: readonly string[],
+  exchange: Exchange,
+  rooms: RequestRooms,
+): Promise<SignedRequest> {
+  const parameters =
+    exchange.method === 'GET' ? readForm(exchange.rawQuery) : await readFormBody(exchange, rooms)
+  const isSigned = parameters.some(({ key }) => key === 'SecretId' || key === 'Signature')
+  if (api === '3.0' && !isSigned)
+    throw new ScfError('AuthFailure.InvalidAuthorization', 'the request is not signed')
+  const nowMs = rooms.now()
+  const { key, signature, timestampS } = await verifyParameters(
+    exchange,
+    paths,
+    parameters,
+    rooms.keyring,
+    nowMs,
+  )
+  if (api === '2.0') rooms.replays.requireFirst(signature, timestampS, nowMs)
+  const action = actionOf(api, valueOf(parameters, 'Action'))
+  if (api === '3.0') requireVersion(valueOf(parameters, 'Version'))
+  return {
+    ...action,
+    accountId: key.accountId,
+    region: valueOf(parameters, 'Region'),
+    ...contentOf(parameters, action.definition, rooms),
+  }
+}
+
+async function readFormBody(exchange: Exchange, rooms: RequestRooms): Promise<readonly Parameter[]> {
+  const payload = await exchange.readBody(FORM_BODY_BYTES)
+  const [first] = payload.chunks
+  // Some clients name JSON as the type of a form. What is JSON is signed by a header, and this has none.
+  if (first?.[0] === OPEN_BRACE)
+    throw new ScfError('AuthFailure.InvalidAuthorization', 'the request has no Authorization header')
+  const body = toBuffer(payload)
+  return payload.byteLength <= PARSED_BODY_BYTES
+    ? readForm(textOf(body))
+    : rooms.largeBodies.run(() => readLargeForm(body))
+}
+
+/** The parameters of a body whose request has been found to be genuine. */
+async function readContent(
+  payload: Payload,
+  contentType: string,
+  definition: ActionDefinition | undefined,
+  rooms: RequestRooms,
+): Promise<Content> {
+  switch (mediaTypeOf(contentType)) {
+    case 'multipart/form-data':
+      return partsContent(readMultipart(contentType, toBuffer(payload)), definition, rooms)
+    case 'application/x-www-form-urlencoded':
+      return contentOf(readForm(textOf(toBuffer(payload))), definition, rooms)
+    default:
+      if (definition?.takesEvent === true) return { params: parseJsonObject(toBuffer(payload)) }
+  }
+  const paths = definition?.takesCode === true ? CODE_MEMBERS : []
+  const { body, takeCut } = await readJsonBody(payload, rooms.largeBodies, paths)
+  requireShallow(body)
+  return takeCut === undefined ? { params: body } : { params: body, takeZipFile: takeCut }
+}
+
+/** The parameters of a form or a query, the common ones left out. */
+function contentOf(
+  parameters: readonly Parameter[],
+  definition: ActionDefinition | undefined,
+  { largeBodies }: RequestRooms,
+): Content {
+  let archive: Buffer | undefined
+  const own: Parameter[] = []
+  for (const parameter of parameters) {
+    const { key, large } = parameter
+    if (COMMON_PARAMETERS.has(key)) continue
+    if (large === undefined) own.push(parameter)
+    else if (definition?.takesEvent === true) own.push({ key, value: textOf(large) })
+    else if (definition?.takesCode === true && CODE_MEMBERS.includes(key) && archive === undefined) {
+      // The legacy clients mark uploaded code by this character.
+      archive = large[0] === 0x40 ? large.subarray(1) : large
+      own.push({ key, value: '' })
+    } else throw new ScfError('RequestSizeLimitExceeded', 'a parameter of the request is too long')
+  }
+  const params = unflatten(entriesOf(own))
+  const code = archive
+  return code === undefined
+    ? { params }
+    : { params, takeZipFile: () => largeBodies.run(() => decodeBase64InPlace([code])) }
+}
+
+function partsContent(
+  parts: readonly Part[],
+  definition: ActionDefinition | undefined,
+  { largeBodies }: RequestRooms,
+): Content {
+  let takeZipFile: Content['takeZipFile']
+  const entries: (readonly [string, unknown])[] = []
+  for (const { name, content, contentType, isFile } of parts) {
+    if (definition?.takesCode === true && CODE_MEMBERS.includes(name) && takeZipFile === undefined) {
+      // A file is the archive itself, a text its base64. Only an archive begins like one.
+      const isArchive = (isFile || contentType === 'application/octet-stream') && content[0] === 0x50
+      takeZipFile =
+        isArchive && content[1] === 0x4b
+          ? () => Promise.resolve([content])
+          : () => largeBodies.run(() => decodeBase64InPlace([content]))
+      entries.push([name, ''])
+    } else if (contentType === 'application/json') {
+      const value = jsonPart(content)
+      requireShallow(value)
+      entries.push([name, value])
+    } else entries.push([name, textOf(content)])
+  }
+  const params = unflatten(entries)
+  return takeZipFile === undefined ? { params } : { params, takeZipFile }
+}
+
+function jsonPart(content: Buffer): unknown {
+  try {
+    return JSON.parse(textOf(content))
+  } catch {
+    throw new ScfError('InvalidRequest', 'a part of the multipart body is not valid JSON')
+  }
+}
+
+function* entriesOf(parameters: readonly Parameter[]): Generator<readonly [string, string]> {
+  for (const { key, value } of parameters) if (!COMMON_PARAMETERS.has(key)) yield [key, value]
+}
+
+/** @throws {ScfError} `MissingParameter`, `InvalidAction` */
+function actionOf(api: Api, named: string | undefined): Pick<SignedRequest, 'action' | 'definition'> {
+  if (named === undefined || named === '')
+    throw new ScfError('MissingParameter', 'the request is missing the parameter Action')
+  const found = findAction(api, named)
+  if (found !== undefined) return found
+  throw new ScfError('InvalidAction', `the action '${named.slice(0, 64)}' is not one of API ${api}`)
+}
+
+/** Some clients write the first letter of an action in the wrong case. */
+function findAction(api: Api, named: string): Pick<SignedRequest, 'action' | 'definition'> | undefined {
+  const table: Readonly<Record<string, ActionDefinition>> = api === '3.0' ? API3 : API2
+  const action = named.charAt(0).toUpperCase() + named.slice(1)
+  const definition = Object.hasOwn(table, action) ? table[action] : undefined
+  return definition === undefined ? undefined : { action, definition }
+}
+
+/** @throws {ScfError} `MissingParameter`, `NoSuchVersion` */
+function requireVersion(named: string | undefined): void {
+  if (named === VERSION) return
+  if (named === undefined || named === '')
+    throw new ScfError('MissingParameter', 'the request is missing the parameter Version')
+  throw new ScfError('NoSuchVersion', `the only version is ${VERSION}`)
+}
+
+function limitOf(definition: ActionDefinition | undefined, contentType: string): number {
+  if (definition?.takesEvent === true) return EVENT_BODY_BYTES
+  if (definition?.takesCode !== true) return PARSED_BODY_BYTES
+  return mediaTypeOf(contentType).startsWith('application/') ? CODE_BODY_BYTES : FORM_BODY_BYTES
+}
+
+function valueOf(parameters: readonly Parameter[], name: string): string | undefined {
+  return parameters.find(({ key }) => key === name)?.value
+}
+
+function textMember(params: JsonObject, name: string): string | undefined {
+  const value = isJsonObject(params) && Object.hasOwn(params, name) ? params[name] : undefined
+  return typeof value === 'string' ? value : undefined
+}
+
+function headerText(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}

@@ -1,0 +1,150 @@
+import { createHash, createHmac, type KeyObject } from 'node:crypto'
+import { constantTimeEqual } from '../../../auth/compare.ts'
+import { hmac, type DigestAlgorithm } from '../../../auth/digest.ts'
+import { headerValue } from '../../../auth/headers.ts'
+import type { AccessKey, KeyRing } from '../../../auth/keyring.ts'
+import { inSlices } from '../../../intake/slices.ts'
+import { ScfError } from '../errors.ts'
+import type { Parameter } from '../form.ts'
+import {
+  findKey,
+  parseTimestamp,
+  requireFreshTime,
+  signatureFailure,
+  signedHosts,
+  type SignedHead,
+} from './signer.ts'
+
+/** How one method makes a signature out of what is signed. */
+interface Method {
+  readonly algorithm: DigestAlgorithm
+  /** The string to sign holds the hash of the parameters, not the parameters. */
+  readonly hashesParameters?: true
+}
+
+const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
+  ['HmacSHA1', { algorithm: 'sha1' }],
+  ['HmacSHA256', { algorithm: 'sha256' }],
+  ['TC2-HmacSHA256', { algorithm: 'sha256', hashesParameters: true }],
+])
+
+/** Who signed, and when; the signature is the same for no two requests that differ. */
+export interface SignedParameters {
+  readonly key: AccessKey
+  readonly timestampS: number
+  readonly signature: string
+}
+
+/** One spelling of the parameters' names in what is signed. */
+type Rendering = (parameters: readonly Parameter[]) => readonly Parameter[]
+
+/**
+ * Checks a signature over a request's parameters, which are among them: `SecretId`, `Timestamp`, `Nonce`, `Signature`,
+ * and `SignatureMethod` and `Token` where they are needed.
+ *
+ * The clients disagree on what they sign. Tried are every host of {@link signedHosts}, three spellings of names with `_`,
+ * and for POST both with and without values that begin with `@`.
+ *
+ * @param paths Those that may have been signed.
+ * @throws {ScfError} `MissingParameter`, `InvalidParameterValue`, `AuthFailure.*`
+ */
+export async function verifyParameters(
+  head: SignedHead,
+  paths: readonly string[],
+  parameters: readonly Parameter[],
+  keyring: KeyRing,
+  nowMs: number,
+): Promise<SignedParameters> {
+  const named = new Map(parameters.map(({ key, value }) => [key, value]))
+  const secretId = required(named, 'SecretId')
+  const signature = required(named, 'Signature')
+  const timestampS = parseTimestamp(required(named, 'Timestamp'))
+  required(named, 'Nonce')
+  if (timestampS === undefined)
+    throw new ScfError('InvalidParameterValue', 'Timestamp is not a number of seconds')
+  const method = METHODS.get(named.get('SignatureMethod') || 'HmacSHA1')
+  if (method === undefined)
+    throw new ScfError(
+      'InvalidParameterValue',
+      'SignatureMethod must be HmacSHA1, HmacSHA256 or TC2-HmacSHA256; TC3-HMAC-SHA256 takes a header',
+    )
+  const key = findKey(keyring, secretId, named.get('Token'), nowMs)
+  requireFreshTime(timestampS, nowMs)
+
+  const signed = parameters.filter(({ key: name }) => name !== 'Signature')
+  const hosts = signedHosts(headerValue(head.headers, 'host'), named.get('Region'))
+  for (const pairs of candidates(head.method, signed)) {
+    for (const path of paths) {
+      for (const host of hosts) {
+        const expected = await signatureOf(method, key.secret, `${head.method}${host}${path}?`, pairs)
+        if (constantTimeEqual(expected, signature)) return { key, timestampS, signature }
+      }
+    }
+  }
+  throw signatureFailure(hosts)
+}
+
+/** The parameters in every way they may have been signed, the cheapest first where they differ in size. */
+function* candidates(method: string, parameters: readonly Parameter[]): Generator<readonly Parameter[]> {
+  const withoutFiles = method === 'POST' ? parameters.filter((parameter) => !isFile(parameter)) : parameters
+  const renderings = parameters.some(({ key }) => key.includes('_')) ? RENDERINGS : [byName]
+  if (withoutFiles.length < parameters.length) for (const render of renderings) yield render(withoutFiles)
+  for (const render of renderings) yield render(parameters)
+}
+
+/** The legacy clients keep uploaded code out of the signature of a form, and tell it by its first character. */
+function isFile({ value, large }: Parameter): boolean {
+  return large === undefined ? value.startsWith('@') : large[0] === 0x40
+}
+
+const byName: Rendering = (parameters) =>
+  parameters.toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+
+const RENDERINGS: readonly Rendering[] = [
+  byName,
+  // Node.js, legacy.
+  (parameters) =>
+    byName(parameters).map((pair) =>
+      pair.key.startsWith('_') ? pair : { ...pair, key: pair.key.replaceAll('_', '.') },
+    ),
+  // Python.
+  (parameters) => byName(parameters.map((pair) => ({ ...pair, key: pair.key.replaceAll('_', '.') }))),
+]
+
+/** Base64. Waits between slices of values that are large. */
+async function signatureOf(
+  { algorithm, hashesParameters }: Method,
+  secret: KeyObject,
+  start: string,
+  pairs: readonly Parameter[],
+): Promise<string> {
+  if (pairs.every(({ large }) => large === undefined)) {
+    const text = pairs.map(({ key, value }) => `${key}=${value}`).join('&')
+    const covered = hashesParameters === true ? `\n${createHash(algorithm).update(text).digest('hex')}` : text
+    return hmac(algorithm, secret, start + covered, 'base64')
+  }
+  if (hashesParameters === true) {
+    const digest = createHash(algorithm)
+    for await (const part of inSlices(partsOf(pairs))) digest.update(part)
+    return hmac(algorithm, secret, `${start}\n${digest.digest('hex')}`, 'base64')
+  }
+  const mac = createHmac(algorithm, secret).update(start)
+  for await (const part of inSlices(partsOf(pairs))) mac.update(part)
+  return mac.digest('base64')
+}
+
+function* partsOf(pairs: readonly Parameter[]): Generator<Buffer> {
+  let separator = ''
+  for (const { key, value, large } of pairs) {
+    yield Buffer.from(`${separator}${key}=${value}`)
+    if (large !== undefined) yield large
+    separator = '&'
+  }
+}
+
+function required(named: ReadonlyMap<string, string>, name: string): string {
+  const value = named.get(name)
+  if (value === undefined || value === '')
+    throw new ScfError('MissingParameter', `the request is missing the parameter ${name}`)
+  return value
+}

@@ -1,0 +1,96 @@
+import type { AccessKey, KeyRing } from '../../../auth/keyring.ts'
+import type { RequestHeaders } from '../../../auth/headers.ts'
+import { ScfError } from '../errors.ts'
+
+/** How far a request's time may be from the server's clock, seconds. Source: the vendor's signature documentation. */
+const MAX_CLOCK_SKEW_S = 300
+
+/** Longest key id that is looked up, characters. */
+const MAX_SECRET_ID_CHARS = 128
+
+/** Longest Host header that a signature is checked for, characters. */
+const MAX_HOST_CHARS = 255
+
+const REGION = /^[a-z0-9-]{1,64}$/
+
+/** The head of a request, as far as signatures cover it. */
+export interface SignedHead {
+  readonly method: string
+  /** Query as sent, without the `?`. */
+  readonly rawQuery: string
+  /** Lower-case names, as Node delivers them. */
+  readonly headers: RequestHeaders
+}
+
+/** @throws {ScfError} `AuthFailure.SignatureExpire` */
+export function requireFreshTime(timestampS: number, nowMs: number): void {
+  if (Math.abs(nowMs / 1000 - timestampS) <= MAX_CLOCK_SKEW_S) return
+  throw new ScfError(
+    'AuthFailure.SignatureExpire',
+    `the timestamp ${timestampS} is more than ${MAX_CLOCK_SKEW_S} seconds from this server's clock, which is at ${Math.floor(nowMs / 1000)}`,
+  )
+}
+
+/** Whole seconds since 1970 as text; undefined for anything else. */
+export function parseTimestamp(text: string): number | undefined {
+  return /^\d{1,11}$/.test(text) ? Number(text) : undefined
+}
+
+/**
+ * The key a request names.
+ *
+ * @param token An empty one counts as none.
+ * @throws {ScfError} `AuthFailure.SecretIdNotFound`, `AuthFailure.TokenFailure`
+ */
+export function findKey(
+  keyring: KeyRing,
+  secretId: string,
+  token: string | undefined,
+  nowMs: number,
+): AccessKey {
+  const lookup =
+    secretId.length > MAX_SECRET_ID_CHARS
+      ? undefined
+      : keyring.find(secretId, token === '' ? undefined : token, nowMs)
+  switch (lookup?.kind) {
+    case 'found':
+      return lookup.key
+    case 'expired':
+      throw new ScfError('AuthFailure.TokenFailure', 'the token has expired')
+    case 'bad-token':
+      throw new ScfError('AuthFailure.TokenFailure', 'the token does not belong to the SecretId')
+    case 'unknown':
+    case undefined:
+      throw new ScfError('AuthFailure.SecretIdNotFound', 'the SecretId is not known to this server')
+  }
+}
+
+/**
+ * The hosts a request may have been signed for: what clients sign is their configured endpoint with or without its port,
+ * or a public name that leads here.
+ *
+ * @param host The Host header.
+ * @param region The region the request names; it is part of one public name.
+ */
+export function signedHosts(host: string | undefined, region: string | undefined): readonly string[] {
+  const hosts = new Set<string>()
+  if (host !== undefined && host.length <= MAX_HOST_CHARS) {
+    hosts.add(host)
+    hosts.add(host.replace(/:\d+$/, ''))
+  }
+  hosts.add('scf.tencentcloudapi.com')
+  if (region !== undefined && REGION.test(region)) hosts.add(`scf.${region}.tencentcloudapi.com`)
+  hosts.add('scf.internal.tencentcloudapi.com')
+  hosts.add('scf.intl.tencentcloudapi.com')
+  hosts.add('scf.api.qcloud.com')
+  return [...hosts]
+}
+
+/** The words of the service, and which hosts were tried: the most common mistake. */
+export function signatureFailure(hosts: readonly string[]): ScfError {
+  return new ScfError(
+    'AuthFailure.SignatureFailure',
+    'The provided credentials could not be validated. Please check your signature is correct. ' +
+      `This server tried the hosts ${hosts.join(', ')}.`,
+  )
+}
