@@ -63,3 +63,18 @@ export function isOwnVersion(
 ): boolean {
   return definitions.get('version', versionKey(account, namespace, version, name)) !== undefined
 }
+
+/** What kinds of things are still in a namespace, settings and other leftovers aside: a namespace with any is not to be removed. */
+export function namespaceContents(
+  definitions: Definitions,
+  account: string,
+  namespace: string,
+): readonly ('functions' | 'versions' | 'aliases')[] {
+  const inside = `${namespaceKey(account, namespace)}/`
+  const found: ('functions' | 'versions' | 'aliases')[] = []
+  // Snapshots are no functions of their own: they go with their version.
+  if (definitions.count('function', functionKey(account, namespace, '')) > 0) found.push('functions')
+  if (definitions.count('version', inside) > 0) found.push('versions')
+  if (definitions.count('alias', inside) > 0) found.push('aliases')
+  return found
+}

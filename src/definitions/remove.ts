@@ -2,7 +2,7 @@ import type { Draft } from '../engine/catalogue.ts'
 import { aliasKey, functionKey, namespaceKey, qualifiedKey, tagsKey, versionKey } from '../engine/keys.ts'
 import { EngineError } from '../model/errors.ts'
 import { LATEST } from '../model/function.ts'
-import type { FunctionRecord } from '../store/store.ts'
+import type { FunctionRecord, Stored } from '../store/store.ts'
 
 /** Settings of a function by qualifier. */
 const SETTING_KINDS = ['asyncConfig', 'scaling', 'provision'] as const
@@ -70,4 +70,13 @@ export function removeSettingsThrough(
   qualifier: string,
 ): void {
   for (const kind of SETTING_KINDS) draft.delete(kind, qualifiedKey(account, namespace, name, qualifier))
+}
+
+/** Removes a namespace that has no contents any more (see `namespaceContents`), with the leftovers of what was in it. */
+export function removeNamespace(draft: Draft, { key, value }: Stored<'namespace'>): void {
+  const inside = `${key}/`
+  for (const kind of [...SETTING_KINDS, 'trigger', 'document', 'tags'] as const)
+    for (const leftover of draft.list(kind, inside)) draft.delete(kind, leftover.key)
+  draft.delete('tags', tagsKey(value.account, value.name))
+  draft.delete('namespace', key)
 }

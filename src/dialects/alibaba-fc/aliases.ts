@@ -15,6 +15,7 @@ import {
 } from './fields.ts'
 import { etagOf, formatTime, requireAliasName } from './names.ts'
 import type { ApiVersion, Answer, Call, JsonObject, Operation } from './operation.ts'
+import { ownExtras, withOwnExtras } from './own-extras.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
 import { pathParameter, requireService, requireVersion, serviceOf } from './target.ts'
@@ -48,7 +49,7 @@ export const createAlias: Operation = async (call, { catalogue, now }) => {
       version,
       weights: given.weights ?? {},
       description: given.description ?? '',
-      extras: given.extras,
+      extras: withOwnExtras(undefined, given.shown),
       createdAtMs: nowMs,
       modifiedAtMs: nowMs,
     })
@@ -86,7 +87,7 @@ export const updateAlias: Operation = async (call, { catalogue, now }) => {
       version: version ?? alias.value.version,
       weights: given.weights ?? alias.value.weights,
       description: given.description ?? alias.value.description,
-      extras: { ...alias.value.extras, ...given.extras },
+      extras: withOwnExtras(alias.value, { ...ownExtras(alias.value), ...given.shown }),
       modifiedAtMs: now(),
     })
   })
@@ -125,13 +126,13 @@ function requireVersions(
 
 function aliasFields(
   call: Call,
-): Partial<Pick<AliasRecord, 'weights' | 'description'>> & Pick<AliasRecord, 'extras'> {
+): Partial<Pick<AliasRecord, 'weights' | 'description'>> & { readonly shown: JsonObject } {
   const weights = weightsField(call.body)
   const description = stringField(call.body, 'description', { max: DESCRIPTION_CHARS })
   return {
     ...(weights !== undefined && { weights }),
     ...(description !== undefined && { description }),
-    extras: call.api === '2021-04-06' ? routingFields(call.body) : {},
+    shown: call.api === '2021-04-06' ? routingFields(call.body) : {},
   }
 }
 
@@ -153,7 +154,7 @@ function weightsField(body: JsonObject): Readonly<Record<string, number>> | unde
 }
 
 /** Kept and given back; calls are shared out by weight alone. */
-function routingFields(body: JsonObject): AliasRecord['extras'] {
+function routingFields(body: JsonObject): JsonObject {
   const resolvePolicy = stringField(body, 'resolvePolicy', { max: 128 })
   const routePolicy = objectField(body, 'routePolicy')
   return {
@@ -191,7 +192,7 @@ function aliasBody(api: ApiVersion, alias: AliasRecord): Record<string, unknown>
     versionId: alias.version,
     description: alias.description,
     ...(Object.keys(alias.weights).length > 0 && { additionalVersionWeight: alias.weights }),
-    ...(api === '2021-04-06' && alias.extras),
+    ...(api === '2021-04-06' && ownExtras(alias)),
     createdTime: formatTime(alias.createdAtMs),
     lastModifiedTime: formatTime(alias.modifiedAtMs),
   }

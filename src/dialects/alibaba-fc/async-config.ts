@@ -1,11 +1,12 @@
+import { findFunction } from '../../definitions/find-function.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
 import { isJsonObject } from '../../intake/json-body.ts'
 import type { AsyncConfigRecord, Stored } from '../../store/store.ts'
 import { FcError } from './errors.ts'
 import { booleanField, integerField, invalidValue, objectField, stringField } from './fields.ts'
-import { requireFunction } from './lookup.ts'
 import { etagOf, formatTime } from './names.ts'
 import type { Answer, JsonObject, Operation } from './operation.ts'
+import { ownExtras, withOwnExtras } from './own-extras.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
 import { qualifiedFunctionOf, type QualifiedFunction } from './target.ts'
@@ -32,7 +33,7 @@ export const getFunctionAsyncInvokeConfig: Operation = (call, { catalogue }) => 
   const target = qualifiedFunctionOf(call)
   const config = catalogue.get('asyncConfig', keyOf(target))
   if (config !== undefined) return configAnswer(config)
-  requireFunction(catalogue, target.account, target.service, target.name, target.qualifier)
+  findFunction(catalogue, target.account, target.service, target.name, target.qualifier)
   throw notFound(target)
 }
 
@@ -44,7 +45,7 @@ export const putFunctionAsyncInvokeConfig: Operation = async (call, { catalogue,
   const stateful = booleanField(call.body, 'statefulInvocation')
   const destinations = destinationsField(call.body)
   const stored = await catalogue.change((draft) => {
-    requireFunction(draft, target.account, target.service, target.name, target.qualifier)
+    findFunction(draft, target.account, target.service, target.name, target.qualifier)
     const before = draft.get('asyncConfig', keyOf(target))
     if (before !== undefined) requireMatch(call, before)
     const nowMs = now()
@@ -56,11 +57,11 @@ export const putFunctionAsyncInvokeConfig: Operation = async (call, { catalogue,
       qualifier: target.qualifier,
       ...(maxRetries !== undefined && { maxRetries }),
       ...(maxAgeSeconds !== undefined && { maxAgeMs: maxAgeSeconds * 1000 }),
-      extras: {
-        ...before?.value.extras,
+      extras: withOwnExtras(before?.value, {
+        ...ownExtras(before?.value),
         ...(stateful !== undefined && { statefulInvocation: stateful }),
         destinationConfig: destinations(destinationsOf(before?.value)),
-      },
+      }),
       createdAtMs: before?.value.createdAtMs ?? nowMs,
       modifiedAtMs: nowMs,
     })
@@ -74,7 +75,7 @@ export const deleteFunctionAsyncInvokeConfig: Operation = async (call, { catalog
   await catalogue.change((draft) => {
     const config = draft.get('asyncConfig', keyOf(target))
     if (config === undefined) {
-      requireFunction(draft, target.account, target.service, target.name, target.qualifier)
+      findFunction(draft, target.account, target.service, target.name, target.qualifier)
       throw notFound(target)
     }
     requireMatch(call, config)
@@ -90,7 +91,7 @@ export const deleteFunctionAsyncInvokeConfig: Operation = async (call, { catalog
 export const listFunctionAsyncInvokeConfigs: Operation = (call, { catalogue }) => {
   const target = qualifiedFunctionOf(call)
   const configs = catalogue.list('asyncConfig', keyOf({ ...target, qualifier: '' }))
-  if (configs.length === 0) requireFunction(catalogue, target.account, target.service, target.name)
+  if (configs.length === 0) findFunction(catalogue, target.account, target.service, target.name)
   const { items, nextToken } = page(call.query, configs, ({ value }) => value.qualifier)
   return {
     status: 200,
@@ -136,7 +137,7 @@ function destinationField(config: JsonObject, name: keyof Destinations): string 
 }
 
 function destinationsOf(config: AsyncConfigRecord | undefined): Destinations {
-  const stored = config?.extras['destinationConfig']
+  const stored = ownExtras(config)['destinationConfig']
   return isJsonObject(stored) ? stored : {}
 }
 
@@ -157,7 +158,7 @@ function configBody(config: AsyncConfigRecord): Record<string, unknown> {
     createdTime: formatTime(config.createdAtMs),
     lastModifiedTime: formatTime(config.modifiedAtMs),
     destinationConfig: destinationsOf(config),
-    statefulInvocation: config.extras['statefulInvocation'] ?? false,
+    statefulInvocation: ownExtras(config)['statefulInvocation'] ?? false,
     ...(config.maxAgeMs !== undefined && { maxAsyncEventAgeInSeconds: Math.floor(config.maxAgeMs / 1000) }),
     ...(config.maxRetries !== undefined && { maxAsyncRetryAttempts: config.maxRetries }),
   }

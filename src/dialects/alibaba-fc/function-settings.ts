@@ -37,6 +37,9 @@ export const DEFAULT_RUN: Omit<RunSettings, 'runtime' | 'handler'> = Object.free
   environment: {},
 })
 
+/** The elastic kind, of a function that says nothing. */
+const DEFAULT_INSTANCE_TYPE = 'e1'
+
 /** Timeout of an initializer whose own was never given, milliseconds. */
 const DEFAULT_INITIALIZER_TIMEOUT_MS = 3000
 
@@ -101,7 +104,7 @@ export function readShown(body: JsonObject, run: RunSettings, before: ShownSetti
     customHealthCheckConfig: readHealthCheck(body),
     customDNS: readDns(body),
   }
-  const shown: Record<string, unknown> = { instanceType: 'e1', ...before }
+  const shown: Record<string, unknown> = { instanceType: DEFAULT_INSTANCE_TYPE, ...before }
   for (const [name, value] of Object.entries(given)) if (value !== undefined) shown[name] = value
   const { cpu, instanceSoftConcurrency } = shown
   if (typeof cpu === 'number') requireRatio(cpu, run.memoryMib)
@@ -129,6 +132,7 @@ export function settingsBody(
     instanceConcurrency: spec.instanceConcurrency,
     layers: [],
     layersArnV2: [],
+    instanceType: DEFAULT_INSTANCE_TYPE,
     ...shown,
   }
   if (api === '2016-08-15') for (const name of SINCE_2021) delete body[name]

@@ -1,23 +1,23 @@
 import { isDeepStrictEqual } from 'node:util'
+import { findFunction } from '../../definitions/find-function.ts'
 import { newId } from '../../definitions/ids.ts'
+import { namespaceFunctions } from '../../definitions/namespaces.ts'
 import { QUOTA, requireFunctionStates, requireQuota } from '../../definitions/quotas.ts'
-import type { Draft } from '../../engine/catalogue.ts'
-import { functionKey, namespaceKey, qualifiedKey, tagsKey } from '../../engine/keys.ts'
+import { removeFunction } from '../../definitions/remove.ts'
+import { functionKey } from '../../engine/keys.ts'
 import { LATEST, type FunctionSpec } from '../../model/function.ts'
 import type { FunctionRecord, Stored } from '../../store/store.ts'
 import { takeCode } from './code.ts'
 import { FcError } from './errors.ts'
 import { required, stringField } from './fields.ts'
 import { readRun, readShown, settingsBody } from './function-settings.ts'
-import { requireFunction, versionThrough } from './lookup.ts'
+import { versionThrough } from './lookup.ts'
 import { etagOf, formatTime, requireFunctionName } from './names.ts'
 import type { Answer, ApiVersion, Call, Operation } from './operation.ts'
+import { DIALECT, ownExtras, withOwnExtras } from './own-extras.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
 import { pathParameter, requireService, serviceOf } from './target.ts'
-
-/** The handler contract of every function made through this dialect. */
-const CONTRACT = 'alibaba-fc'
 
 /** Longest description, characters. Source: the vendor's API reference. */
 const MAX_DESCRIPTION_CHARS = 256
@@ -31,12 +31,12 @@ export const createFunction: Operation = async (call, rooms) => {
   if (rooms.catalogue.get('function', key) !== undefined) throw alreadyExists(service, name)
   const description = stringField(call.body, 'description', { max: MAX_DESCRIPTION_CHARS }) ?? ''
   const run = readRun(call.body, {})
-  const extras = readShown(call.body, run, {})
+  const extras = withOwnExtras(undefined, readShown(call.body, run, {}))
   rooms.requireRuntime(run.runtime)
   const code = await takeCode(call, rooms.packages)
   if (code === undefined)
     throw new FcError('InvalidArgument', 'Either ossBucketName/ossObjectName or zipFile must be set')
-  const spec: FunctionSpec = { ...run, contract: CONTRACT, code }
+  const spec: FunctionSpec = { ...run, contract: DIALECT, code }
   const atMs = rooms.now()
   const record = await rooms.catalogue.change((draft) => {
     const { facts } = requireService(draft, call.accountId, service).value
@@ -65,14 +65,14 @@ export const createFunction: Operation = async (call, rooms) => {
 /** GET /services/{service}/functions/{function} */
 export const getFunction: Operation = (call, { catalogue }) => {
   const { service, name } = targetOf(call)
-  return answerWith(call.api, requireFunction(catalogue, call.accountId, service, name, call.qualifier))
+  return answerWith(call.api, findFunction(catalogue, call.accountId, service, name, call.qualifier))
 }
 
 /** GET /services/{service}/functions */
 export const listFunctions: Operation = (call, { catalogue }) => {
   const service = serviceOf(call)
   const version = versionThrough(catalogue, call.accountId, service, call.qualifier)
-  const functions = catalogue.list('function', functionKey(call.accountId, service, '', version))
+  const functions = namespaceFunctions(catalogue, call.accountId, service, version)
   const { items, nextToken } = page(call.query, functions, ({ value }) => value.name)
   return {
     status: 200,
@@ -83,7 +83,7 @@ export const listFunctions: Operation = (call, { catalogue }) => {
 /** PUT /services/{service}/functions/{function}: members that are absent or null stay as they are. */
 export const updateFunction: Operation = async (call, rooms) => {
   const { service, name } = latestOf(call)
-  const seen = requireFunction(rooms.catalogue, call.accountId, service, name)
+  const seen = findFunction(rooms.catalogue, call.accountId, service, name)
   requireMatch(call, seen)
   const description = stringField(call.body, 'description', { max: MAX_DESCRIPTION_CHARS })
   const runtime = readRun(call.body, seen.value.spec).runtime
@@ -91,16 +91,18 @@ export const updateFunction: Operation = async (call, rooms) => {
   const code = await takeCode(call, rooms.packages)
   const atMs = rooms.now()
   const record = await rooms.catalogue.change((draft) => {
-    const before = requireFunction(draft, call.accountId, service, name)
+    const before = findFunction(draft, call.accountId, service, name)
     requireMatch(call, before)
     const { value } = before
     const run = readRun(call.body, value.spec)
-    const spec: FunctionSpec = { ...run, contract: value.spec.contract, code: code ?? value.spec.code }
+    const { initializer: _initializer, ...kept } = value.spec
+    // What no request of this API names stays, such as layers.
+    const spec: FunctionSpec = { ...kept, ...run, code: code ?? value.spec.code }
     return draft.put('function', before.key, {
       ...value,
       description: description ?? value.description,
       spec,
-      extras: readShown(call.body, run, value.extras),
+      extras: withOwnExtras(value, readShown(call.body, run, ownExtras(value))),
       stateId: isDeepStrictEqual(spec, value.spec) ? value.stateId : newId(),
       modifiedAtMs: atMs,
     })
@@ -108,14 +110,13 @@ export const updateFunction: Operation = async (call, rooms) => {
   return answerWith(call.api, record)
 }
 
-/** DELETE /services/{service}/functions/{function}: published versions of it stay. */
+/** DELETE /services/{service}/functions/{function}: what was published with its service stays. */
 export const deleteFunction: Operation = async (call, { catalogue }) => {
   const { service, name } = latestOf(call)
   await catalogue.change((draft) => {
-    const record = requireFunction(draft, call.accountId, service, name)
+    const record = findFunction(draft, call.accountId, service, name)
     requireMatch(call, record)
-    draft.delete('function', record.key)
-    deleteSettings(draft, record.value)
+    removeFunction(draft, record.value)
   })
   return { status: 204 }
 }
@@ -123,7 +124,7 @@ export const deleteFunction: Operation = async (call, { catalogue }) => {
 /** GET /services/{service}/functions/{function}/code */
 export const getFunctionCode: Operation = (call, { catalogue, links }) => {
   const { service, name } = targetOf(call)
-  const { code } = requireFunction(catalogue, call.accountId, service, name, call.qualifier).value.spec
+  const { code } = findFunction(catalogue, call.accountId, service, name, call.qualifier).value.spec
   return { status: 200, body: { url: links.link(call.origin, code.digest), checksum: code.crc64 } }
 }
 
@@ -133,7 +134,7 @@ export function functionBody(api: ApiVersion, record: FunctionRecord): Readonly<
     functionId: record.functionId,
     functionName: record.name,
     description: record.description,
-    ...settingsBody(api, record.spec, record.extras),
+    ...settingsBody(api, record.spec, ownExtras(record)),
     codeSize: record.spec.code.sizeBytes,
     codeChecksum: record.spec.code.crc64,
     createdTime: formatTime(record.createdAtMs),
@@ -158,16 +159,4 @@ function latestOf(call: Call): { service: string; name: string } {
 
 function alreadyExists(service: string, name: string): FcError {
   return new FcError('FunctionAlreadyExists', `function '${name}' already exists in service '${service}'`)
-}
-
-/** Settings by qualifier end with the function, but for those of versions that still hold it. */
-function deleteSettings(draft: Draft, { account, namespace, name }: FunctionRecord): void {
-  const published = draft
-    .list('function', `${namespaceKey(account, namespace)}/`)
-    .some(({ value }) => value.name === name && value.version !== LATEST)
-  const prefix = qualifiedKey(account, namespace, name, '')
-  for (const kind of ['asyncConfig', 'scaling', 'provision'] as const)
-    for (const { key } of draft.list(kind, prefix))
-      if (!published || key === prefix + LATEST) draft.delete(kind, key)
-  draft.delete('tags', tagsKey(account, `${namespace}/${name}`))
 }

@@ -1,16 +1,17 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { failureSentence } from '../../contracts/alibaba-fc.ts'
 import type { Catalogue } from '../../engine/catalogue.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
 import type { Exchange, Reply } from '../../http/exchange.ts'
 import { LATEST } from '../../model/function.ts'
 import type { Caller, InvokeRequest, InvokeTarget } from '../../model/invocation.ts'
 import type { Outcome } from '../../model/outcome.ts'
-import { EMPTY_PAYLOAD, payloadOf, toBuffer, type Payload } from '../../model/payload.ts'
+import { EMPTY_PAYLOAD, toBuffer, type Payload } from '../../model/payload.ts'
 import type { NewTask } from '../../store/store.ts'
 import { FcError } from './errors.ts'
+import { failedRun } from './failed-run.ts'
 import { invalidValue } from './fields.ts'
 import { requireTaskId } from './names.ts'
+import { ownExtras } from './own-extras.ts'
 import { headerText } from './request-head.ts'
 
 /** Longest events and results, bytes. Source: the vendor's limits page: 32 MB and 128 KB. */
@@ -114,7 +115,7 @@ export async function invokeSync(
       )
     return { status: 200, headers, body: outcome.payload }
   }
-  const { errorType, body } = failed(outcome)
+  const { errorType, body } = failedRun(outcome)
   headers['Content-Type'] = 'application/json'
   headers['X-Fc-Error-Type'] = errorType
   return { status: 200, headers, body }
@@ -138,7 +139,7 @@ export async function invokeAsync(
     'asyncConfig',
     qualifiedKey(account, namespace, name, qualifier ?? LATEST),
   )?.value
-  const stateful = mode.stateful ?? config?.extras['statefulInvocation'] === true
+  const stateful = mode.stateful ?? ownExtras(config)['statefulInvocation'] === true
   // An id that the caller chose guards against a second run of the same call even where tasks are not listed.
   const taskId = mode.stateful === false ? undefined : (mode.taskId ?? (stateful ? requestId : undefined))
   const acceptedAtMs = now()
@@ -169,32 +170,6 @@ export async function invokeAsync(
 
 const SYNC: InvokeMode = Object.freeze({ kind: 'sync', wantsLogTail: false })
 const SYNC_WITH_TAIL: InvokeMode = Object.freeze({ kind: 'sync', wantsLogTail: true })
-
-type Failed = Exclude<Outcome, { kind: 'returned' | 'cancelled' }>
-
-/** How a failed run is told: its error type and a JSON body, made here where the code could not make one. */
-function failed(outcome: Failed): { errorType: string; body: Payload } {
-  if (outcome.kind === 'threw') {
-    const errorType = outcome.handled ? 'HandledInvocationError' : 'UnhandledInvocationError'
-    return { errorType, body: orElse(outcome.payload, () => errorBody('', outcome.errorType)) }
-  }
-  const sentence = (): Payload => errorBody(failureSentence(outcome, outcome) ?? '')
-  if (outcome.kind !== 'initFailed') return { errorType: 'UnhandledInvocationError', body: sentence() }
-  return {
-    // Code that cannot be loaded is a failed call; only the initializer has an error type of its own.
-    errorType: outcome.phase === 'initializer' ? 'InitializationError' : 'UnhandledInvocationError',
-    body: orElse(outcome.payload, sentence),
-  }
-}
-
-/** Clients parse the body of a failed call: an empty one would break them. */
-function orElse(payload: Payload, make: () => Payload): Payload {
-  return payload.byteLength > 0 ? payload : make()
-}
-
-function errorBody(errorMessage: string, errorType?: string): Payload {
-  return payloadOf(JSON.stringify({ errorMessage, errorType }))
-}
 
 function readDelayMs(headers: IncomingHttpHeaders): number {
   const text = headerText(headers, 'x-fc-async-delay')

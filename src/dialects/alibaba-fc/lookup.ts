@@ -1,8 +1,7 @@
 import type { Definitions } from '../../engine/catalogue.ts'
-import { aliasKey, functionKey } from '../../engine/keys.ts'
+import { aliasKey } from '../../engine/keys.ts'
 import { EngineError } from '../../model/errors.ts'
 import { LATEST } from '../../model/function.ts'
-import type { Stored } from '../../store/store.ts'
 import { requireService, requireVersion } from './target.ts'
 
 /**
@@ -21,25 +20,6 @@ export function versionThrough(
   const version = behindAlias(definitions, account, service, qualifier ?? LATEST)
   requireVersion(definitions, account, service, version)
   return version
-}
-
-/**
- * A function as it is at one version.
- *
- * @throws {EngineError} `caller/namespace-not-found`, `caller/version-not-found`, `caller/alias-not-found`,
- *   `caller/function-not-found`
- */
-export function requireFunction(
-  definitions: Definitions,
-  account: string,
-  service: string,
-  name: string,
-  qualifier?: string,
-): Stored<'function'> {
-  const version = versionThrough(definitions, account, service, qualifier)
-  const record = definitions.get('function', functionKey(account, service, name, version))
-  if (record === undefined) throw new EngineError('caller/function-not-found', { namespace: service, name })
-  return record
 }
 
 function behindAlias(definitions: Definitions, account: string, service: string, qualifier: string): string {

@@ -4,7 +4,9 @@ import { FcError } from './errors.ts'
 import { invalidValue } from './fields.ts'
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_-]*$/
-const QUALIFIER = /^[A-Za-z0-9_-]{1,128}$/
+const ALIAS = /^[A-Za-z0-9_-]{1,128}$/
+/** Versions and aliases that a function of another vendor's API has may hold more than this vendor's: `$DEFAULT`, `v1.2`. */
+const QUALIFIER = /^[A-Za-z0-9_.$-]{1,128}$/
 const TASK_ID = /^[A-Za-z_][A-Za-z0-9_-]{0,127}$/
 
 /** Longest names, characters. Source: the vendor's limits page. */
@@ -24,7 +26,7 @@ export function requireFunctionName(name: string): string {
 
 /** An alias name is no bare number and not `LATEST`: both are versions. @throws {FcError} InvalidArgument */
 export function requireAliasName(name: string): string {
-  if (!QUALIFIER.test(name) || name.length > ALIAS_NAME_CHARS || /^\d+$/.test(name) || name === 'LATEST')
+  if (!ALIAS.test(name) || name.length > ALIAS_NAME_CHARS || /^\d+$/.test(name) || name === 'LATEST')
     throw invalidValue(
       'aliasName',
       "letters, digits, '_' and '-', at most 128, neither a number nor LATEST",
@@ -36,7 +38,7 @@ export function requireAliasName(name: string): string {
 /** A qualifier as a caller may write it: a version number, an alias or `LATEST`. @throws {FcError} InvalidArgument */
 export function requireQualifier(qualifier: string): string {
   if (!QUALIFIER.test(qualifier))
-    throw invalidValue('qualifier', "letters, digits, '_' and '-', at most 128", qualifier)
+    throw invalidValue('qualifier', "letters, digits, '_', '-', '.' and '$', at most 128", qualifier)
   return qualifier
 }
 

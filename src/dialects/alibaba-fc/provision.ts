@@ -1,12 +1,13 @@
+import { findFunction } from '../../definitions/find-function.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { namespaceKey, qualifiedKey } from '../../engine/keys.ts'
 import { isJsonObject } from '../../intake/json-body.ts'
 import type { ProvisionRecord, Stored } from '../../store/store.ts'
 import { FcError } from './errors.ts'
 import { booleanField, field, integerField } from './fields.ts'
-import { requireFunction } from './lookup.ts'
 import { etagOf } from './names.ts'
 import type { Answer, Operation } from './operation.ts'
+import { ownExtras, withOwnExtras } from './own-extras.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
 import {
@@ -22,7 +23,7 @@ export const getProvisionConfig: Operation = (call, { catalogue }) => {
   const target = qualifiedFunctionOf(call)
   const config = catalogue.get('provision', keyOf(target))
   if (config !== undefined) return configAnswer(config)
-  requireFunction(catalogue, target.account, target.service, target.name, target.qualifier)
+  findFunction(catalogue, target.account, target.service, target.name, target.qualifier)
   throw new FcError(
     'ProvisionConfigNotFound',
     `provision config of function '${target.name}' in service '${target.service}' with qualifier ` +
@@ -52,17 +53,17 @@ export const putProvisionConfig: Operation = async (call, { catalogue, now }) =>
       functionName: target.name,
       qualifier: target.qualifier,
       target: count ?? before?.value.target ?? 0,
-      extras: {
-        ...before?.value.extras,
+      extras: withOwnExtras(before?.value, {
+        ...ownExtras(before?.value),
         ...(alwaysAllocateCPU !== undefined && { alwaysAllocateCPU }),
         ...(scheduledActions !== undefined && { scheduledActions }),
         ...(targetTrackingPolicies !== undefined && { targetTrackingPolicies }),
-      },
+      }),
       createdAtMs: before?.value.createdAtMs ?? nowMs,
       modifiedAtMs: nowMs,
     }
     if (before === undefined || asksForInstances(after))
-      requireFunction(draft, target.account, target.service, target.name, target.qualifier)
+      findFunction(draft, target.account, target.service, target.name, target.qualifier)
     requireMetrics(draft, target, targetTrackingPolicies ?? [])
     return draft.put('provision', keyOf(target), after)
   })
@@ -89,8 +90,9 @@ function keyOf({ account, service, name, qualifier }: QualifiedFunction): string
   return qualifiedKey(account, service, name, qualifier)
 }
 
-function asksForInstances({ target, extras }: ProvisionRecord): boolean {
-  return target > 0 || [extras['scheduledActions'], extras['targetTrackingPolicies']].some(isFilledList)
+function asksForInstances(record: ProvisionRecord): boolean {
+  const { scheduledActions, targetTrackingPolicies } = ownExtras(record)
+  return record.target > 0 || [scheduledActions, targetTrackingPolicies].some(isFilledList)
 }
 
 const isFilledList = (value: unknown): boolean => Array.isArray(value) && value.length > 0
@@ -105,7 +107,7 @@ function requireMetrics(
   policies: readonly TargetTrackingPolicy[],
 ): void {
   if (policies.every(({ metricType }) => metricType === 'ProvisionedConcurrencyUtilization')) return
-  const logConfig = definitions.get('namespace', namespaceKey(account, service))?.value.extras['logConfig']
+  const { logConfig } = ownExtras(definitions.get('namespace', namespaceKey(account, service))?.value)
   if (isJsonObject(logConfig) && field(logConfig, 'enableInstanceMetrics') === true) return
   throw new FcError(
     'InstanceMetricsRequired',
@@ -119,14 +121,15 @@ function configAnswer(config: Stored<'provision'>): Answer {
 
 /** No instance is started ahead of its first call, so `current` is 0. */
 function configBody(config: ProvisionRecord): Record<string, unknown> {
+  const { alwaysAllocateCPU = false, scheduledActions = [], targetTrackingPolicies = [] } = ownExtras(config)
   return {
     resource: resourceOf(config),
     target: config.target,
     current: 0,
     currentError: '',
-    alwaysAllocateCPU: config.extras['alwaysAllocateCPU'] ?? false,
-    scheduledActions: config.extras['scheduledActions'] ?? [],
-    targetTrackingPolicies: config.extras['targetTrackingPolicies'] ?? [],
+    alwaysAllocateCPU,
+    scheduledActions,
+    targetTrackingPolicies,
   }
 }
 

@@ -1,7 +1,9 @@
 import { newId } from '../../definitions/ids.ts'
+import { namespaceContents, namespaceFunctions } from '../../definitions/namespaces.ts'
 import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
+import { removeNamespace } from '../../definitions/remove.ts'
 import type { Draft } from '../../engine/catalogue.ts'
-import { functionKey, namespaceKey, tagsKey, versionKey } from '../../engine/keys.ts'
+import { namespaceKey, tagsKey, versionKey } from '../../engine/keys.ts'
 import { LATEST } from '../../model/function.ts'
 import type { NamespaceRecord, Stored } from '../../store/store.ts'
 import { FcError } from './errors.ts'
@@ -9,6 +11,7 @@ import { required, stringField } from './fields.ts'
 import { versionThrough } from './lookup.ts'
 import { etagOf, formatTime, requireServiceName } from './names.ts'
 import type { Answer, ApiVersion, Call, Operation } from './operation.ts'
+import { DIALECT, ownExtras, withOwnExtras } from './own-extras.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
 import { DEFAULT_SETTINGS, factsOf, readSettings, type ServiceSettings } from './service-settings.ts'
@@ -39,7 +42,7 @@ export const createService: Operation = async (call, { catalogue, now }) => {
       description,
       facts: factsOf(settings),
       lastVersion: 0,
-      extras: { ...settings },
+      extras: withOwnExtras(undefined, settings),
       createdAtMs: atMs,
       modifiedAtMs: atMs,
     })
@@ -91,7 +94,7 @@ export const updateService: Operation = async (call, { catalogue, now }) => {
       ...before.value,
       description: description ?? before.value.description,
       facts,
-      extras: { ...settings },
+      extras: withOwnExtras(before.value, settings),
       modifiedAtMs: atMs,
     })
   })
@@ -104,22 +107,13 @@ export const deleteService: Operation = async (call, { catalogue }) => {
   await catalogue.change((draft) => {
     const record = requireService(draft, call.accountId, service)
     requireMatch(call, record)
-    const inside = `${record.key}/`
-    // Published functions are no functions of their own: they go with their version.
-    const remaining = [
-      draft.list('function', functionKey(call.accountId, service, '')).length > 0 && 'functions',
-      draft.list('version', inside).length > 0 && 'versions',
-      draft.list('alias', inside).length > 0 && 'aliases',
-    ].filter((plural) => plural !== false)
+    const remaining = namespaceContents(draft, call.accountId, service)
     if (remaining.length > 0)
       throw new FcError(
         'ServiceNotEmpty',
         `service '${service}' has ${remaining.join(' and ')}; delete them first`,
       )
-    for (const kind of ['asyncConfig', 'scaling', 'provision', 'tags'] as const)
-      for (const { key } of draft.list(kind, inside)) draft.delete(kind, key)
-    draft.delete('tags', tagsKey(call.accountId, service))
-    draft.delete('namespace', record.key)
+    removeNamespace(draft, record)
   })
   return { status: 204 }
 }
@@ -150,7 +144,7 @@ function requireLatest(call: Call): string {
 }
 
 function settingsOf(record: NamespaceRecord): ServiceSettings {
-  return { ...DEFAULT_SETTINGS, ...record.extras }
+  return { ...DEFAULT_SETTINGS, ...ownExtras(record) }
 }
 
 function sameFacts(a: NamespaceRecord['facts'], b: NamespaceRecord['facts']): boolean {
@@ -158,8 +152,11 @@ function sameFacts(a: NamespaceRecord['facts'], b: NamespaceRecord['facts']): bo
   return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name])
 }
 
-/** Running instances were told the facts at their start: functions get a new state, so that new ones replace them. */
+/**
+ * Running instances were told the facts at their start: functions get a new state, so that new ones replace them. Functions
+ * that are written for another vendor have facts of their own.
+ */
 function replaceFacts(draft: Draft, service: NamespaceRecord, facts: NamespaceRecord['facts']): void {
-  for (const { key, value } of draft.list('function', functionKey(service.account, service.name, '')))
-    draft.put('function', key, { ...value, facts, stateId: newId() })
+  for (const { key, value } of namespaceFunctions(draft, service.account, service.name))
+    if (value.spec.contract === DIALECT) draft.put('function', key, { ...value, facts, stateId: newId() })
 }

@@ -1,8 +1,8 @@
-import { namespaceFunctions } from '../../definitions/namespaces.ts'
+import { isOwnVersion, namespaceFunctions } from '../../definitions/namespaces.ts'
 import { isNamespaceUnchangedSince, isUnchangedSince, publishNamespace } from '../../definitions/publish.ts'
 import type { Draft } from '../../engine/catalogue.ts'
-import { namespaceKey, versionKey } from '../../engine/keys.ts'
-import type { NamespaceRecord, Stored } from '../../store/store.ts'
+import { aliasKey, namespaceKey, versionKey } from '../../engine/keys.ts'
+import type { NamespaceRecord, ProvisionRecord, Stored } from '../../store/store.ts'
 import { FcError } from './errors.ts'
 import { invalidValue, stringField } from './fields.ts'
 import { etagOf, formatTime } from './names.ts'
@@ -74,7 +74,7 @@ export const deleteServiceVersion: Operation = async (call, { catalogue }) => {
   return { status: 204 }
 }
 
-/** A qualifier that is gone keeps no instances ready. */
+/** A qualifier of the service that is gone keeps no instances ready; a function may have one of the same name by itself. */
 export function deleteProvisionsThrough(
   draft: Draft,
   account: string,
@@ -82,7 +82,17 @@ export function deleteProvisionsThrough(
   qualifier: string,
 ): void {
   for (const { key, value } of draft.list('provision', `${namespaceKey(account, service)}/`))
-    if (value.qualifier === qualifier) draft.delete('provision', key)
+    if (value.qualifier === qualifier && !isOwnQualifier(draft, value)) draft.delete('provision', key)
+}
+
+function isOwnQualifier(
+  draft: Draft,
+  { account, namespace, functionName, qualifier }: ProvisionRecord,
+): boolean {
+  return (
+    isOwnVersion(draft, account, namespace, functionName, qualifier) ||
+    draft.get('alias', aliasKey(account, namespace, qualifier, functionName)) !== undefined
+  )
 }
 
 /** A newest version that was deleted counts as different. */

@@ -102,7 +102,7 @@ describe('putFunctionOnDemandConfig', () => {
         body,
       }),
     ).toMatchObject({ code: 'InvalidArgument' })
-    expect(await plane.refusal(putFunctionOnDemandConfig, { params, body, qualifier: 'a.b' })).toMatchObject({
+    expect(await plane.refusal(putFunctionOnDemandConfig, { params, body, qualifier: 'a b' })).toMatchObject({
       code: 'InvalidArgument',
     })
   })

@@ -167,7 +167,9 @@ describe('putProvisionConfig', () => {
     expect(await plane.refusal(putProvisionConfig, { ...target, body })).toMatchObject({
       code: 'InstanceMetricsRequired',
     })
-    await plane.putService('demo', { extras: { logConfig: { enableInstanceMetrics: true } } })
+    await plane.putService('demo', {
+      extras: { 'alibaba-fc': { logConfig: { enableInstanceMetrics: true } } },
+    })
     expect(await put(body)).toMatchObject(body)
   })
 
