@@ -53,14 +53,12 @@ export interface Answer {
 export interface Rooms {
   readonly catalogue: Catalogue
   readonly packages: PackageStore
-  readonly engine: {
-    invoke(request: InvokeRequest, caller: Caller): Promise<Outcome>
-    /** Ends a run under way; false when none with this id runs here. */
-    terminate(account: string, requestId: string): Promise<boolean> | boolean
-  }
-  readonly tasks: TaskLookup & {
+  readonly engine: { invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> }
+  readonly tasks: Pick<TaskLookup, 'find' | 'list'> & {
     /** Resolves once the task is durable. */
     enqueue(task: NewTask): Promise<void>
+    /** Ends a task, whether it waits or runs; resolves once that is durable. */
+    terminate(account: string, requestId: string): Promise<'terminated' | 'cancelled' | 'ended' | 'unknown'>
   }
   readonly history: CallHistory
   readonly region: string

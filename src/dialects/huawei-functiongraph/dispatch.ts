@@ -1,0 +1,120 @@
+import { sha256Hex } from '../../auth/digest.ts'
+import type { KeyRing } from '../../auth/keyring.ts'
+import type { Exchange, Reply } from '../../http/exchange.ts'
+import { readJsonBody } from '../../intake/json-body.ts'
+import { PARSED_BODY_BYTES } from '../../intake/large-body.ts'
+import { sha256HexInSlices, type Turns } from '../../intake/slices.ts'
+import type { Payload } from '../../model/payload.ts'
+import { authenticate, type AuthVerdict, type Principal } from './auth.ts'
+import { FssError } from './errors.ts'
+import { dispatchIam, type IamDispatchRooms } from './iam/dispatch.ts'
+import type { Tokens } from './iam/tokens.ts'
+import { domainIdOf } from './ids.ts'
+import { invoke, readEvent } from './invoke.ts'
+import type { Call, Rooms } from './operation.ts'
+import { DEFAULT_BODY_BYTES } from './operations.ts'
+import { answerReply, failureOf, failureReply } from './replies.ts'
+import { headerText, newRequestId, originOf, readQuery } from './request-head.ts'
+import { isIamPath, matchInvoke, matchOperation, type InvokePath } from './routes.ts'
+import { parseUrn } from './urn.ts'
+
+/** Everything requests of this dialect are answered with. */
+export interface DispatchRooms extends Rooms, IamDispatchRooms {
+  readonly keyring: KeyRing
+  readonly tokens: Tokens
+  /** Where bodies too large to be parsed whole wait for each other. */
+  readonly largeBodies: Turns
+  /** Told of failures that are this server's own. */
+  readonly observe: (error: unknown) => void
+}
+
+/** Where a request's code is: of a function, of an import, of a dependency. */
+const CODE_MEMBERS = ['func_code.file', 'file_code', 'depend_file']
+
+type Passed = Exclude<AuthVerdict, { kind: 'refused' }>
+
+/**
+ * Answers one request, in this order: route → authenticate from the head → read the body within its limit → compare its
+ * hash with the signature → decode → run. Never rejects.
+ */
+export async function dispatch(exchange: Exchange, rooms: DispatchRooms): Promise<Reply> {
+  const requestId = newRequestId()
+  try {
+    const path = matchInvoke(exchange.method, exchange.rawPath)
+    if (path !== undefined) return await runFunction(path, requestId, exchange, rooms)
+    if (isIamPath(exchange.rawPath)) return await dispatchIam(requestId, exchange, rooms)
+    return await operate(requestId, exchange, rooms)
+  } catch (error) {
+    const failure = failureOf(error)
+    if (failure.unexpected) rooms.observe(error)
+    return failureReply(failure, requestId)
+  }
+}
+
+async function runFunction(
+  { mode, projectId, urn }: InvokePath,
+  requestId: string,
+  exchange: Exchange,
+  rooms: DispatchRooms,
+): Promise<Reply> {
+  const verdict = pass(exchange, projectId, rooms)
+  const target = parseUrn(urn, { projectId })
+  const payload = await readEvent(exchange, mode)
+  await requireSigned(verdict, payload, rooms)
+  return invoke(mode, target, verdict.principal.accountId, requestId, payload, exchange, rooms)
+}
+
+async function operate(requestId: string, exchange: Exchange, rooms: DispatchRooms): Promise<Reply> {
+  const { method, rawPath, rawQuery, headers } = exchange
+  const { definition, projectId, params } = matchOperation(method, rawPath)
+  const verdict = pass(exchange, projectId, rooms)
+  const payload = await exchange.readBody(definition.bodyBytes ?? DEFAULT_BODY_BYTES)
+  await requireSigned(verdict, payload, rooms)
+  const { body, takeCut } = await readJsonBody(payload, rooms.largeBodies, CODE_MEMBERS)
+  const { accountId } = verdict.principal
+  const call: Call = {
+    requestId,
+    accountId,
+    projectId,
+    domainId: domainIdOf(accountId),
+    region: rooms.region,
+    params,
+    query: readQuery(rawQuery),
+    headers,
+    body,
+    ...(takeCut === undefined ? {} : { takeFile: takeCut }),
+    origin: originOf(headers, rooms.ownPort()),
+    exchange,
+  }
+  return answerReply(await definition.run(call, rooms), requestId)
+}
+
+/** What the head says of who calls, good for the path's project. @throws {FssError} */
+function pass(exchange: Exchange, projectId: string, { keyring, tokens, now }: DispatchRooms): Passed {
+  const verdict = authenticate(exchange, keyring, tokens, now())
+  if (verdict.kind === 'refused') throw new FssError(verdict.code, verdict.message)
+  requireProject(verdict.principal, projectId, headerText(exchange.headers, 'x-project-id'))
+  return verdict
+}
+
+function requireProject(principal: Principal, projectId: string, named: string | undefined): void {
+  if (principal.projectId !== undefined && principal.projectId !== projectId)
+    throw new FssError('FSS.0403', 'invalid token: it is good for another project')
+  if (named !== undefined && named !== projectId)
+    throw new FssError('FSS.0403', 'X-Project-Id is not the project of the path')
+}
+
+/** @throws {FssError} APIGW.0301 */
+async function requireSigned(
+  verdict: Passed,
+  { chunks, byteLength }: Payload,
+  { largeBodies }: DispatchRooms,
+): Promise<void> {
+  if (verdict.kind !== 'signed') return
+  const hash =
+    byteLength > PARSED_BODY_BYTES
+      ? await largeBodies.run(() => sha256HexInSlices(chunks))
+      : sha256Hex(chunks)
+  const refused = verdict.check(hash)
+  if (refused !== undefined) throw new FssError(refused.code, refused.message)
+}

@@ -1,0 +1,290 @@
+import { isUtf8 } from 'node:buffer'
+import type { IncomingHttpHeaders } from 'node:http'
+import { failureOf } from '../../contracts/huawei-functiongraph.ts'
+import { aliasKey, functionKey, qualifiedKey } from '../../engine/keys.ts'
+import type { Catalogue } from '../../engine/catalogue.ts'
+import type { Exchange, Reply } from '../../http/exchange.ts'
+import { PARSED_BODY_BYTES } from '../../intake/large-body.ts'
+import { EngineError } from '../../model/errors.ts'
+import type { InvokeTarget } from '../../model/invocation.ts'
+import type { Outcome } from '../../model/outcome.ts'
+import { EMPTY_PAYLOAD, payloadOf, toBuffer, type Payload } from '../../model/payload.ts'
+import type { AliasRecord, NewTask } from '../../store/store.ts'
+import { extrasOf } from '../extras.ts'
+import { versionByRules } from './alias-rules.ts'
+import { ASYNC_DEFAULTS } from './async-settings.ts'
+import { FssError } from './errors.ts'
+import { invalidValue } from './fields.ts'
+import { shownVersion } from './names.ts'
+import { DIALECT, type Rooms } from './operation.ts'
+import { answerReply } from './replies.ts'
+import { gatewayId, headerText } from './request-head.ts'
+import type { InvokePath } from './routes.ts'
+import { requireAt } from './target.ts'
+import type { FunctionUrn } from './urn.ts'
+
+/** Longest events, bytes. Source: the vendor's limits page: 6 MB and 256 KB. */
+const MAX_EVENT_BYTES: Readonly<Record<InvokePath['mode'], number>> = {
+  sync: 6 * 1024 * 1024,
+  reserved: 6 * 1024 * 1024,
+  async: 256 * 1024,
+}
+
+/** Of the log's end in the answer's header. Source: the vendor's description of X-Cff-Function-Log. */
+const HEADER_LOG_BYTES = 2000
+
+/** Waits between the runs of an asynchronous call. The vendor publishes none. */
+const BACKOFF: NonNullable<NewTask['backoff']> = { firstMs: 1000, longestMs: 60_000 }
+
+/** Values of X-Cff-Instance-Memory, MB. Source: the vendor's table of memory sizes. */
+const MEMORY_SIZES: ReadonlySet<string> = new Set(
+  [128, 256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096, 8192, 10240].map(String),
+)
+
+const BYTES_PER_MB = 1024 * 1024
+const BRACE = 0x7b
+const BRACKET = 0x5b
+
+/** What a synchronous caller asked for beside the result. */
+interface Wishes {
+  readonly wantsLog: boolean
+  readonly version: 'v0' | 'v1'
+}
+
+/**
+ * Reads the event of an invocation within its limit.
+ *
+ * @throws {FssError} FSS.1201
+ */
+export async function readEvent(exchange: Exchange, mode: InvokePath['mode']): Promise<Payload> {
+  try {
+    return await exchange.readBody(MAX_EVENT_BYTES[mode])
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'caller/payload-too-large') throw error
+    throw new FssError(
+      'FSS.1201',
+      `the request body exceeds the maximum allowed size (${MAX_EVENT_BYTES[mode]} bytes)`,
+    )
+  }
+}
+
+/**
+ * Runs or accepts a call of a function.
+ *
+ * @param requestId A UUID: the id of the run in the answer, in the log, and for code.
+ * @throws {FssError}
+ * @throws {EngineError} when the function was never given the event
+ */
+export async function invoke(
+  mode: InvokePath['mode'],
+  urn: FunctionUrn,
+  account: string,
+  requestId: string,
+  payload: Payload,
+  { headers, caller }: Exchange,
+  rooms: Rooms,
+): Promise<Reply> {
+  requireJson(payload)
+  const wishes = readWishes(headers)
+  const target = targetOf(urn, account, headers, rooms.catalogue)
+  const memory = headerText(headers, 'x-cff-instance-memory')
+  if (memory !== undefined) requireDynamicMemory(memory, urn, account, rooms.catalogue)
+  if (mode === 'async') return enqueue(urn, target, requestId, payload, rooms)
+  const outcome = await rooms.engine.invoke({ target, requestId, payload, retryCount: 0 }, caller)
+  if (outcome.kind === 'cancelled') throw new FssError('FSS.0408', 'the client closed the request')
+  return mode === 'sync' ? resultReply(outcome, requestId, wishes) : reservedReply(outcome, requestId)
+}
+
+/** @throws {FssError} FSS.0400 */
+function readWishes(headers: IncomingHttpHeaders): Wishes {
+  const logType = headerText(headers, 'x-cff-log-type')?.toLowerCase()
+  if (logType !== undefined && logType !== 'tail' && logType !== 'none')
+    throw invalidValue('X-Cff-Log-Type', 'tail', logType)
+  const version = headerText(headers, 'x-cff-request-version')?.toLowerCase() ?? 'v0'
+  if (version !== 'v0' && version !== 'v1') throw invalidValue('X-CFF-Request-Version', 'v0 | v1', version)
+  return { wantsLog: logType === 'tail', version }
+}
+
+/**
+ * Refuses an event that is no JSON. A large one is left to the runtime of the code: to parse it here would hold up every
+ * other call.
+ *
+ * @throws {FssError} FSS.0406
+ */
+function requireJson(payload: Payload): void {
+  if (payload.byteLength === 0 || payload.byteLength > PARSED_BODY_BYTES) return
+  const bytes = toBuffer(payload)
+  if (!isUtf8(bytes) || !isJson(bytes)) throw new FssError('FSS.0406', 'the request body is not JSON')
+}
+
+function isJson(bytes: Buffer): boolean {
+  try {
+    JSON.parse(bytes.toString('utf8'))
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * What the engine is to call. A version that does not exist is no alias, and the other way round; an alias with rules is
+ * decided here, one with weights at the call.
+ *
+ * @throws {EngineError} `caller/…-not-found`
+ */
+function targetOf(
+  urn: FunctionUrn,
+  account: string,
+  headers: IncomingHttpHeaders,
+  catalogue: Catalogue,
+): InvokeTarget {
+  const { namespace, name, qualifier, isAlias } = urn
+  if (qualifier === undefined) return { account, namespace, name }
+  if (!isAlias) {
+    const isVersion =
+      catalogue.get('function', functionKey(account, namespace, name, qualifier)) !== undefined
+    if (!isVersion) requireAt(catalogue, account, urn)
+    return { account, namespace, name, qualifier }
+  }
+  const alias = aliasOf(catalogue, account, urn)
+  const chosen = alias === undefined ? undefined : versionByRules(alias, headers)
+  if (alias === undefined) requireAt(catalogue, account, urn)
+  return { account, namespace, name, qualifier: chosen ?? qualifier }
+}
+
+function aliasOf(
+  catalogue: Catalogue,
+  account: string,
+  { namespace, name, qualifier = '' }: FunctionUrn,
+): AliasRecord | undefined {
+  return (
+    catalogue.get('alias', aliasKey(account, namespace, qualifier, name)) ??
+    catalogue.get('alias', aliasKey(account, namespace, qualifier))
+  )?.value
+}
+
+/** @throws {FssError} FSS.0406: no such size, or a function whose memory is not chosen by its callers */
+function requireDynamicMemory(memory: string, urn: FunctionUrn, account: string, catalogue: Catalogue): void {
+  if (!MEMORY_SIZES.has(memory))
+    throw invalidValue('X-Cff-Instance-Memory', '128 - 10240', memory, 'FSS.0406')
+  const { value } = requireAt(catalogue, account, urn)
+  if (extrasOf(value.extras, DIALECT)['enable_dynamic_memory'] !== true)
+    throw new FssError(
+      'FSS.0406',
+      'the memory of this function cannot be specified: dynamic memory is not enabled',
+    )
+}
+
+/** Accepts a call to be run later: the reply is made once the task is durable. */
+async function enqueue(
+  urn: FunctionUrn,
+  target: InvokeTarget,
+  requestId: string,
+  payload: Payload,
+  { catalogue, tasks, now }: Rooms,
+): Promise<Reply> {
+  const { account, namespace, name, qualifier } = target
+  const { version } = requireAt(catalogue, account, urn).value
+  const settings = qualifiedKey(account, namespace, name, version)
+  if (catalogue.get('scaling', settings)?.value.maxInstances === 0)
+    throw new FssError('FSS.0429', 'Function Disabled')
+  const config = catalogue.get('asyncConfig', settings)?.value
+  const acceptedAtMs = now()
+  await tasks.enqueue({
+    requestId,
+    account,
+    namespace,
+    functionName: name,
+    ...(qualifier === undefined ? {} : { qualifier }),
+    payload: toBuffer(payload),
+    acceptedAtMs,
+    dueAtMs: acceptedAtMs,
+    // Without a configuration failures of the code are not repeated.
+    maxRetries: config === undefined ? 0 : (config.maxRetries ?? ASYNC_DEFAULTS.maxRetries),
+    backoff: BACKOFF,
+    expiresAtMs: acceptedAtMs + (config?.maxAgeMs ?? ASYNC_DEFAULTS.maxAgeS * 1000),
+  })
+  const answer = { status: 202, body: { request_id: requestId }, headers: { 'X-Cff-Request-Id': requestId } }
+  return answerReply(answer, requestId)
+}
+
+/** The answer of a run through a reserved instance: which one it was. */
+function reservedReply(outcome: Outcome, requestId: string): Reply {
+  return answerReply(
+    {
+      status: 200,
+      body: { instance_id: outcome.instanceId },
+      headers: { 'X-Cff-Request-Id': requestId },
+    },
+    requestId,
+  )
+}
+
+/** A function that failed is a 200 with `X-Is-Func-Err`: a client would throw the details of anything else away. */
+function resultReply(outcome: Outcome, requestId: string, { wantsLog, version }: Wishes): Reply {
+  const { durationMs, billedDurationMs, maxMemoryBytes } = outcome
+  const failure = failureOf(outcome)
+  const log = wantsLog ? outcome.logTail() : undefined
+  const summary = {
+    duration: rounded(durationMs),
+    billingDuration: billedDurationMs,
+    memorySize: outcome.version.memoryMib,
+    memoryUsed: rounded(maxMemoryBytes / BYTES_PER_MB),
+  }
+  const headers: Record<string, string> = {
+    'X-Request-Id': gatewayId(requestId),
+    'X-Cff-Request-Id': requestId,
+    'X-Cff-Invoke-Summary': JSON.stringify(summary),
+    'X-CFF-Billing-Duration': String(billedDurationMs),
+    'X-Cff-Response-Version': version,
+    'X-Func-Err-Code': String(failure?.code ?? 0),
+    'X-Is-Func-Err': String(failure?.isFunctionFault ?? false),
+    'X-Cff-Function-Version': shownVersion(outcome.version.version),
+    'Content-Type': 'application/json',
+  }
+  if (log !== undefined) headers['X-Cff-Function-Log'] = log.subarray(-HEADER_LOG_BYTES).toString('base64')
+  const body = failure === undefined ? resultOf(outcome) : payloadOf(failure.body)
+  if (version === 'v1') {
+    const content = {
+      request_id: requestId,
+      result: textOf(body),
+      log: log === undefined ? '' : textFrom(log),
+      status: failure === undefined ? 200 : 500,
+    }
+    return { status: 200, headers, body: payloadOf(JSON.stringify(content)) }
+  }
+  headers['Content-Type'] = contentTypeOf(body)
+  return { status: 200, headers, body }
+}
+
+function resultOf(outcome: Outcome): Payload {
+  return outcome.kind === 'returned' ? outcome.payload : EMPTY_PAYLOAD
+}
+
+/** Text that is not UTF-8 cannot be in JSON: it is base64 there. */
+function textOf(payload: Payload): string {
+  const bytes = toBuffer(payload)
+  return bytes.toString(isUtf8(bytes) ? 'utf8' : 'base64')
+}
+
+/** The end of a text: what is left of a character that was cut through is left out. */
+function textFrom(tail: Buffer): string {
+  let start = 0
+  while (start < 3 && ((tail[start] ?? 0) & 0xc0) === 0x80) start += 1
+  return tail.toString('utf8', start)
+}
+
+/** What a result is served as: objects and lists are not looked into. */
+function contentTypeOf(payload: Payload): string {
+  const first = payload.chunks[0]?.[0]
+  if (first === undefined || first === BRACE || first === BRACKET) return 'application/json'
+  if (payload.byteLength > PARSED_BODY_BYTES) return 'application/octet-stream'
+  const bytes = toBuffer(payload)
+  if (!isUtf8(bytes)) return 'application/octet-stream'
+  return isJson(bytes) ? 'application/json' : 'text/plain; charset=utf-8'
+}
+
+/** To a thousandth. */
+function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000
+}
