@@ -8,6 +8,7 @@ import type { Config } from './config/schema.ts'
 import type { Credentials } from './config/credentials.ts'
 import { alibabaFc } from './contracts/alibaba-fc.ts'
 import type { HandlerContract } from './contracts/contract.ts'
+import { huaweiFunctionGraph } from './contracts/huawei-functiongraph.ts'
 import { tencentScf } from './contracts/tencent-scf.ts'
 import { createAlibabaFc } from './dialects/alibaba-fc/dialect.ts'
 import { Admission } from './engine/admission.ts'
@@ -124,7 +125,7 @@ export async function startServer(
   const budget = new PayloadBudget(config.payloadBudgetMib * MIB)
   const clock = (): number => performance.now()
   const contracts = new Map<string, HandlerContract>(
-    [alibabaFc, tencentScf].map((contract) => [contract.name, contract]),
+    [alibabaFc, huaweiFunctionGraph, tencentScf].map((contract) => [contract.name, contract]),
   )
   const memory = new MemoryWatch()
 

@@ -10,6 +10,8 @@ import { TicketBook } from './tickets.ts'
 
 const CONTRACTS: Readonly<Record<string, () => Promise<ContractFactory>>> = {
   'alibaba-fc': async () => (await import('./contracts/alibaba-fc.ts')).createAlibabaFc,
+  'huawei-functiongraph': async () =>
+    (await import('./contracts/huawei-functiongraph.ts')).createHuaweiFunctionGraph,
   'tencent-scf': async () => (await import('./contracts/tencent-scf.ts')).createTencentScf,
 }
 

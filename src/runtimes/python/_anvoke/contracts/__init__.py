@@ -7,10 +7,20 @@ def _alibaba_fc():
     return AlibabaFc
 
 
+def _huawei_functiongraph():
+    from .huawei_functiongraph import HuaweiFunctionGraph
+
+    return HuaweiFunctionGraph
+
+
 def _tencent_scf():
     from .tencent_scf import TencentScf
 
     return TencentScf
 
 
-CONTRACTS = {"alibaba-fc": _alibaba_fc, "tencent-scf": _tencent_scf}
+CONTRACTS = {
+    "alibaba-fc": _alibaba_fc,
+    "huawei-functiongraph": _huawei_functiongraph,
+    "tencent-scf": _tencent_scf,
+}
