@@ -15,7 +15,6 @@ export const MAX_READ_BYTES = 1024 * 1024
 /** The most entries kept of a stack that is a list. */
 const MAX_STACK_ENTRIES = 1000
 
-const BRACE = 0x7b
 const TRACEBACK = 'Traceback (most recent call last):'
 
 /**
@@ -29,11 +28,9 @@ const TRACEBACK = 'Traceback (most recent call last):'
  */
 export function readFailureBody(payload: Payload): FailureBody | undefined {
   if (payload.byteLength > MAX_READ_BYTES) return undefined
-  const bytes = toBuffer(payload)
-  if (bytes[0] !== BRACE) return undefined
   let body: unknown
   try {
-    body = JSON.parse(bytes.toString())
+    body = JSON.parse(toBuffer(payload).toString())
   } catch {
     return undefined
   }

@@ -57,6 +57,7 @@ describe('an error body', () => {
   test('with only a message is one, and members of another form count as missing', () => {
     const expected = { message: 'm', type: '', stack: undefined }
     expect(read({ errorMessage: 'm' })).toEqual(expected)
+    expect(readFailureBody(payloadOf('\n {"errorMessage":"m"}'))).toEqual(expected)
     expect(read({ errorMessage: 'm', errorType: 7, stackTrace: {} })).toEqual(expected)
     expect(read({ errorMessage: 'm', stackTrace: [1, null, [], [2], 'line'] })?.stack).toEqual(['line'])
   })

@@ -251,6 +251,14 @@ describe('a failure', () => {
     expect(answer).toMatchObject({ errorCode: 1, statusCode: 430 })
   })
 
+  test('of another contract never passes for one of this', () => {
+    const told = { errorCode: 7, errorMessage: 'forged', requestId: ID, statusCode: 200 }
+    expect(failureOf(ended(threw(JSON.stringify(told)), FOREIGN), ID)).toMatchObject({
+      errorCode: 1,
+      statusCode: 430,
+    })
+  })
+
   test.each([
     ['not JSON', 'not JSON'],
     ['', 'TypeError'],
@@ -320,11 +328,12 @@ describe('the log of a call', () => {
   })
 
   test('shows at most 8 KiB of a failure, whole characters', () => {
-    const [error = ''] = closing(threw('ü'.repeat(10_000))).split('\n')
-    const shown = error.slice(error.indexOf('{'))
-    expect(Buffer.byteLength(shown)).toBeGreaterThan(8190)
-    expect(Buffer.byteLength(shown)).toBeLessThanOrEqual(8192)
-    expect(shown).toMatch(/ü$/)
+    const shown = ['', 'x'].map((start) => {
+      const [error = ''] = closing(threw(start + 'ü'.repeat(10_000))).split('\n')
+      return error.slice(error.indexOf('{'))
+    })
+    expect(new Set(shown.map((text) => Buffer.byteLength(text)))).toEqual(new Set([8191, 8192]))
+    expect(shown.map((text) => text.at(-1))).toEqual(['ü', 'ü'])
   })
 
   test('reports a cold start', () => {
