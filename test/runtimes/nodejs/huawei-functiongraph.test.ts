@@ -288,7 +288,7 @@ describe('code that makes no FunctionGraph handler', () => {
       'handler expect to have 2 or 3 parameters, but received 4',
     ],
   ])('%j says why', async (files, errorType, message) => {
-    const { frame, body, log } = await failedStart(files as Record<string, string>)
+    const { frame, body, log } = await failedStart(files)
     expect([frame.flag, frame.meta['errorType']]).toEqual([1, errorType])
     expect(body['errorType']).toBe(errorType)
     expect(String(body['errorMessage']).startsWith(`function entry exception, error: ${message}`)).toBe(true)

@@ -1,6 +1,7 @@
 import type { Call, CallEnd, Failure } from '../call.ts'
 import type { Contract, Host, LogLevel, Setup } from '../contract.ts'
 import { RESULT_FLAG } from '../frames.ts'
+import { jsonEventOf } from '../json-event.ts'
 import { loadFunction, type UserFunction } from '../loader.ts'
 import { nowMs } from '../measure.ts'
 import { type CallDoor, contextOf, type InstanceContext } from './tencent-scf-context.ts'
@@ -73,7 +74,7 @@ class TencentScf implements Contract {
     }
     try {
       const context = contextOf(this.#instance, requestId, door)
-      const returned = this.#handler(eventOf(call.event), context, door.callback)
+      const returned = this.#handler(jsonEventOf(call.event), context, door.callback)
       if (this.#generation >= PROMISE_GENERATION && isThenable(returned)) {
         const settle = (end: () => CallEnd): void => {
           if (isAnswered) return
@@ -127,17 +128,6 @@ class TencentScf implements Contract {
       this.#isListening = false
       for (const [waiting, ending] of this.#whenEmpty) this.#settle(waiting, ending)
     })
-  }
-}
-
-/** What the bytes of an event mean: JSON, or text that is none; nothing at all is an empty object. */
-function eventOf(bytes: Buffer): unknown {
-  if (bytes.length === 0) return {}
-  const text = bytes.toString()
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
   }
 }
 

@@ -1,11 +1,11 @@
 """SCF's handler contract for Python: main_handler(event, context), both made of plain values."""
 
 import decimal
-import json
 import logging
 import sys
 
 from .. import frames
+from ..json_event import json_event_of
 from ..loader import load_function
 from . import tencent_scf_errors as errors
 
@@ -31,7 +31,7 @@ class TencentScf:
         """Runs the handler: (flag, error type or None, payload)."""
         request_id = meta["requestId"]
         try:
-            payload = _serialised(self._handler(_event_of(event), self._context(request_id)))
+            payload = _serialised(self._handler(json_event_of(event), self._context(request_id)))
         except SystemExit:
             raise
         except BaseException as error:
@@ -50,21 +50,6 @@ class TencentScf:
 
     def _context(self, request_id):
         return dict(self._setup["context"]["members"], request_id=request_id)
-
-
-def _event_of(data):
-    """What the bytes of an event mean: JSON, or text that is none; nothing at all is an empty dict."""
-    if not data:
-        return {}
-    text = data.decode("utf-8", "replace")
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _refuse(name):
-    raise ValueError("%s is not JSON" % name)
 
 
 def _serialised(value):
