@@ -30,7 +30,7 @@ export function onPage<T>(entries: readonly T[], { offset, limit }: Page): reado
  * Which of a few things a list is ordered by, and which way.
  *
  * @param keys The words the request may name, in any case and with `_` or without; each with what it means.
- * @param defaults The first of `keys` and `DESC` unless named otherwise.
+ * @param defaults What holds where the request names none.
  * @throws {ScfError}
  */
 export function orderOf<K extends string>(
@@ -42,8 +42,8 @@ export function orderOf<K extends string>(
   const code: ScfCode = `InvalidParameterValue.${parameter}`
   const named = textField(params, parameter, { max: 64, code })
   const order = textField(params, 'Order', { max: 64, code: 'InvalidParameterValue.Order' })
-  const word = named === undefined || named === '' ? undefined : named.toLowerCase().replaceAll('_', '')
-  const known = Object.entries(keys).find(([key]) => key.toLowerCase() === word)
+  const word = named === undefined || named === '' ? undefined : plain(named)
+  const known = Object.entries(keys).find(([key]) => plain(key) === word)
   if (word !== undefined && known === undefined)
     throw invalidValue(parameter, Object.keys(keys).join(' or '), named, code)
   return { key: known?.[1] ?? defaults.key, descending: isDescending(order) ?? defaults.descending }
@@ -60,6 +60,11 @@ export function inOrder<T>(
     .map((entry) => ({ entry, key: keyOf(entry) }))
     .sort((a, b) => (a.key < b.key ? -sign : a.key > b.key ? sign : 0))
     .map(({ entry }) => entry)
+}
+
+/** Old pages write `start_time`, others `startTime`. */
+function plain(word: string): string {
+  return word.toLowerCase().replaceAll('_', '')
 }
 
 function isDescending(order: string | undefined): boolean | undefined {

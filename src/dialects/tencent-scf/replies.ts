@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { QuotaExceeded } from '../../definitions/quotas.ts'
 import type { Refusal, Reply } from '../../http/exchange.ts'
 import { IntakeError } from '../../intake/intake-error.ts'
 import { EngineError } from '../../model/errors.ts'
@@ -69,6 +70,8 @@ export function refusalReply({ status, message }: Refusal, trace: Trace): Reply 
 export function failureOf(error: unknown): { readonly refusal: ScfError; readonly unexpected: boolean } {
   if (error instanceof ScfError) return { refusal: error, unexpected: false }
   if (error instanceof EngineError) return { refusal: scfErrorOf(error), unexpected: false }
+  if (error instanceof QuotaExceeded)
+    return { refusal: new ScfError('LimitExceeded', error.message), unexpected: false }
   if (error instanceof IntakeError) return { refusal: scfErrorOfIntake(error), unexpected: false }
   if (error instanceof PackageError)
     return { refusal: scfErrorOfPackage(error), unexpected: error.code === 'intake-failed' }

@@ -1,0 +1,96 @@
+import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
+import { qualifiedKey } from '../../engine/keys.ts'
+import { LATEST } from '../../model/function.ts'
+import type { AsyncConfigRecord } from '../../store/store.ts'
+import { ScfError } from './errors.ts'
+import { field, integerField, isObject, objectField, objectListField, textListField } from './fields.ts'
+import type { JsonObject, Operation } from './operation.ts'
+import { qualifierOf, requireAt, requireLatest, targetOf } from './targets.ts'
+
+/** What holds where nothing is set, and its bounds. Source: the vendor's page; the bounds of the age are not published. */
+export const DEFAULT_RETRIES = 2
+export const MAX_RETRIES = 2
+export const DEFAULT_AGE_S = 21_600
+export const AGE_S = { min: 60, max: 21_600 } as const
+
+/** Between two tries, seconds. */
+const RETRY_WAIT_S = 60
+
+/** How asynchronous calls of a function are treated, through whichever version or alias. Absent members stay. */
+export const updateFunctionEventInvokeConfig: Operation = async (call, { catalogue, now }) => {
+  const target = targetOf(call)
+  const code = 'InvalidParameterValue.AsyncTriggerConfig'
+  const config = objectField(call.params, 'AsyncTriggerConfig', { required: true, code })
+  const retries = readRetries(config)
+  const age = { min: AGE_S.min, max: AGE_S.max, code: 'LimitExceeded.MsgTTL' as const }
+  const ageS = integerField(config, 'MsgTTL', age)
+  await catalogue.change((draft) => {
+    requireLatest(draft, target)
+    const key = qualifiedKey(target.account, target.namespace, target.name, LATEST)
+    const before = draft.get('asyncConfig', key)?.value
+    const nowMs = now()
+    if (before === undefined)
+      requireQuota(
+        draft,
+        'asyncConfig',
+        `${target.account}/`,
+        QUOTA.settingsPerAccount,
+        'asynchronous settings in the account',
+      )
+    draft.put('asyncConfig', key, {
+      ...before,
+      account: target.account,
+      namespace: target.namespace,
+      functionName: target.name,
+      qualifier: LATEST,
+      ...(retries === undefined ? {} : { maxRetries: retries }),
+      ...(ageS === undefined ? {} : { maxAgeMs: ageS * 1000 }),
+      extras: before?.extras ?? {},
+      createdAtMs: before?.createdAtMs ?? nowMs,
+      modifiedAtMs: nowMs,
+    })
+  })
+  return {}
+}
+
+/** The real service answers more than its model says: how it treats run errors, and then refusals for want of room. */
+export const getFunctionEventInvokeConfig: Operation = (call, { catalogue }) => {
+  const target = targetOf(call)
+  requireAt(catalogue, target, qualifierOf(call.params))
+  const config: AsyncConfigRecord | undefined = catalogue.get(
+    'asyncConfig',
+    qualifiedKey(target.account, target.namespace, target.name, LATEST),
+  )?.value
+  const ageS = config?.maxAgeMs === undefined ? DEFAULT_AGE_S : Math.ceil(config.maxAgeMs / 1000)
+  return {
+    AsyncTriggerConfig: {
+      MsgTTL: ageS,
+      RetryConfig: [
+        retryBody('default', config?.maxRetries ?? DEFAULT_RETRIES),
+        // Calls that found no room are repeated until they are too old.
+        retryBody('432', -1),
+      ],
+    },
+  }
+}
+
+function retryBody(errorCode: string, retries: number): JsonObject {
+  return { ErrorCode: [errorCode], RetryNum: retries, RetryInterval: RETRY_WAIT_S }
+}
+
+/** Clients may send back what they were answered: of its entries the one for run errors counts. */
+function readRetries(config: JsonObject): number | undefined {
+  const code = 'InvalidParameterValue.AsyncTriggerConfig'
+  const list = objectListField(config, 'RetryConfig', { max: 10, code })
+  if (list === undefined) return undefined
+  const entry = list.find((one) => isForRunErrors(one))
+  if (entry === undefined) throw new ScfError(code, 'RetryConfig has no entry with RetryNum')
+  return integerField(entry, 'RetryNum', { required: true, max: MAX_RETRIES, code: 'LimitExceeded.RetryNum' })
+}
+
+function isForRunErrors(entry: unknown): boolean {
+  if (!isObject(entry)) return false
+  const code = 'InvalidParameterValue.AsyncTriggerConfig'
+  if (field(entry, 'ErrorCode') === undefined) return true
+  return (textListField(entry, 'ErrorCode', { max: 100, code }) ?? []).includes('default')
+}
