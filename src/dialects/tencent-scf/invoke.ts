@@ -9,10 +9,10 @@ import type { AsyncConfigRecord, Backoff, FunctionRecord } from '../../store/sto
 import { reservedMib } from './concurrency.ts'
 import { ScfError } from './errors.ts'
 import { field, isObject, textField, wordField } from './fields.ts'
-import type { Call, JsonObject, Operation, Rooms } from './operation.ts'
+import { DEFAULT_NAMESPACE, type Call, type JsonObject, type Operation, type Rooms } from './operation.ts'
 import { matchedVersion } from './routing.ts'
 import { isAsyncRun } from './shown-settings.ts'
-import { DEFAULT_ALIAS, qualifierOf, targetOf } from './targets.ts'
+import { DEFAULT_ALIAS, qualifierOf, requireLatest, targetOf } from './targets.ts'
 
 /** Longest events, bytes. Sources: the vendor's quota page, "6 MB" and "128 KB", and the legacy page, "1 MB". */
 const MAX_SYNC_BYTES = 6 * 1024 * 1024
@@ -113,7 +113,7 @@ async function run(call: Call, rooms: Rooms, { target, payload, isEvent }: Invoc
   try {
     outcome = await rooms.engine.invoke({ target, requestId, payload, retryCount: 0 }, exchange.caller)
   } catch (error) {
-    throw (head && reserveExceeded(error, rooms, head)) ?? error
+    throw refusalOf(error, rooms, target, head)
   }
   const { retMsg, errMsg, invokeResult } = answerOf(outcome, requestId)
   return {
@@ -136,8 +136,9 @@ async function enqueue(
   target: InvokeTarget,
   payload: Payload,
 ): Promise<Result> {
-  catalogue.resolve(target)
   const { account, namespace, name, qualifier } = target
+  requireLatest(catalogue, target)
+  catalogue.resolve(target)
   const configOf = (through: string): AsyncConfigRecord | undefined =>
     catalogue.get('asyncConfig', qualifiedKey(account, namespace, name, through))?.value
   const config = configOf(qualifier ?? LATEST) ?? configOf(LATEST)
@@ -233,16 +234,24 @@ function notJson(name: string): ScfError {
   return new ScfError('InvalidParameterValue.Param', `${name} is not the text of a JSON value`)
 }
 
-/** The vendor's refusal where a function's own reserve is what keeps a call out; undefined for other refusals. */
-function reserveExceeded(error: unknown, { catalogue }: Rooms, head: FunctionRecord): ScfError | undefined {
-  if (!(error instanceof EngineError)) return undefined
-  if (error.code !== 'caller/concurrency-exceeded' && error.code !== 'platform/no-capacity') return undefined
-  const mib = reservedMib(catalogue, head)
+/** What a call is refused with where the vendor says it in words of its own; else the error as it is. */
+function refusalOf(
+  error: unknown,
+  { catalogue }: Rooms,
+  { namespace, name }: InvokeTarget,
+  head: FunctionRecord | undefined,
+): unknown {
+  if (!(error instanceof EngineError)) return error
+  // `default` is there for everyone, also before its first function.
+  if (error.code === 'caller/namespace-not-found' && namespace === DEFAULT_NAMESPACE)
+    return new EngineError('caller/function-not-found', { namespace, name })
+  if (error.code !== 'caller/concurrency-exceeded' && error.code !== 'platform/no-capacity') return error
+  const mib = head && reservedMib(catalogue, head)
   return mib === undefined
-    ? undefined
+    ? error
     : new ScfError(
         'LimitExceeded.FunctionReservedConcurrencyMemory',
-        `ResourceLimitReached (432): Function [ ${head.name} ] concurrency exceeded reserved quota ${mib} MB`,
+        `ResourceLimitReached (432): Function [ ${name} ] concurrency exceeded reserved quota ${mib} MB`,
       )
 }
 

@@ -35,7 +35,7 @@ export class Replays {
       )
     const nowS = nowMs / 1000
     for (const [oldest, untilS] of this.#seen) {
-      if (untilS > nowS && this.#seen.size < this.#maxRemembered) break
+      if (untilS >= nowS && this.#seen.size < this.#maxRemembered) break
       this.#seen.delete(oldest)
     }
     this.#seen.set(signature, timestampS + REMEMBERED_S)
