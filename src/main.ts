@@ -11,6 +11,7 @@ import type { HandlerContract } from './contracts/contract.ts'
 import { huaweiFunctionGraph } from './contracts/huawei-functiongraph.ts'
 import { tencentScf } from './contracts/tencent-scf.ts'
 import { createAlibabaFc } from './dialects/alibaba-fc/dialect.ts'
+import { createTencentScf } from './dialects/tencent-scf/dialect.ts'
 import { Admission } from './engine/admission.ts'
 import { Catalogue } from './engine/catalogue.ts'
 import { functionsThatEnded } from './engine/ended-functions.ts'
@@ -32,6 +33,7 @@ import { RuntimeTable } from './sandbox/runtimes.ts'
 import { memoryBackedDir } from './sandbox/server-directory.ts'
 import { PackageStore } from './store/packages/packages.ts'
 import { SqliteStore } from './store/sqlite/sqlite-store.ts'
+import type { NewTask } from './store/store.ts'
 
 /** An instance that is older takes no more calls. */
 const MAX_INSTANCE_AGE_MS = 24 * 3_600_000
@@ -223,27 +225,32 @@ export async function startServer(
     now: Date.now,
   })
   let ownPort: number | undefined
+  const tasks = {
+    enqueue: async (task: NewTask): Promise<void> => {
+      await store.tasks.enqueue(task)
+      delivery.notify(task.dueAtMs)
+    },
+    find: store.tasks.find.bind(store.tasks),
+    list: store.tasks.list.bind(store.tasks),
+    cancel: store.tasks.cancel.bind(store.tasks),
+    terminate: delivery.terminate.bind(delivery),
+  }
+  /** What every dialect may use. */
+  const rooms = {
+    catalogue,
+    packages,
+    keyring,
+    engine,
+    tasks,
+    history: logs,
+    requireRuntime: (name: string): void => void runtimes.resolve(name),
+    region,
+    now: Date.now,
+    links,
+    observe: (error: unknown): void => log.error('a request failed for a reason of our own', { error }),
+  }
   const listener = new Listener({
-    dialects: [
-      createAlibabaFc({
-        catalogue,
-        packages,
-        keyring,
-        engine,
-        tasks: {
-          enqueue: async (task) => {
-            await store.tasks.enqueue(task)
-            delivery.notify(task.dueAtMs)
-          },
-        },
-        requireRuntime: (name) => void runtimes.resolve(name),
-        region,
-        now: Date.now,
-        links,
-        ownPort: () => ownPort,
-        observe: (error) => log.error('a request failed for a reason of our own', { error }),
-      }),
-    ],
+    dialects: [createAlibabaFc({ ...rooms, ownPort: () => ownPort }), createTencentScf(rooms)],
     budget,
     checks: () => [sandboxCheck(chosen)],
     onFault: (error) => log.error('a dialect broke its promise', { error }),
