@@ -12,7 +12,7 @@ import {
 import { CONTRACT_NAME } from './tencent-scf-failure.ts'
 import { closingOf, openingOf } from './tencent-scf-log.ts'
 
-export { answerOf, failureOf, type RunAnswer, type RunFailure } from './tencent-scf-failure.ts'
+export { answerOf, failureOf } from './tencent-scf-failure.ts'
 
 /**
  * SCF's handler contract: event functions of the Node.js and Python runtimes, `main_handler(event, context)`.

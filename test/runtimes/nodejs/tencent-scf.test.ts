@@ -169,7 +169,7 @@ describe('a failure of an SCF function in Node.js', () => {
       statusCode: 430,
     })
     expect(Object.keys(body)).toEqual(['errorCode', 'errorMessage', 'requestId', 'stackTrace', 'statusCode'])
-    expect(text).not.toMatch(/[<>&]/)
+    expect(text).not.toMatch(/[<>&]|bootstrap/)
     expect(driver.logOf(1)).toBe('')
     expect(JSON.parse((await driver.call()).payload.toString())).toMatchObject({ requestId: 'r-2' })
   })
@@ -289,6 +289,7 @@ describe('the load of an SCF function in Node.js', () => {
       statusCode,
     })
     expect(Object.keys(body)).toEqual(['errorCode', 'errorMessage', 'requestId', 'statusCode'])
+    expect(text).not.toContain('bootstrap')
     const errorType = statusCode === 437 ? 'HandlerNotFound' : 'UserCodeError'
     expect([flag, meta['errorType'], log]).toEqual([1, errorType, ''])
   })

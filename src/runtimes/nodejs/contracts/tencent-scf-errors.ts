@@ -6,6 +6,9 @@ import { isRecord, plainText } from '../unknown.ts'
 /** The largest result of a synchronous call. Source: the vendor's quota page, "6 MB"; counted as MiB by its runtimes. */
 export const MAX_RESULT_BYTES = 6 * 1024 * 1024
 
+/** Frames of the bootstrap lead into the code and say nothing about it. */
+const OWN_FILES = new URL('..', import.meta.url).href
+
 /** What the engine is told of a throw that is no Error. */
 const UNNAMED = 'UserCodeException'
 
@@ -83,7 +86,12 @@ function typeOf(error: unknown): string {
 
 /** The stack; `null` of an Error without one, as with the vendor; of anything else its text. */
 function traceOf(error: unknown): string {
-  if (isError(error)) return typeof error.stack === 'string' ? error.stack : 'null'
+  if (isError(error)) {
+    const { stack } = error
+    if (typeof stack !== 'string') return 'null'
+    const lines = stack.split('\n')
+    return lines.filter((line) => !/^\s+at /.test(line) || !line.includes(OWN_FILES)).join('\n')
+  }
   if (!isRecord(error)) return plainText(error)
   try {
     return JSON.stringify(error) ?? plainText(error)
