@@ -124,8 +124,7 @@ class Scanner {
   }
 
   #open(isObject: boolean): void {
-    const step = this.#containers.length === 0 ? this.#root : this.#step
-    this.#containers.push({ isObject, step: isObject ? step : undefined })
+    this.#containers.push({ isObject, step: this.#containers.length === 0 ? this.#root : this.#step })
     this.#nameExpected = isObject
     this.#step = undefined
   }

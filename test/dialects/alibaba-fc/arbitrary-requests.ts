@@ -31,8 +31,14 @@ const strangeSegment = fc.oneof(
 )
 
 const SEGMENTS: Readonly<Record<string, fc.Arbitrary<string>>> = {
-  ':service': mostly(fc.constantFrom('demo', 'demo', 'demo', 'demo.1', 'demo.prod', 'demo.'), strangeSegment),
-  ':function': mostly(fc.constantFrom('hello', 'hello', 'hello', 'other'), strangeSegment),
+  ':service': mostly(
+    fc.constantFrom('demo', 'demo', 'demo', 'demo.1', 'demo.prod', 'demo.', 'demo.v1', 'demo.$DEFAULT'),
+    strangeSegment,
+  ),
+  ':function': mostly(
+    fc.constantFrom('hello', 'hello', 'hello', 'theirs', 'theirs', 'other'),
+    strangeSegment,
+  ),
   ':versionId': mostly(fc.constantFrom('1', '2'), strangeSegment),
   ':aliasName': mostly(fc.constantFrom('prod', 'test'), strangeSegment),
 }

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ensureNamespace } from '../../../src/definitions/namespaces.ts'
 import { publishFunction } from '../../../src/definitions/publish.ts'
 import {
   aliasKey,
@@ -10,49 +9,18 @@ import {
   triggerKey,
   versionKey,
 } from '../../../src/engine/keys.ts'
-import type { FunctionSpec } from '../../../src/model/function.ts'
 import type { Ending } from '../../../src/model/outcome.ts'
 import { EMPTY_PAYLOAD, payloadOf } from '../../../src/model/payload.ts'
 import type { FunctionRecord } from '../../../src/store/store.ts'
 import { ACCOUNT, functionBody, openHarness, pluck, type Harness, type TestReply } from './harness.ts'
+import { EXTRAS, FACTS, putTheirs, SPEC } from './theirs.ts'
 
-/** A namespace and a function as another dialect makes them: nothing in them is this dialect's. */
-const LAYER = { digest: '1'.repeat(64), crc64: '5', sizeBytes: 3, expandedBytes: 4 }
-const SPEC: FunctionSpec = {
-  contract: 'tencent-scf',
-  runtime: 'Nodejs16.13',
-  handler: 'index.main_handler',
-  timeoutMs: 7000,
-  memoryMib: 256,
-  diskMib: 1024,
-  instanceConcurrency: 1,
-  environment: { _key: 'value' },
-  code: { digest: '0'.repeat(64), crc64: '77', sizeBytes: 9, expandedBytes: 9 },
-  layers: [LAYER],
-}
-const EXTRAS = { 'tencent-scf': { Type: 'Event', instanceType: 'theirs', role: 'theirs' } }
-const FACTS = { appId: '1250000000', uin: '100000000001', role: 'their-role' }
 const stamps = { createdAtMs: 1, modifiedAtMs: 1 }
 
 let fc: Harness
 beforeEach(async () => {
   fc = await openHarness()
-  await fc.catalogue.change((draft) => {
-    ensureNamespace(draft, ACCOUNT, 'default', 1)
-    draft.put('function', functionKey(ACCOUNT, 'default', 'theirs'), {
-      ...stamps,
-      account: ACCOUNT,
-      namespace: 'default',
-      name: 'theirs',
-      version: 'LATEST',
-      functionId: 'their-id',
-      stateId: 'their-state',
-      description: 'made by others',
-      spec: SPEC,
-      facts: FACTS,
-      extras: EXTRAS,
-    })
-  })
+  await putTheirs(fc.catalogue, 'default')
 })
 afterEach(() => fc.close())
 
