@@ -11,7 +11,7 @@ import type {
   RecordKinds,
   Stored,
 } from '../store/store.ts'
-import { findFunctionRecord } from './find-function.ts'
+import { findThroughAlias } from './find-function.ts'
 import { functionKey } from './keys.ts'
 
 /** Definitions as they are now; what both readers and edits look at. */
@@ -89,7 +89,7 @@ export class Catalogue implements Definitions {
     const { account, namespace, name, qualifier = LATEST } = target
     const direct = this.#versions.get(functionKey(account, namespace, name, qualifier))
     if (direct !== undefined) return direct
-    const { key, value } = findFunctionRecord(this, target, (alias) => drawVersion(alias, this.#random))
+    const { key, value } = findThroughAlias(this, target, (alias) => drawVersion(alias, this.#random))
     return this.#versions.get(key) ?? functionVersionOf(value)
   }
 

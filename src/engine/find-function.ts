@@ -15,19 +15,30 @@ import { aliasKey, functionKey, namespaceKey, versionKey } from './keys.ts'
  */
 export function findFunctionRecord(
   definitions: Definitions,
+  target: InvokeTarget,
+  choose: (alias: AliasRecord) => string,
+): Stored<'function'> {
+  const { account, namespace, name, qualifier = LATEST } = target
+  return (
+    definitions.get('function', functionKey(account, namespace, name, qualifier)) ??
+    findThroughAlias(definitions, target, choose)
+  )
+}
+
+/** As {@link findFunctionRecord}, of a qualifier that is known to be no version that holds the function. */
+export function findThroughAlias(
+  definitions: Definitions,
   { account, namespace, name, qualifier = LATEST }: InvokeTarget,
   choose: (alias: AliasRecord) => string,
 ): Stored<'function'> {
-  const at = (version: string): Stored<'function'> | undefined =>
-    definitions.get('function', functionKey(account, namespace, name, version))
-  const direct = at(qualifier)
-  if (direct !== undefined) return direct
   const alias =
     definitions.get('alias', aliasKey(account, namespace, qualifier, name)) ??
     definitions.get('alias', aliasKey(account, namespace, qualifier))
   const version = alias === undefined ? qualifier : choose(alias.value)
-  const behind = alias === undefined ? undefined : at(version)
-  if (behind !== undefined) return behind
+  if (alias !== undefined) {
+    const behind = definitions.get('function', functionKey(account, namespace, name, version))
+    if (behind !== undefined) return behind
+  }
   if (definitions.get('namespace', namespaceKey(account, namespace)) === undefined)
     throw new EngineError('caller/namespace-not-found', { namespace })
   // The latest state, or a version of the whole namespace, without the function in it.
