@@ -31,6 +31,7 @@ import { MemoryWatch } from './sandbox/memory.ts'
 import { chooseSandbox } from './sandbox/probe.ts'
 import { RuntimeTable } from './sandbox/runtimes.ts'
 import { memoryBackedDir } from './sandbox/server-directory.ts'
+import { withLayers } from './store/packages/layered-definitions.ts'
 import { PackageStore } from './store/packages/packages.ts'
 import { SqliteStore } from './store/sqlite/sqlite-store.ts'
 import type { NewTask } from './store/store.ts'
@@ -95,14 +96,15 @@ export async function startServer(
     }),
     (opened) => opened.close(),
   )
-  const [packages, chosen, bootstraps, runtimes, catalogue] = await Promise.all([
-    PackageStore.open({ dir: join(dataDir, 'packages') }),
+  const packages = undo.adopt(await PackageStore.open({ dir: join(dataDir, 'packages') }), (opened) =>
+    opened.close(),
+  )
+  const [chosen, bootstraps, runtimes, catalogue] = await Promise.all([
     chooseSandbox(config.sandbox),
     materialiseBootstraps(join(dataDir, 'runtimes')),
     RuntimeTable.discover({ nodePath: config.nodePath, pythonPath: config.pythonPath }),
-    Catalogue.open(store.definitions),
+    Catalogue.open(withLayers(store.definitions, packages)),
   ])
-  undo.adopt(packages, (opened) => opened.close())
   undo.adopt(chosen.sandbox, (sandbox) => sandbox.close())
   const logs = undo.adopt(
     new LogFiles({
@@ -301,7 +303,7 @@ function layersOf({ layers }: FunctionSpec): readonly string[] {
   return (layers ?? []).map(({ digest }) => digest)
 }
 
-/** Who makes a function makes sure of its layers; what was lost since is made again before anything runs. */
+/** No function is recorded without its layers; what was lost since is made again before anything runs. */
 async function ensureLayers(catalogue: Catalogue, packages: PackageStore, log: OperatorLog): Promise<void> {
   const seen = new Set<string>()
   for (const { key, value } of catalogue.list('function', '')) {

@@ -2,7 +2,10 @@ import { lstat, mkdtemp, readdir, readFile, readlink, rename, rm, stat } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { withLayers } from '../../../src/store/packages/layered-definitions.ts'
 import { PackageStore } from '../../../src/store/packages/packages.ts'
+import type { Change } from '../../../src/store/store.ts'
+import { MemoryDefinitions } from '../../helpers/memory-definitions.ts'
 import { EXECUTABLE, honestZip, LINK } from './zip-bytes.ts'
 
 let root: string
@@ -161,5 +164,37 @@ describe('a sweep', () => {
     await store.ensureLayers(digests)
     expect(await store.sweep(new Set())).toBe(0)
     expect(await seen(digests)).toEqual({ a: 'a', b: 'b' })
+  })
+})
+
+describe('definitions with layers', () => {
+  const stamps = { createdAtMs: 1, modifiedAtMs: 1, description: '', extras: {} }
+  const code = (digest: string) => ({ digest, crc64: '0', sizeBytes: 0, expandedBytes: 0 })
+
+  function aFunction(digests: readonly string[]): Change<'function'> {
+    const names = { account: 'a', namespace: 'n', name: 'f', version: 'LATEST' }
+    const limits = { timeoutMs: 3000, memoryMib: 128, diskMib: 64, instanceConcurrency: 1 }
+    const how = { contract: 'c', runtime: 'nodejs20', handler: 'index.handler', environment: {} }
+    const spec = { ...how, ...limits, code: code('0'), layers: digests.map(code) }
+    const value = { ...names, ...stamps, functionId: 'f', stateId: 's', facts: {}, spec }
+    return { kind: 'function', key: 'a/n/LATEST/f', expectedRevision: 0, value }
+  }
+
+  test('record a function when the tree of its layers is there', async () => {
+    const digests = await layers({ a: 'a' }, { b: 'b' })
+    const definitions = withLayers(new MemoryDefinitions(), store)
+    await definitions.commit([aFunction(digests)])
+    expect(await seen(digests)).toEqual({ a: 'a', b: 'b' })
+    expect(await definitions.load()).toHaveLength(1)
+  })
+
+  test('record nothing where a package is missing', async () => {
+    const digests = [...(await layers({ a: 'a' })), '0'.repeat(64)]
+    const definitions = withLayers(new MemoryDefinitions(), store)
+    await expect(definitions.commit([aFunction(digests)])).rejects.toMatchObject({
+      code: 'platform/store-failed',
+      cause: { code: 'not-found' },
+    })
+    expect(await definitions.load()).toEqual([])
   })
 })
