@@ -40,7 +40,7 @@ export interface Harness {
   readonly packages: PackageStore
   readonly store: SqliteStore
   readonly keyring: KeyRing
-  /** What the engine was asked to run. */
+  /** What the engine ran. */
   readonly invocations: InvokeRequest[]
   /** What the history of calls answers, whatever is asked for. */
   readonly records: CallRecord[]
@@ -106,9 +106,10 @@ export async function openHarness(): Promise<Harness> {
     users: [{ accountId: ACCOUNT, accessKeyId: KEY_ID }],
     engine: {
       invoke: async (request) => {
-        invocations.push(request)
         if (harness.refusal !== undefined) throw harness.refusal
-        return outcomeOf(harness, request)
+        const outcome = outcomeOf(harness, request)
+        invocations.push(request)
+        return outcome
       },
     },
     tasks: {
