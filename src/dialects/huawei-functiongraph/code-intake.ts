@@ -6,11 +6,11 @@ import { inSlices } from '../../intake/slices.ts'
 import { storedZip } from '../../intake/stored-zip.ts'
 import type { CodePackage } from '../../model/function.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
-import { CODE_TYPES, type CodeFacts, type CodeType } from './code-facts.ts'
+import { CODE_TYPES, type CodeFacts } from './code-facts.ts'
 import { FssError, type FssCode } from './errors.ts'
 import { enumField, objectField, required, stringField } from './fields.ts'
-import type { Call } from './operation.ts'
-import { sampleSource } from './sample-source.ts'
+import type { Call, JsonObject } from './operation.ts'
+import { missingSource, sampleSource } from './sample-source.ts'
 
 /** Longest package, and longest plain source, bytes. Source: the vendor's limits page. */
 export const MAX_PACKAGE_BYTES = 50 * 1024 * 1024
@@ -50,7 +50,7 @@ export interface CodeOwner {
  * taken as one whatever its type, except that `zip` and `jar` must be one. An empty inline `file` stands for sample code.
  *
  * @returns Undefined when the request carries no code and needs none: it names a place elsewhere, or is a change.
- * @throws {FssError} `FSS.1006`, `FSS.1010`, `FSS.1011`, `FSS.1012`, `FSS.1054`, `FSS.1071`, `FSS.1072`
+ * @throws {FssError} `FSS.1006`, `FSS.1010`, `FSS.1011`, `FSS.1071`, `FSS.1072`
  * @throws {import('../../store/packages/package-error.ts').PackageError}
  */
 export async function takeCode(
@@ -59,12 +59,10 @@ export async function takeCode(
   owner: CodeOwner,
 ): Promise<TakenCode | undefined> {
   const type = required(enumField(call.body, 'code_type', CODE_TYPES, 'FSS.1006'), 'code_type', 'FSS.1006')
-  const url = stringField(call.body, 'code_url', { max: MAX_URL_CHARS, code: 'FSS.1010' }) ?? ''
+  const url = urlOf(call.body)
   const fileName = stringField(call.body, 'code_filename', { max: MAX_NAME_CHARS, code: 'FSS.1011' }) ?? ''
   if (type === 'Custom-Image-Swr')
     throw new FssError('FSS.1006', 'container images are not supported by this server')
-  if (type === 'obs')
-    throw new FssError('FSS.1054', 'code in OBS is not reachable from this server: send it as a zip')
   const code = objectField(call.body, 'func_code', 'FSS.1011')
   if (code === undefined) return undefined
   const file = stringField(code, 'file', { max: PARSED_BODY_BYTES, code: 'FSS.1011' })
@@ -87,21 +85,37 @@ export async function takeCode(
   }
 }
 
-/** Code of a function that is made with none: its place is elsewhere and it is not fetched, so there is no file in it. */
-export async function emptyCode(call: Call, packages: PackageStore): Promise<TakenCode> {
-  const url = stringField(call.body, 'code_url') ?? ''
+/**
+ * Code of a function whose code is elsewhere. Nothing is fetched: what stands in for it fails and says so.
+ *
+ * @throws {FssError} `FSS.1012`: there is no place either
+ */
+export async function codeElsewhere(
+  call: Call,
+  packages: PackageStore,
+  owner: CodeOwner,
+): Promise<TakenCode> {
+  const url = urlOf(call.body)
   if (url === '') throw new FssError('FSS.1012', 'the function code is missing: func_code.file is required')
-  const zip = storedZip([])
+  const source = Buffer.from(missingSource(owner, url))
+  const zip = storedZip([{ path: sourcePath(owner), content: source }])
   return {
     package: await packages.put(zip),
     facts: {
-      type: enumField(call.body, 'code_type', CODE_TYPES) ?? ('zip' satisfies CodeType),
+      type: enumField(call.body, 'code_type', CODE_TYPES) ?? 'zip',
       fileName: stringField(call.body, 'code_filename') || 'index.zip',
       url,
       digest: await sha512Hex([zip]),
       sizeBytes: zip.length,
     },
   }
+}
+
+/** Where a request says its code is; empty when it does not say. @throws {FssError} `FSS.1010`, `FSS.1011` */
+export function urlOf(body: JsonObject): string {
+  const limits = { max: MAX_URL_CHARS, code: 'FSS.1010' } as const
+  const link = stringField(objectField(body, 'func_code', 'FSS.1011') ?? {}, 'link', limits)
+  return stringField(body, 'code_url', limits) || link || ''
 }
 
 /**

@@ -1,7 +1,7 @@
 import { buffer } from 'node:stream/consumers'
 import type { FunctionRecord } from '../../store/store.ts'
 import { codeFactsOf, withCodeFacts } from './code-facts.ts'
-import { takeCode } from './code-intake.ts'
+import { codeElsewhere, takeCode, urlOf } from './code-intake.ts'
 import { readDependencies, withDependencyIds } from './dependency-records.ts'
 import { codeMembers } from './function-body.ts'
 import { changeFunction, ownOf } from './function-edit.ts'
@@ -24,7 +24,10 @@ export const updateFunctionCode: Operation = async (call, rooms) => {
   const urn = urnOf(call)
   const seen = requireMutable(rooms.catalogue, call.accountId, urn).value
   readDependencies(rooms.catalogue, call.accountId, call.body)
-  const taken = await takeCode(call, rooms.packages, seen.spec)
+  const isElsewhere = !['', codeFactsOf(seen.spec.code, ownOf(seen)).url].includes(urlOf(call.body))
+  const taken =
+    (await takeCode(call, rooms.packages, seen.spec)) ??
+    (isElsewhere ? await codeElsewhere(call, rooms.packages, seen.spec) : undefined)
   const record = await rooms.catalogue.change((draft) => {
     const before = requireMutable(draft, call.accountId, urn)
     const { layers: layersBefore, ...specBefore } = before.value.spec
@@ -47,12 +50,11 @@ export const updateFunctionCode: Operation = async (call, rooms) => {
   return codeAnswer(call, rooms, record)
 }
 
-/** Code that stays, with the place and name of a request that brings none. */
+/** Code that stays, by the name of a request that brings none. */
 function renamed(call: Call, facts: ReturnType<typeof codeFactsOf>): ReturnType<typeof codeFactsOf> {
-  const { code_url: url, code_filename: fileName } = call.body
+  const { code_filename: fileName } = call.body
   return {
     ...facts,
-    ...(typeof url === 'string' && url !== '' && { url }),
     ...(typeof fileName === 'string' && fileName !== '' && { fileName }),
   }
 }

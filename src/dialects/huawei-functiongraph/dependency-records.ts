@@ -24,11 +24,13 @@ export interface DependencyFacts {
   readonly fileName: string
   /** MD5 of the archive, lower-case hex. */
   readonly etag: string
+  /** Where the uploader said the archive was; nothing is fetched from there. */
+  readonly link: string
 }
 
 /** The facts of a layer. One made through another API has ids made from its name, and its SHA-256 for an etag. */
 export function dependencyFactsOf({ account, name, version, code, extras }: LayerRecord): DependencyFacts {
-  const { id, dependencyId, runtime, fileName, etag } = extrasOf(extras, DIALECT)
+  const { id, dependencyId, runtime, fileName, etag, link } = extrasOf(extras, DIALECT)
   const text = (value: unknown, fallback: string): string => (typeof value === 'string' ? value : fallback)
   return {
     id: text(id, derivedId('layer', account, name, String(version))),
@@ -36,16 +38,17 @@ export function dependencyFactsOf({ account, name, version, code, extras }: Laye
     runtime: text(runtime, ''),
     fileName: text(fileName, `${name}.zip`),
     etag: text(etag, code.digest),
+    link: text(link, ''),
   }
 }
 
 /** A version of a dependency as lists and functions show it. */
 export function dependencyBody(call: Call, record: LayerRecord): JsonObject {
-  const { id, dependencyId, runtime, fileName, etag } = dependencyFactsOf(record)
+  const { id, dependencyId, runtime, fileName, etag, link } = dependencyFactsOf(record)
   return {
     id,
     owner: call.domainId,
-    link: '',
+    link,
     runtime,
     etag,
     size: record.code.sizeBytes,

@@ -7,7 +7,7 @@ import { functionKey } from '../../engine/keys.ts'
 import { LATEST } from '../../model/function.ts'
 import type { FunctionRecord } from '../../store/store.ts'
 import { withCodeFacts } from './code-facts.ts'
-import { emptyCode, takeCode, type TakenCode } from './code-intake.ts'
+import { codeElsewhere, takeCode, type TakenCode } from './code-intake.ts'
 import { readDependencies, withDependencyIds } from './dependency-records.ts'
 import { FssError } from './errors.ts'
 import { required, stringField } from './fields.ts'
@@ -37,7 +37,9 @@ export const createFunction: Operation = async (call, rooms) => {
   rooms.requireRuntime(settings.run.runtime)
   requireFree(rooms.catalogue, call.accountId, namespace, name)
   readDependencies(rooms.catalogue, call.accountId, body)
-  const code = (await takeCode(call, rooms.packages, settings.run)) ?? (await emptyCode(call, rooms.packages))
+  const code =
+    (await takeCode(call, rooms.packages, settings.run)) ??
+    (await codeElsewhere(call, rooms.packages, settings.run))
   const record = await rooms.catalogue.change((draft) => {
     const made = makeFunction(draft, call, { namespace, name, body, settings, code, nowMs: rooms.now() })
     if (Object.keys(tags).length > 0) putTags(draft, made, tags, rooms.now())

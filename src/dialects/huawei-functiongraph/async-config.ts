@@ -1,0 +1,165 @@
+import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
+import type { Definitions } from '../../engine/catalogue.ts'
+import { qualifiedKey } from '../../engine/keys.ts'
+import { extrasOf, withExtras } from '../extras.ts'
+import type { AsyncConfigRecord, Extras, FunctionRecord, Stored } from '../../store/store.ts'
+import { asyncSettingsBody } from './async-settings.ts'
+import { FssError } from './errors.ts'
+import { booleanField, integerField, isObject, objectField, required, stringField } from './fields.ts'
+import { DIALECT, type Call, type JsonObject, type Operation } from './operation.ts'
+import { CONFIG_PAGES, pageInfo, pageOf } from './paging.ts'
+import { requireAt, requireHead, urnOf } from './target.ts'
+import { formatUrn } from './urn.ts'
+
+/** Sources: the vendor's UpdateFunctionAsyncInvokeConfig page, and its user guide for the second. */
+const AGE_S = { min: 1, max: 86_400 }
+const RETRIES = { min: 0, max: 3 }
+
+/** Kinds of destinations, and the member of `param` that each cannot do without. */
+const DESTINATIONS: Readonly<Record<string, string>> = {
+  OBS: 'bucket',
+  SMN: 'topic_urn',
+  DIS: 'stream_name',
+  FunctionGraph: 'func_urn',
+}
+
+/** Days that objects of an OBS destination are kept; 0 for ever. */
+const MAX_EXPIRES_DAYS = 365
+
+const LOG_MEMBERS = ['log_group_id', 'log_stream_id', 'log_group_name', 'log_stream_name'] as const
+
+/**
+ * PUT F/U/async-invoke-config: all settings at once; what is left out gets its default. They belong to a version; an alias has
+ * none of its own and stands for the version it leads to.
+ *
+ * @throws {FssError} `FSS.0400`
+ */
+export const updateFunctionAsyncInvokeConfig: Operation = async (call, { catalogue, now }) => {
+  const { body } = call
+  const maxAgeS = integerField(body, 'max_async_event_age_in_seconds', AGE_S)
+  const maxRetries = integerField(body, 'max_async_retry_attempts', RETRIES)
+  const own = readOwn(body)
+  const record = await catalogue.change((draft) => {
+    const nowMs = now()
+    const target = requireAt(draft, call.accountId, urnOf(call)).value
+    const key = keyOf(target)
+    const before = draft.get('asyncConfig', key)?.value
+    if (before === undefined)
+      requireQuota(
+        draft,
+        'asyncConfig',
+        `${target.account}/`,
+        QUOTA.settingsPerAccount,
+        'settings of asynchronous calls',
+      )
+    return draft.put('asyncConfig', key, {
+      account: target.account,
+      namespace: target.namespace,
+      functionName: target.name,
+      qualifier: target.version,
+      ...(maxRetries !== undefined && { maxRetries }),
+      ...(maxAgeS !== undefined && { maxAgeMs: maxAgeS * 1000 }),
+      extras: withExtras(before?.extras ?? {}, DIALECT, own),
+      createdAtMs: before?.createdAtMs ?? nowMs,
+      modifiedAtMs: nowMs,
+    })
+  })
+  return { status: 200, body: configBody(call, record.value) }
+}
+
+/** GET F/U/async-invoke-config @throws {FssError} `FSS.0404`: nothing was set */
+export const showFunctionAsyncInvokeConfig: Operation = (call, { catalogue }) => ({
+  status: 200,
+  body: configBody(call, requireConfig(catalogue, call).value),
+})
+
+/** DELETE F/U/async-invoke-config @throws {FssError} `FSS.0404`: nothing was set */
+export const deleteFunctionAsyncInvokeConfig: Operation = async (call, { catalogue }) => {
+  await catalogue.change((draft) => draft.delete('asyncConfig', requireConfig(draft, call).key))
+  return { status: 204 }
+}
+
+/** GET F/U/async-invoke-configs: those of all versions of the function. */
+export const listFunctionAsyncInvokeConfig: Operation = (call, { catalogue }) => {
+  const { account, namespace, name } = requireHead(catalogue, call.accountId, urnOf(call)).value
+  const configs = catalogue.list('asyncConfig', qualifiedKey(account, namespace, name, ''))
+  const page = pageOf(call.query, configs, CONFIG_PAGES)
+  return {
+    status: 200,
+    body: {
+      async_invoke_configs: page.items.map(({ value }) => configBody(call, value)),
+      ...pageInfo(page),
+    },
+  }
+}
+
+function keyOf({ account, namespace, name, version }: FunctionRecord): string {
+  return qualifiedKey(account, namespace, name, version)
+}
+
+function requireConfig(definitions: Definitions, call: Call): Stored<'asyncConfig'> {
+  const target = requireAt(definitions, call.accountId, urnOf(call)).value
+  const config = definitions.get('asyncConfig', keyOf(target))
+  if (config === undefined)
+    throw new FssError('FSS.0404', 'not found the asynchronous invocation configuration')
+  return config
+}
+
+function configBody(call: Call, config: AsyncConfigRecord): JsonObject {
+  const own = extrasOf(config.extras, DIALECT)
+  return {
+    func_urn: formatUrn(call, { namespace: config.namespace, name: config.functionName }, config.qualifier),
+    ...asyncSettingsBody(config),
+    ...Object.fromEntries(LOG_MEMBERS.map((name) => [name, own[name]])),
+  }
+}
+
+function readOwn(body: JsonObject): Extras {
+  const destinations = objectField(body, 'destination_config') ?? {}
+  const config = Object.fromEntries(
+    ['on_success', 'on_failure'].flatMap((name) => {
+      const destination = readDestination(destinations, name)
+      return destination === undefined ? [] : [[name, destination]]
+    }),
+  )
+  const own: Record<string, unknown> = {
+    destination_config: config,
+    enable_async_status_log: booleanField(body, 'enable_async_status_log') ?? false,
+  }
+  for (const name of LOG_MEMBERS) {
+    const text = stringField(body, name, { max: 128 })
+    if (text !== undefined) own[name] = text
+  }
+  return own
+}
+
+/** `param` is JSON as a string, and shown again as it was written. */
+function readDestination(destinations: JsonObject, name: string): JsonObject | undefined {
+  const given = objectField(destinations, name)
+  if (given === undefined) return undefined
+  const destination = stringField(given, 'destination', { max: 64 }) ?? ''
+  const param = stringField(given, 'param') ?? ''
+  // Clients that want no destination write it as they write absent values.
+  if (destination === '' && param === '') return undefined
+  const place = `destination_config.${name}`
+  const member = Object.hasOwn(DESTINATIONS, destination) ? DESTINATIONS[destination] : undefined
+  if (member === undefined)
+    throw new FssError(
+      'FSS.0400',
+      `invalid parameter ${place}.destination (allowed: ${Object.keys(DESTINATIONS).join(' | ')})`,
+    )
+  const parameters = parsed(param)
+  if (!isObject(parameters))
+    throw new FssError('FSS.0400', `invalid parameter ${place}.param: it must be JSON as a string`)
+  required(stringField(parameters, member, { min: 1, max: 1024 }), `${place}.param.${member}`)
+  integerField(parameters, 'expires', { min: 0, max: MAX_EXPIRES_DAYS })
+  return { destination, param }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
