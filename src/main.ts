@@ -11,6 +11,7 @@ import type { HandlerContract } from './contracts/contract.ts'
 import { huaweiFunctionGraph } from './contracts/huawei-functiongraph.ts'
 import { tencentScf } from './contracts/tencent-scf.ts'
 import { createAlibabaFc } from './dialects/alibaba-fc/dialect.ts'
+import { createHuaweiFunctionGraph } from './dialects/huawei-functiongraph/dialect.ts'
 import { createTencentScf } from './dialects/tencent-scf/dialect.ts'
 import { Admission } from './engine/admission.ts'
 import { Catalogue } from './engine/catalogue.ts'
@@ -252,7 +253,18 @@ export async function startServer(
     observe: (error: unknown): void => log.error('a request failed for a reason of our own', { error }),
   }
   const listener = new Listener({
-    dialects: [createAlibabaFc({ ...rooms, ownPort: () => ownPort }), createTencentScf(rooms)],
+    dialects: [
+      createAlibabaFc({ ...rooms, ownPort: () => ownPort }),
+      createHuaweiFunctionGraph({
+        ...rooms,
+        ownPort: () => ownPort,
+        tokenKey: createSecretKey(
+          createHmac('sha256', credentials.signingKey).update('user tokens').digest(),
+        ),
+        users: [{ accountId: config.accountId, accessKeyId: credentials.accessKeyId }],
+      }),
+      createTencentScf(rooms),
+    ],
     budget,
     checks: () => [sandboxCheck(chosen)],
     onFault: (error) => log.error('a dialect broke its promise', { error }),
