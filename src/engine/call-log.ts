@@ -1,28 +1,51 @@
+import type { EndedCall } from '../model/call-record.ts'
+import type { FunctionVersion } from '../model/function.ts'
 import { LOG_TAIL_BYTES } from '../model/outcome.ts'
+import { utf8Cut } from '../model/utf8.ts'
 
-/** Text is handed to the files once this much has gathered, and when the call ends. */
-const FLUSH_BYTES = 32 * 1024
+/** Text is handed to the files once more than this has gathered; what is left comes with the end of the call. */
+const PIECE_BYTES = 32 * 1024
 /** What one call may log to the files; beyond it a line says how much was left out. The tail is not affected. */
 const MAX_CALL_LOG_BYTES = 4 * 1024 * 1024
 
-/** Takes finished pieces of a call's log; must not wait. */
-export type LogWriter = (text: Buffer) => void
+/** Takes what calls log and how they end, to keep it. Must not wait and must not throw. */
+export interface LogKeeper {
+  /**
+   * A part of a log that is too long to be held until its call ends, at most 32 KiB.
+   *
+   * @param piece Counts the pieces of the call from 1.
+   */
+  keep(version: FunctionVersion, requestId: string, text: Buffer, piece: number): void
+  /**
+   * A call has ended. `call.log` is what it logged after its last piece.
+   *
+   * @param pieces How many were kept before.
+   */
+  ended(version: FunctionVersion, call: EndedCall, pieces: number): void
+}
 
 /**
- * What one call logs: the end of it kept for the answer, all of it (bounded) handed on to the files.
- * Holds at most {@link FLUSH_BYTES} plus two times the tail and one chunk.
+ * What the code logs during one call: the end of it kept for the answer, all of it (bounded) handed on to the files.
+ * Holds at most one piece plus two times the tail and one chunk. A call whose code logs nothing has none.
  */
 export class CallLog {
-  readonly #write: LogWriter
+  readonly #keepPiece: (text: Buffer, piece: number) => void
   #pending: Buffer[] = []
   #pendingBytes = 0
   #tail: Buffer[] = []
   #tailBytes = 0
+  #closing = ''
   #writtenBytes = 0
   #leftOutBytes = 0
+  #pieces = 0
 
-  constructor(write: LogWriter) {
-    this.#write = write
+  constructor(keepPiece: (text: Buffer, piece: number) => void) {
+    this.#keepPiece = keepPiece
+  }
+
+  /** Pieces handed on so far. */
+  get pieces(): number {
+    return this.#pieces
   }
 
   append(text: Buffer): void {
@@ -40,39 +63,56 @@ export class CallLog {
     }
     this.#pending.push(text)
     this.#pendingBytes += text.length
-    if (this.#pendingBytes >= FLUSH_BYTES) this.flush()
+    if (this.#pendingBytes > PIECE_BYTES) this.#handOnWholePieces()
   }
 
-  /** Hands on what has gathered. */
+  /** Hands on what has gathered, for a call that comes to no end here. */
   flush(): void {
-    if (this.#pendingBytes === 0) return
-    const [only] = this.#pending
-    this.#write(this.#pending.length === 1 && only !== undefined ? only : Buffer.concat(this.#pending))
-    this.#writtenBytes += this.#pendingBytes
-    this.#pending = []
-    this.#pendingBytes = 0
+    const text = this.#takePending()
+    if (text.length > 0) this.#handOn(text)
   }
 
-  /** Ends the log with the contract's closing text. */
-  close(closing: string): void {
-    if (this.#leftOutBytes > 0) {
-      const note = Buffer.from(`… ${this.#leftOutBytes} bytes of log left out\n`)
-      this.#pending.push(note)
-      this.#pendingBytes += note.length
-      this.#leftOutBytes = 0
-      this.#writtenBytes = 0
-    }
-    if (closing !== '') {
-      const text = Buffer.from(closing)
-      this.#writtenBytes = 0
-      this.append(text)
-    }
-    this.flush()
+  /** Ends the log with the contract's closing text. @returns What was not handed on. */
+  close(closing: string): string {
+    this.#closing = closing
+    const note = this.#leftOutBytes > 0 ? `… ${this.#leftOutBytes} bytes of log left out\n` : ''
+    return this.#takePending().toString() + note + closing
   }
 
   /** The last {@link LOG_TAIL_BYTES} bytes, cut at the start. */
   tail(): Buffer {
-    const all = Buffer.concat(this.#tail)
-    return all.length <= LOG_TAIL_BYTES ? all : all.subarray(all.length - LOG_TAIL_BYTES)
+    return tailOf(Buffer.concat([...this.#tail, Buffer.from(this.#closing)]))
   }
+
+  /** Cut between characters: each piece is read as text by itself. */
+  #handOnWholePieces(): void {
+    let text = this.#takePending()
+    while (text.length > PIECE_BYTES) {
+      const bytes = utf8Cut(text, PIECE_BYTES)
+      this.#handOn(text.subarray(0, bytes))
+      text = text.subarray(bytes)
+    }
+    // A copy, so that the rest of a large chunk is not held with its last bytes.
+    this.#pending = [Buffer.from(text)]
+    this.#pendingBytes = text.length
+  }
+
+  #handOn(text: Buffer): void {
+    this.#pieces += 1
+    this.#writtenBytes += text.length
+    this.#keepPiece(text, this.#pieces)
+  }
+
+  #takePending(): Buffer {
+    const [only] = this.#pending
+    const text = this.#pending.length === 1 && only !== undefined ? only : Buffer.concat(this.#pending)
+    this.#pending = []
+    this.#pendingBytes = 0
+    return text
+  }
+}
+
+/** The last {@link LOG_TAIL_BYTES} bytes of a text. */
+export function tailOf(text: Buffer): Buffer {
+  return text.length <= LOG_TAIL_BYTES ? text : text.subarray(text.length - LOG_TAIL_BYTES)
 }

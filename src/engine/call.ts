@@ -3,7 +3,13 @@ import type { EngineError } from '../model/errors.ts'
 import type { FunctionVersion } from '../model/function.ts'
 import type { Caller, InvokeRequest } from '../model/invocation.ts'
 import type { Ending, Measured, Outcome } from '../model/outcome.ts'
-import { CallLog, type LogWriter } from './call-log.ts'
+import { payloadBeginning } from '../model/payload.ts'
+import { CallLog, tailOf, type LogKeeper } from './call-log.ts'
+
+/** Kept of what a call returned, bytes, where the contract shows it with its logs. */
+const KEPT_RESULT_BYTES = 4096
+/** Kept of an error type: the code chooses it. */
+const KEPT_REASON_CHARACTERS = 256
 
 /** What an instance knows about a call when it ends. */
 export interface Figures {
@@ -25,7 +31,6 @@ export class Call {
   readonly contract: HandlerContract
   /** Monotonic milliseconds. */
   readonly enteredAtMs: number
-  readonly log: CallLog
   /** Set at each delivery: whether the call waited while this instance was started, and how long the start took. */
   coldStart = false
   initDurationMs = 0
@@ -39,6 +44,9 @@ export class Call {
   runningSinceMs = 0
   /** Times it was taken back unbegun from an instance that ended. */
   redeliveries = 0
+  readonly #logs: LogKeeper
+  /** Made when the code logs something: most calls need none. */
+  #log: CallLog | undefined
   #opened = false
   #settled = false
   readonly #resolve: (outcome: Outcome) => void
@@ -51,7 +59,7 @@ export class Call {
       caller: Caller
       contract: HandlerContract
       enteredAtMs: number
-      writeLog: LogWriter
+      logs: LogKeeper
     },
     resolve: (outcome: Outcome) => void,
     reject: (error: EngineError) => void,
@@ -61,13 +69,21 @@ export class Call {
     this.caller = given.caller
     this.contract = given.contract
     this.enteredAtMs = given.enteredAtMs
-    this.log = new CallLog(given.writeLog)
+    this.#logs = given.logs
     this.#resolve = resolve
     this.#reject = reject
   }
 
   get settled(): boolean {
     return this.#settled
+  }
+
+  /** What the code logs during it. */
+  get log(): CallLog {
+    this.#log ??= new CallLog((text, piece) =>
+      this.#logs.keep(this.version, this.request.requestId, text, piece),
+    )
+    return this.#log
   }
 
   /** Whether its log has its opening. */
@@ -107,8 +123,29 @@ export class Call {
     const logged = { requestId: this.request.requestId, version: this.version }
     const opening = this.#opened ? '' : this.contract.logOpening(logged)
     this.#opened = true
-    this.log.close(opening + this.contract.logClosing(logged, final, measured))
-    this.#resolve(Object.assign(measured, final, { logTail: () => this.log.tail() }))
+    const framing = opening + this.contract.logClosing(logged, final, measured)
+    const log = this.#log
+    const text = log === undefined ? framing : log.close(framing)
+    this.#logs.ended(
+      this.version,
+      {
+        requestId: logged.requestId,
+        ending: final.kind,
+        reason: reasonOf(final),
+        durationMs: measured.durationMs,
+        billedDurationMs: measured.billedDurationMs,
+        maxMemoryBytes: measured.maxMemoryBytes,
+        retryCount: this.request.retryCount,
+        log: text,
+        result:
+          this.contract.keepsResults && 'payload' in final
+            ? payloadBeginning(final.payload, KEPT_RESULT_BYTES)
+            : undefined,
+      },
+      log?.pieces ?? 0,
+    )
+    const logTail = log === undefined ? () => tailOf(Buffer.from(text)) : () => log.tail()
+    this.#resolve(Object.assign(measured, final, { logTail }))
   }
 
   /** Ends the call that was never given to the function. */
@@ -116,7 +153,23 @@ export class Call {
     if (this.#settled) return
     this.#settled = true
     this.caller.onGone = undefined
-    this.log.flush()
+    this.#log?.flush()
     this.#reject(error)
+  }
+}
+
+/** Error type or cause of an ending that is no success. */
+function reasonOf(ending: Ending): string | undefined {
+  switch (ending.kind) {
+    case 'threw':
+    case 'initFailed':
+      return ending.errorType.slice(0, KEPT_REASON_CHARACTERS)
+    case 'crashed':
+      return ending.cause
+    case 'returned':
+    case 'timedOut':
+    case 'cancelled':
+    case 'terminated':
+      return undefined
   }
 }

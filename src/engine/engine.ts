@@ -5,13 +5,9 @@ import type { Caller, InvokeRequest } from '../model/invocation.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Admission } from './admission.ts'
 import { Call } from './call.ts'
+import type { LogKeeper } from './call-log.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Pool } from './pool.ts'
-
-/** Takes what calls log, to keep it. Must not wait. */
-export interface LogKeeper {
-  keep(version: FunctionVersion, requestId: string, text: Buffer): void
-}
 
 interface Rooms {
   readonly catalogue: Catalogue
@@ -77,20 +73,7 @@ export class Engine {
     if (contract === undefined)
       throw new EngineError('platform/start-failed', { reason: `no contract '${version.contract}'` })
     return new Promise<Outcome>((resolve, reject) => {
-      pool.run(
-        new Call(
-          {
-            version,
-            request,
-            caller,
-            contract,
-            enteredAtMs: clock(),
-            writeLog: (text) => logs.keep(version, request.requestId, text),
-          },
-          resolve,
-          reject,
-        ),
-      )
+      pool.run(new Call({ version, request, caller, contract, enteredAtMs: clock(), logs }, resolve, reject))
     })
   }
 }

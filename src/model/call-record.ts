@@ -38,3 +38,9 @@ export interface CallHistory {
    */
   find(filter: CallFilter, limit: number): Promise<readonly CallRecord[]>
 }
+
+/** What is told of a call when it ends; whoever keeps it adds the version and the time. */
+export interface EndedCall extends Omit<CallRecord, 'version' | 'endedAtMs' | 'reason' | 'result'> {
+  readonly reason: string | undefined
+  readonly result: string | undefined
+}

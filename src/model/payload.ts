@@ -1,3 +1,5 @@
+import { utf8Cut } from './utf8.ts'
+
 /**
  * Bytes on their way through: an event, a result, a download.
  *
@@ -23,4 +25,19 @@ export function toBuffer(payload: Payload): Buffer {
   return payload.chunks.length === 1 && first !== undefined
     ? first
     : Buffer.concat(payload.chunks, payload.byteLength)
+}
+
+/** The first bytes of a payload as text, at most `maxBytes`, cut between characters. Reads no more than it returns. */
+export function payloadBeginning(payload: Payload, maxBytes: number): string {
+  if (payload.byteLength <= maxBytes) return toBuffer(payload).toString()
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for (const chunk of payload.chunks) {
+    if (bytes > maxBytes) break
+    const part = chunk.subarray(0, maxBytes + 1 - bytes)
+    chunks.push(part)
+    bytes += part.length
+  }
+  const beginning = Buffer.concat(chunks)
+  return beginning.toString('utf8', 0, utf8Cut(beginning, maxBytes))
 }

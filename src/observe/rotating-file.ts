@@ -76,14 +76,40 @@ export class RotatingFile {
   }
 
   #numbered(number: number): string {
-    return join(this.#dir, `${number}.jsonl`)
+    return numbered(this.#dir, number)
   }
 }
 
-async function renameIfThere(from: string, to: string): Promise<void> {
+/**
+ * Opens the files of a directory that a {@link RotatingFile} writes to, newest first, for reading. Nothing may be written
+ * meanwhile; afterwards they stay what they are, whatever is set aside.
+ */
+export async function openNewestFirst(dir: string, maxFiles: number): Promise<readonly FileHandle[]> {
+  const handles: FileHandle[] = []
   try {
-    await rename(from, to)
+    for (let number = 0; number < maxFiles; number += 1) {
+      const file = number === 0 ? join(dir, CURRENT) : numbered(dir, number)
+      const handle = await open(file, 'r').catch(unlessMissing)
+      // The current file is missing when the last write was to set it aside and could not go on.
+      if (handle === undefined && number > 0) break
+      if (handle !== undefined) handles.push(handle)
+    }
+    return handles
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+    await Promise.all(handles.map((handle) => handle.close()))
+    throw error
   }
+}
+
+function numbered(dir: string, number: number): string {
+  return join(dir, `${number}.jsonl`)
+}
+
+function unlessMissing(error: unknown): undefined {
+  if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+  return undefined
+}
+
+async function renameIfThere(from: string, to: string): Promise<void> {
+  await rename(from, to).catch(unlessMissing)
 }

@@ -63,34 +63,53 @@ describe('PayloadBudget', () => {
 })
 
 describe('CallLog', () => {
-  const written = (): { log: CallLog; text: () => string } => {
-    const pieces: Buffer[] = []
-    const log = new CallLog((text) => pieces.push(Buffer.from(text)))
-    return { log, text: () => Buffer.concat(pieces).toString() }
+  const written = (): { log: CallLog; pieces: string[] } => {
+    const pieces: string[] = []
+    const log = new CallLog((text, piece) => {
+      expect(text.length).toBeLessThanOrEqual(32 * 1024)
+      pieces.push(text.toString())
+      expect(piece).toBe(pieces.length)
+    })
+    return { log, pieces }
   }
 
-  test('hands everything on and keeps the last 4096 bytes for the answer', () => {
+  test('hands everything on as text, wherever its chunks are cut, and keeps the last 4096 bytes for the answer', () => {
+    const text = fc
+      .array(fc.string({ unit: 'binary', minLength: 1, maxLength: 50 }), { maxLength: 50 })
+      .chain((parts) =>
+        fc.nat({ max: 300 }).map((times) => Buffer.from(parts.join('').toWellFormed().repeat(times))),
+      )
+    const chunkBytes = fc.constantFrom(1, 7, 1000, 4096, 40_000, 1_000_000)
     fc.assert(
-      fc.property(fc.array(fc.uint8Array({ maxLength: 3000 })), (pieces) => {
-        const out: Buffer[] = []
-        const log = new CallLog((text) => out.push(Buffer.from(text)))
-        for (const piece of pieces) log.append(Buffer.from(piece))
-        log.close('END\n')
-        const all = Buffer.concat([...pieces, Buffer.from('END\n')])
-        expect(Buffer.concat(out).equals(all)).toBe(true)
-        expect(log.tail().equals(all.subarray(Math.max(0, all.length - 4096)))).toBe(true)
+      fc.property(text, chunkBytes, (all, bytes) => {
+        const { log, pieces } = written()
+        const step = Math.max(bytes, Math.ceil(all.length / 1000))
+        for (let at = 0; at < all.length; at += step) log.append(all.subarray(at, at + step))
+        const last = log.close('END\n')
+        expect(log.pieces).toBe(pieces.length)
+        const expected = Buffer.concat([all, Buffer.from('END\n')])
+        // Not compared by the matcher, which would print it all.
+        expect(pieces.join('') + last === expected.toString()).toBe(true)
+        expect(log.tail().equals(expected.subarray(Math.max(0, expected.length - 4096)))).toBe(true)
       }),
     )
   })
 
+  test('cuts what is no text, too', () => {
+    const { log, pieces } = written()
+    log.append(Buffer.alloc(100 * 1024, 0x80))
+    expect(pieces.map(({ length }) => length)).toEqual([32 * 1024, 32 * 1024, 32 * 1024])
+    expect(log.close('')).toHaveLength(4 * 1024)
+  })
+
   test('stops writing one call after 4 MiB, says so, and still has the end of it', () => {
-    const { log, text } = written()
+    const { log, pieces } = written()
     const line = Buffer.alloc(32 * 1024, 'x')
     for (let i = 0; i < 200; i += 1) log.append(line)
     log.append(Buffer.from('the last words\n'))
-    log.close('closing\n')
-    expect(text().length).toBeLessThan(5 * 1024 * 1024)
-    expect(text()).toMatch(/… \d+ bytes of log left out\nclosing\n$/)
+    const last = log.close('closing\n')
+    expect(pieces.join('').length).toBeLessThan(5 * 1024 * 1024)
+    expect(last).toMatch(/… \d+ bytes of log left out\nclosing\n$/)
     expect(log.tail().toString()).toContain('the last words\n')
   })
 })

@@ -17,7 +17,7 @@ const aCall = (requestId: string): Call =>
       caller: new TestCaller(),
       contract: plainContract,
       enteredAtMs: 0,
-      writeLog: () => undefined,
+      logs: { keep: () => undefined, ended: () => undefined },
     },
     () => undefined,
     () => undefined,

@@ -61,6 +61,7 @@ describe('Engine.invoke', () => {
       contracts: new Map([[plainContract.name, plainContract]]),
       logs: {
         keep: (version, requestId, text) => kept.push(`${version.id} ${requestId} ${text.toString()}`),
+        ended: (version, call) => kept.push(`${version.id} ${call.requestId} ${call.log}`),
       },
       clock: () => rig.nowMs,
     })

@@ -245,3 +245,65 @@ describe('payloads', () => {
     for (const { ending } of calls) expect(await ending).toMatch(/crashed|draining/)
   })
 })
+
+describe('what is told of a call that ended', () => {
+  test('is its ending with its figures, the same as in its outcome', async () => {
+    await open({
+      script: handling(async (call, process) => {
+        if (call.event === 'throw') process.throwError(call, 'TypeError', '{}')
+        else process.answer(call, 'result', { peakKib: 3000 })
+      }),
+    })
+    const version = aVersion()
+    const first = rig.call(version, 'event', { retryCount: 2 })
+    const { durationMs, billedDurationMs } = await first.outcome
+    expect(first.record()).toEqual({
+      requestId: first.call.request.requestId,
+      ending: 'returned',
+      reason: undefined,
+      durationMs,
+      billedDurationMs,
+      maxMemoryBytes: 3000 * 1024,
+      retryCount: 2,
+      log: first.log(),
+      result: undefined,
+    })
+    const second = rig.call(version, 'throw')
+    await second.outcome
+    expect(second.record()).toMatchObject({ ending: 'threw', reason: 'TypeError', retryCount: 0 })
+  })
+
+  test('names why a process ended, and cuts a name that the code chose', async () => {
+    await open({
+      script: handling((call, process) => {
+        if (call.event === 'crash') process.exit(1)
+        else process.throwError(call, 'E'.repeat(1000), '{}')
+      }),
+    })
+    const version = aVersion()
+    const thrown = rig.call(version)
+    await thrown.outcome
+    expect(thrown.record()?.reason).toBe('E'.repeat(256))
+    const crashed = rig.call(version, 'crash')
+    await crashed.outcome
+    expect(crashed.record()).toMatchObject({ ending: 'crashed', reason: 'exited' })
+  })
+
+  test('has the beginning of its result, where the contract shows results with logs', async () => {
+    await open({
+      contract: { keepsResults: true },
+      script: handling((call, process) => {
+        if (call.event === 'throw') process.throwError(call, 'Error', '{"message":"no"}')
+        else process.answer(call, call.event === 'much' ? `x${'é'.repeat(100_000)}` : 'result')
+      }),
+    })
+    const version = aVersion()
+    const results: (string | undefined)[] = []
+    for (const event of ['little', 'much', 'throw']) {
+      const call = rig.call(version, event)
+      await call.outcome
+      results.push(call.record()?.result)
+    }
+    expect(results).toEqual(['result', `x${'é'.repeat(2047)}`, '{"message":"no"}'])
+  })
+})

@@ -6,6 +6,7 @@ import type { InstanceEnding } from '../../src/engine/instance-ending.ts'
 import type { Instance, LaunchPlan } from '../../src/engine/instance.ts'
 import { PayloadBudget } from '../../src/engine/payload-budget.ts'
 import { Pool, type PoolLimits } from '../../src/engine/pool.ts'
+import type { EndedCall } from '../../src/model/call-record.ts'
 import type { FunctionVersion } from '../../src/model/function.ts'
 import type { Caller } from '../../src/model/invocation.ts'
 import type { Outcome } from '../../src/model/outcome.ts'
@@ -44,6 +45,8 @@ export interface RigOptions {
   readonly startTimeoutMs?: number
   readonly budgetBytes?: number
   readonly launch?: (version: FunctionVersion) => LaunchPlan
+  /** What the contract of the calls does otherwise than {@link plainContract}. */
+  readonly contract?: Partial<HandlerContract>
 }
 
 /** A call on its way: its outcome, or the code it was refused with. */
@@ -55,6 +58,8 @@ export interface Pending {
   readonly ending: Promise<string>
   /** Everything that was handed to the log files. */
   readonly log: () => string
+  /** What was told of its end. */
+  readonly record: () => EndedCall | undefined
 }
 
 /** A pool over scripted processes, with time that stands still unless a test moves it. */
@@ -65,12 +70,14 @@ export class Rig {
   readonly budget: PayloadBudget
   readonly pool: Pool
   readonly endings: InstanceEnding[] = []
+  readonly #contract: HandlerContract
   readonly #started: Instance[] = []
   readonly #news = new Set<() => void>()
   readonly #timersBefore = runningTimers()
 
   private constructor(sandbox: ScriptedSandbox, options: RigOptions) {
     this.sandbox = sandbox
+    this.#contract = { ...plainContract, ...options.contract }
     this.budget = new PayloadBudget(options.budgetBytes ?? 64 * 1024 * 1024)
     this.pool = new Pool(
       {
@@ -127,7 +134,8 @@ export class Rig {
     more: { retryCount?: number } = {},
   ): Pending {
     const caller = new TestCaller()
-    const pieces: Buffer[] = []
+    const pieces: string[] = []
+    let record: EndedCall | undefined
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>()
     const call = new Call(
       {
@@ -139,9 +147,15 @@ export class Rig {
           retryCount: more.retryCount ?? 0,
         },
         caller,
-        contract: plainContract,
+        contract: this.#contract,
         enteredAtMs: this.nowMs,
-        writeLog: (text) => pieces.push(Buffer.from(text)),
+        logs: {
+          keep: (_, __, text) => pieces.push(text.toString()),
+          ended: (_, ended) => {
+            pieces.push(ended.log)
+            record = ended
+          },
+        },
       },
       resolve,
       reject,
@@ -151,7 +165,7 @@ export class Rig {
       (error: { code: string }) => error.code,
     )
     this.pool.run(call)
-    return { call, caller, outcome: promise, ending, log: () => Buffer.concat(pieces).toString() }
+    return { call, caller, outcome: promise, ending, log: () => pieces.join(''), record: () => record }
   }
 
   /** Calls an echo until its duration is known to be short. */

@@ -2,24 +2,19 @@ import { mkdtemp, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { FunctionVersion } from '../../src/model/function.ts'
 import { LogFiles, type LogFilesOptions } from '../../src/observe/log-files.ts'
+import { aCall, functionVersion } from './calls.ts'
 
-const SPEC = {
-  contract: 'alibaba-fc',
-  runtime: 'nodejs20',
-  handler: 'index.handler',
-  timeoutMs: 1000,
-  memoryMib: 128,
-  diskMib: 512,
-  instanceConcurrency: 1,
-  environment: {},
-  code: { digest: '00', crc64: '0', sizeBytes: 0, expandedBytes: 0 },
-  facts: {},
-}
+const KIB = 1024
 
-function functionVersion(name: string, namespace = 'shop'): FunctionVersion {
-  return { ...SPEC, account: '1234', namespace, name, id: name, functionId: name, version: 'LATEST' }
+/** What a line says of {@link aCall} beside its id and its text. */
+const FIGURES = {
+  atMs: expect.any(Number),
+  version: 'LATEST',
+  ending: 'returned',
+  durationMs: 1.25,
+  billedDurationMs: 2,
+  maxMemoryBytes: 1024,
 }
 
 async function readLines(file: string): Promise<Record<string, unknown>[]> {
@@ -51,12 +46,12 @@ describe('LogFiles', () => {
   test('deletes what it kept of a function, and begins anew when it logs again', async () => {
     const files = open()
     const version = functionVersion('resize')
-    files.keep(version, 'r1', Buffer.from('old'))
-    files.keep(functionVersion('other'), 'r2', Buffer.from('kept'))
+    files.ended(version, aCall('r1', 'old'), 0)
+    files.ended(functionVersion('other'), aCall('r2', 'kept'), 0)
     await files.flush()
     await files.remove(version)
     expect(await readdir(join(dir, '1234', 'shop'))).toEqual(['other'])
-    files.keep(version, 'r3', Buffer.from('new'))
+    files.ended(version, aCall('r3', 'new'), 0)
     await files.flush()
     const lines = await readLines(join(dir, '1234', 'shop', 'resize', 'current.jsonl'))
     expect(lines).toMatchObject([{ text: 'new' }])
@@ -66,8 +61,8 @@ describe('LogFiles', () => {
   test('sweeps the directories of functions that there are no more', async () => {
     const names = ['resize', 'a.b', 'x'.repeat(300), 'gone', 'y'.repeat(300)]
     const before = new LogFiles({ dir, maxFileBytes: 1024 * 1024, maxFiles: 4 })
-    for (const name of names) before.keep(functionVersion(name), 'r', Buffer.from(name))
-    before.keep(functionVersion('resize', 'elsewhere'), 'r', Buffer.from('x'))
+    for (const name of names) before.ended(functionVersion(name), aCall('r', name), 0)
+    before.ended(functionVersion('resize', 'elsewhere'), aCall('r', 'x'), 0)
     await before.close()
     const files = open()
     await files.sweep(() => names.slice(0, 3).map((name) => functionVersion(name)))
@@ -84,16 +79,26 @@ describe('LogFiles', () => {
     expect(failures).toEqual([])
   })
 
+  test('writes no member that says nothing, and all of those that do', async () => {
+    const files = open()
+    const more = { ending: 'threw', reason: 'TypeError', retryCount: 2, result: '{"a":"é"}' } as const
+    files.ended(functionVersion('resize'), aCall('r1', 'text', { ...more, durationMs: 1.23456 }), 3)
+    await files.flush()
+    const lines = await readLines(join(dir, '1234', 'shop', 'resize', 'current.jsonl'))
+    const expected = { ...FIGURES, ...more, durationMs: 1.235, pieces: 3, requestId: 'r1', text: 'text' }
+    expect(lines).toEqual([expected])
+  })
+
   test('keeps each function in a file of its own, in the order of the calls', async () => {
     const files = open()
-    files.keep(functionVersion('resize'), 'r1', Buffer.from('one "quoted"\n'))
-    files.keep(functionVersion('other'), 'r2', Buffer.from('elsewhere'))
-    files.keep(functionVersion('resize'), 'r3', Buffer.from('two'))
+    files.ended(functionVersion('resize'), aCall('r1', 'one "quoted"\n'), 0)
+    files.ended(functionVersion('other'), aCall('r2', 'elsewhere'), 0)
+    files.ended(functionVersion('resize'), aCall('r3', 'two'), 0)
     await files.flush()
     const lines = await readLines(join(dir, '1234', 'shop', 'resize', 'current.jsonl'))
     expect(lines).toEqual([
-      { atMs: expect.any(Number), requestId: 'r1', version: 'LATEST', text: 'one "quoted"\n' },
-      { atMs: expect.any(Number), requestId: 'r3', version: 'LATEST', text: 'two' },
+      { ...FIGURES, requestId: 'r1', text: 'one "quoted"\n' },
+      { ...FIGURES, requestId: 'r3', text: 'two' },
     ])
     expect(await readLines(join(dir, '1234', 'shop', 'other', 'current.jsonl'))).toHaveLength(1)
   })
@@ -101,33 +106,33 @@ describe('LogFiles', () => {
   test('is not changed by what happens to a small text after it was kept', async () => {
     const files = open()
     const chunk = Buffer.from('first line, second line')
-    files.keep(functionVersion('resize'), 'r1', chunk.subarray(0, 10))
+    files.keep(functionVersion('resize'), 'r1', chunk.subarray(0, 10), 1)
     chunk.fill('x')
     await files.flush()
     const [line] = await readLines(join(dir, '1234', 'shop', 'resize', 'current.jsonl'))
-    expect(line?.['text']).toBe('first line')
+    expect(line).toMatchObject({ requestId: 'r1', piece: 1, text: 'first line' })
   })
 
   test('writes by itself, without being asked to flush', async () => {
     const files = open()
-    files.keep(functionVersion('resize'), 'r1', Buffer.from('text'))
+    files.ended(functionVersion('resize'), aCall('r1', 'text'), 0)
     await expect
       .poll(() => readLines(join(dir, '1234', 'shop', 'resize', 'current.jsonl')).catch(() => []))
       .toHaveLength(1)
   })
 
   test('sets a full file aside and deletes the oldest, so that the space is bounded', async () => {
-    const files = open({ maxFileBytes: 1024, maxFiles: 3 })
+    const files = open({ maxFileBytes: 128 * KIB, maxFiles: 3 })
     const version = functionVersion('resize')
     for (let number = 0; number < 40; number += 1) {
-      files.keep(version, `r${number}`, Buffer.from('x'.repeat(100)))
+      files.ended(version, aCall(`r${number}`, 'x'.repeat(10_000)), 0)
       await files.flush()
     }
     const place = join(dir, '1234', 'shop', 'resize')
     expect((await readdir(place)).sort()).toEqual(['1.jsonl', '2.jsonl', 'current.jsonl'])
     const kept: unknown[] = []
     for (const name of ['2.jsonl', '1.jsonl', 'current.jsonl']) {
-      expect((await stat(join(place, name))).size).toBeLessThanOrEqual(1024)
+      expect((await stat(join(place, name))).size).toBeLessThanOrEqual(128 * KIB)
       kept.push(...(await readLines(join(place, name))).map(({ requestId }) => requestId))
     }
     const newest = Array.from({ length: kept.length }, (_, index) => `r${40 - kept.length + index}`)
@@ -135,26 +140,62 @@ describe('LogFiles', () => {
   })
 
   test('keeps a file within its size for a text that would not fit, and counts what it cut', async () => {
-    const files = open({ maxFileBytes: 1024, maxFiles: 1 })
-    files.keep(functionVersion('resize'), 'r1', Buffer.alloc(5000, 1))
+    const files = open({ maxFileBytes: 128 * KIB, maxFiles: 1 })
+    files.keep(functionVersion('resize'), 'r1', Buffer.alloc(20 * KIB, 1), 1)
     await files.flush()
     const place = join(dir, '1234', 'shop', 'resize', 'current.jsonl')
-    expect((await stat(place)).size).toBeLessThanOrEqual(1024)
-    expect(files.droppedBytes).toBe(5000 - 128)
-    expect(await readLines(place)).toContainEqual({ atMs: expect.any(Number), droppedBytes: 5000 - 128 })
+    expect((await stat(place)).size).toBeLessThanOrEqual(128 * KIB)
+    expect(files.droppedBytes).toBe(4 * KIB)
+    expect(await readLines(place)).toContainEqual({ atMs: expect.any(Number), droppedBytes: 4 * KIB })
   })
 
   test('drops what does not fit into memory, and says so in the next lines of that function', async () => {
-    const files = open({ maxWaitingBytes: 1000 })
+    const files = open({ maxWaitingBytes: 2000 })
     const version = functionVersion('resize')
-    files.keep(version, 'r1', Buffer.alloc(700, 97))
-    files.keep(version, 'r2', Buffer.alloc(700, 98))
-    expect(files.droppedBytes).toBe(700)
+    files.ended(version, aCall('r1', 'a'.repeat(1000)), 0)
+    files.ended(version, aCall('r2', 'é'.repeat(700)), 0)
+    files.keep(version, 'r2', Buffer.alloc(1000, 98), 1)
+    expect(files.droppedBytes).toBe(2400)
     await files.flush()
-    files.keep(version, 'r3', Buffer.from('room again'))
+    files.ended(version, aCall('r3', 'room again'), 0)
     await files.flush()
     const lines = await readLines(join(dir, '1234', 'shop', 'resize', 'current.jsonl'))
-    expect(lines.map(({ requestId, droppedBytes }) => requestId ?? droppedBytes)).toEqual([700, 'r1', 'r3'])
+    expect(lines.map(({ requestId, droppedBytes }) => requestId ?? droppedBytes)).toEqual([2400, 'r1', 'r3'])
+  })
+
+  test('has room again once what waited is written, however often', async () => {
+    const files = open({ maxWaitingBytes: 20 * KIB })
+    const version = functionVersion('resize')
+    for (let number = 0; number < 20; number += 1) {
+      files.keep(version, 'r1', Buffer.alloc(8 * KIB, 97), 1)
+      files.ended(version, aCall('r1', 'text'), 1)
+      await files.flush()
+    }
+    expect(files.droppedBytes).toBe(0)
+  })
+
+  test('gives up what waits for a function that is removed', async () => {
+    const files = open({ maxWaitingBytes: 2000 })
+    const version = functionVersion('resize')
+    files.ended(version, aCall('r1', 'a'.repeat(1000)), 0)
+    await files.remove(version)
+    files.ended(version, aCall('r2', 'b'.repeat(1000)), 0)
+    await files.flush()
+    expect(await readLines(join(dir, '1234', 'shop', 'resize', 'current.jsonl'))).toMatchObject([
+      { requestId: 'r2' },
+    ])
+  })
+
+  test('writes what fills a chunk before its time has come', async () => {
+    const files = open()
+    const version = functionVersion('resize')
+    const place = join(dir, '1234', 'shop', 'resize', 'current.jsonl')
+    for (let number = 0; number < 400; number += 1) files.ended(version, aCall('r', 'x'.repeat(1000)), 0)
+    await files.remove(functionVersion('other'))
+    const { size } = await stat(place)
+    expect(size).toBeGreaterThan(256 * KIB)
+    await files.flush()
+    expect(await readLines(place)).toHaveLength(400)
   })
 
   test('survives a disk that cannot be written, tells of it once, and goes on when it can', async () => {
@@ -164,17 +205,17 @@ describe('LogFiles', () => {
     const obstacle = join(dir, '1234')
     await writeFile(obstacle, 'a file where the directory has to be')
     for (const requestId of ['r1', 'r2']) {
-      files.keep(version, requestId, Buffer.from('lost'))
+      files.ended(version, aCall(requestId, 'löst'), 0)
       await files.flush()
     }
     expect(failures).toHaveLength(1)
-    expect(files.droppedBytes).toBe(8)
+    expect(files.droppedBytes).toBe(10)
     await unlink(obstacle)
-    files.keep(version, 'r3', Buffer.from('kept'))
+    files.ended(version, aCall('r3', 'kept'), 0)
     await files.flush()
     const lines = await readLines(join(dir, '1234', 'shop', 'resize', 'current.jsonl'))
     expect(lines).toEqual([
-      { atMs: expect.any(Number), droppedBytes: 8 },
+      { atMs: expect.any(Number), droppedBytes: 10 },
       expect.objectContaining({ requestId: 'r3', text: 'kept' }),
     ])
   })
@@ -183,7 +224,7 @@ describe('LogFiles', () => {
     const files = open({ maxOpenFiles: 2 })
     for (const round of ['r1', 'r2']) {
       for (let number = 0; number < 5; number += 1) {
-        files.keep(functionVersion(`f${number}`), round, Buffer.from('text'))
+        files.ended(functionVersion(`f${number}`), aCall(round, 'text'), 0)
       }
       await files.flush()
       const links = await readdir('/proc/self/fd')
@@ -202,11 +243,11 @@ describe('LogFiles', () => {
   test('ends a line that a crash left torn before it writes the next', async () => {
     const place = join(dir, '1234', 'shop', 'resize')
     const first = open()
-    first.keep(functionVersion('resize'), 'r1', Buffer.from('whole'))
+    first.ended(functionVersion('resize'), aCall('r1', 'whole'), 0)
     await first.close()
     await writeFile(join(place, 'current.jsonl'), '{"atMs":1,"requ', { flag: 'a' })
     const second = open()
-    second.keep(functionVersion('resize'), 'r2', Buffer.from('after'))
+    second.ended(functionVersion('resize'), aCall('r2', 'after'), 0)
     await second.flush()
     const lines = (await readFile(join(place, 'current.jsonl'), 'utf8')).trimEnd().split('\n')
     expect(lines).toHaveLength(3)
@@ -216,7 +257,7 @@ describe('LogFiles', () => {
   test('keeps hostile names inside its directory, and apart', async () => {
     const files = open()
     const names = ['..', '.', '', '%2E', 'a/../../b', '\0', '\ud800', 'x'.repeat(300), `${'x'.repeat(300)}y`]
-    for (const name of names) files.keep(functionVersion(name, '..'), name, Buffer.from('text'))
+    for (const name of names) files.ended(functionVersion(name, '..'), aCall(name, 'text'), 0)
     await files.flush()
     expect(files.droppedBytes).toBe(0)
     expect(await readdir(dir)).toEqual(['1234'])
@@ -226,7 +267,7 @@ describe('LogFiles', () => {
 
   test('is readable for nobody else', async () => {
     const files = open()
-    files.keep(functionVersion('resize'), 'r1', Buffer.from('text'))
+    files.ended(functionVersion('resize'), aCall('r1', 'text'), 0)
     await files.flush()
     expect((await stat(join(dir, '1234'))).mode & 0o077).toBe(0)
     expect((await stat(join(dir, '1234', 'shop', 'resize', 'current.jsonl'))).mode & 0o077).toBe(0)
@@ -235,7 +276,7 @@ describe('LogFiles', () => {
   test('drops what comes after it was closed', async () => {
     const files = open()
     await files.close()
-    files.keep(functionVersion('resize'), 'r1', Buffer.from('late'))
+    files.ended(functionVersion('resize'), aCall('r1', 'late'), 0)
     await files.flush()
     expect(files.droppedBytes).toBe(4)
     expect(await readdir(dir)).toEqual([])
