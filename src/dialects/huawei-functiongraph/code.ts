@@ -2,7 +2,7 @@ import { buffer } from 'node:stream/consumers'
 import type { FunctionRecord } from '../../store/store.ts'
 import { codeFactsOf, withCodeFacts } from './code-facts.ts'
 import { codeElsewhere, takeCode, urlOf } from './code-intake.ts'
-import { readDependencies, withDependencyIds } from './dependency-records.ts'
+import { layOut, readDependencies, withDependencyIds } from './dependency-records.ts'
 import { codeMembers } from './function-body.ts'
 import { changeFunction, ownOf } from './function-edit.ts'
 import type { Answer, Call, Operation, Rooms } from './operation.ts'
@@ -23,7 +23,7 @@ export const showFunctionCode: Operation = (call, rooms) =>
 export const updateFunctionCode: Operation = async (call, rooms) => {
   const urn = urnOf(call)
   const seen = requireMutable(rooms.catalogue, call.accountId, urn).value
-  readDependencies(rooms.catalogue, call.accountId, call.body)
+  await layOut(rooms, readDependencies(rooms.catalogue, call.accountId, call.body))
   const isElsewhere = !['', codeFactsOf(seen.spec.code, ownOf(seen)).url].includes(urlOf(call.body))
   const taken =
     (await takeCode(call, rooms.packages, seen.spec)) ??

@@ -6,7 +6,7 @@ import type { Extras, LayerRecord, Stored } from '../../store/store.ts'
 import { FssError } from './errors.ts'
 import { stringListField } from './fields.ts'
 import { derivedId, unixSeconds } from './names.ts'
-import { DIALECT, type Call, type JsonObject } from './operation.ts'
+import { DIALECT, type Call, type JsonObject, type Rooms } from './operation.ts'
 
 /** Source: the vendor's limits page. */
 const MAX_DEPENDENCIES = 20
@@ -95,6 +95,15 @@ export function readDependencies(
     layers: found.map((value) => value.code),
     ids: found.map((value) => dependencyFactsOf(value).id),
   }
+}
+
+/** Makes the tree of a function's dependencies ahead of its change, so that no other change waits for it. */
+export async function layOut(
+  { packages }: Pick<Rooms, 'packages'>,
+  dependencies: { readonly layers: readonly CodePackage[] } | undefined,
+): Promise<void> {
+  if (dependencies === undefined || dependencies.layers.length === 0) return
+  await packages.ensureLayers(dependencies.layers.map(({ digest }) => digest))
 }
 
 /** A function's own extras with the ids of its dependencies. */

@@ -14,7 +14,7 @@ import {
 } from './fields.ts'
 import { DIALECT, type JsonObject } from './operation.ts'
 import { shapedField, type ObjectShape } from './shapes.ts'
-import { readUserData, withoutUserData } from './user-data.ts'
+import { readUserData } from './user-data.ts'
 
 /** Sources of every number: the vendor's API reference and limits page. */
 const TIMEOUT_S = { min: 3, max: 259_200 }
@@ -117,8 +117,8 @@ export function readSettings(
   before: FunctionRecord | undefined,
   projectId: string,
 ): Settings {
-  const shown = { ...extrasOf(before?.extras ?? {}, DIALECT), ...readShown(body) }
-  const { environment, facts } = readUserData(body, before)
+  const { environment, texts } = readUserData(body, before)
+  const shown = { ...extrasOf(before?.extras ?? {}, DIALECT), ...readShown(body), ...texts }
   const strategy = objectField(body, 'strategy_config', 'FSS.1026') ?? {}
   const maxInstances = integerField(strategy, 'concurrency', {
     min: -1,
@@ -148,7 +148,6 @@ export function readSettings(
       '',
     facts: {
       ...roleFacts(shown, before?.facts ?? {}),
-      ...facts,
       projectId: before?.facts['projectId'] ?? projectId,
     },
     shown,
@@ -156,12 +155,12 @@ export function readSettings(
   }
 }
 
-/** Facts of before without those of user data, and with the agency the code runs under. */
+/** The facts of before, with the agency the code runs under. */
 function roleFacts(
   shown: Extras,
   before: Readonly<Record<string, string>>,
 ): Readonly<Record<string, string>> {
-  const { role: roleBefore, ...others } = withoutUserData(before)
+  const { role: roleBefore, ...others } = before
   const given = [shown['app_xrole'], shown['xrole']].filter((each) => typeof each === 'string')
   const role = given.find((each) => each !== '') ?? (given.length > 0 ? undefined : roleBefore)
   return { ...others, ...(role !== undefined && { role }) }

@@ -8,7 +8,7 @@ import { LATEST } from '../../model/function.ts'
 import type { FunctionRecord } from '../../store/store.ts'
 import { withCodeFacts } from './code-facts.ts'
 import { codeElsewhere, takeCode, type TakenCode } from './code-intake.ts'
-import { readDependencies, withDependencyIds } from './dependency-records.ts'
+import { layOut, readDependencies, withDependencyIds } from './dependency-records.ts'
 import { FssError } from './errors.ts'
 import { required, stringField } from './fields.ts'
 import { functionBody, functionItem } from './function-body.ts'
@@ -36,7 +36,8 @@ export const createFunction: Operation = async (call, rooms) => {
   const tags = tagsOfText(stringField(body, 'tags') ?? '')
   rooms.requireRuntime(settings.run.runtime)
   requireFree(rooms.catalogue, call.accountId, namespace, name)
-  readDependencies(rooms.catalogue, call.accountId, body)
+  const dependencies = readDependencies(rooms.catalogue, call.accountId, body)
+  await layOut(rooms, dependencies)
   const code =
     (await takeCode(call, rooms.packages, settings.run)) ??
     (await codeElsewhere(call, rooms.packages, settings.run))

@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { FunctionRecord } from '../../store/store.ts'
+import type { Extras, FunctionRecord } from '../../store/store.ts'
+import { extrasOf } from '../extras.ts'
 import { FssError } from './errors.ts'
 import { invalidValue, isObject, stringField } from './fields.ts'
-import type { JsonObject } from './operation.ts'
+import { DIALECT, type JsonObject } from './operation.ts'
 
 /** Sources: the vendor's limits page for the first, its limits page over its error text (2 KB) for the second. */
 const MAX_ENTRIES = 20
@@ -10,16 +11,17 @@ const MAX_CHARS = 4096
 
 const KEY = /^[A-Za-z][A-Za-z0-9_]*$/
 
-/** The facts by which the handler contract knows the data as they were written. */
-const PLAIN = 'userData'
-const ENCRYPTED = 'encryptedUserData'
+/** Members of a function's extras, and of requests: the data as they were written. */
+const PLAIN = 'user_data'
+const ENCRYPTED = 'encrypted_user_data'
 
 type Values = Readonly<Record<string, string>>
 
 /** What a function's code is told by key: as environment variables, and as the texts it was written in. */
 export interface UserData {
   readonly environment: Values
-  readonly facts: Readonly<Record<string, string>>
+  /** For the function's own extras. */
+  readonly texts: Extras
 }
 
 /**
@@ -29,13 +31,12 @@ export interface UserData {
  */
 export function readUserData(body: JsonObject, before: FunctionRecord | undefined): UserData {
   const known = before === undefined ? { plain: '', encrypted: '' } : userDataTexts(before)
-  const plain = stringField(body, 'user_data', { max: MAX_CHARS, code: 'FSS.1018' }) ?? known.plain
-  const encrypted =
-    stringField(body, 'encrypted_user_data', { max: MAX_CHARS, code: 'FSS.1018' }) ?? known.encrypted
+  const plain = stringField(body, PLAIN, { max: MAX_CHARS, code: 'FSS.1018' }) ?? known.plain
+  const encrypted = stringField(body, ENCRYPTED, { max: MAX_CHARS, code: 'FSS.1018' }) ?? known.encrypted
   if (plain.length + encrypted.length > MAX_CHARS)
     throw new FssError('FSS.1018', `user_data and encrypted_user_data exceed ${MAX_CHARS} characters`)
-  const plainValues = parsed('user_data', plain)
-  const encryptedValues = parsed('encrypted_user_data', encrypted)
+  const plainValues = parsed(PLAIN, plain)
+  const encryptedValues = parsed(ENCRYPTED, encrypted)
   const environment = { ...plainValues, ...encryptedValues }
   const count = Object.keys(environment).length
   if (count !== Object.keys(plainValues).length + Object.keys(encryptedValues).length)
@@ -45,17 +46,8 @@ export function readUserData(body: JsonObject, before: FunctionRecord | undefine
     throw new FssError('FSS.1017', `there may be no more than ${MAX_ENTRIES} environment variables`)
   return {
     environment,
-    facts: {
-      ...(plain !== '' && { [PLAIN]: plain }),
-      ...(encrypted !== '' && { [ENCRYPTED]: encrypted }),
-    },
+    texts: { [PLAIN]: plain, [ENCRYPTED]: encrypted },
   }
-}
-
-/** The facts without those of user data. */
-export function withoutUserData(facts: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const { [PLAIN]: _plain, [ENCRYPTED]: _encrypted, ...others } = facts
-  return others
 }
 
 /** `user_data` and `encrypted_user_data` as an answer shows them: values of the latter blank. */
@@ -66,9 +58,11 @@ export function shownUserData(record: FunctionRecord): { user_data: string; encr
 }
 
 /** As they were written, unless another API has changed the environment since. */
-function userDataTexts({ spec, facts }: FunctionRecord): { plain: string; encrypted: string } {
-  const plain = facts[PLAIN] ?? ''
-  const encrypted = facts[ENCRYPTED] ?? ''
+function userDataTexts({ spec, extras }: FunctionRecord): { plain: string; encrypted: string } {
+  const own = extrasOf(extras, DIALECT)
+  const [plain = '', encrypted = ''] = [own[PLAIN], own[ENCRYPTED]].map((text) =>
+    typeof text === 'string' ? text : '',
+  )
   const secret = valuesOf(encrypted) ?? {}
   if (isDeepStrictEqual({ ...valuesOf(plain), ...secret }, { ...spec.environment }))
     return { plain, encrypted }
