@@ -11,7 +11,7 @@ import type { JsonObject } from '../../../src/dialects/tencent-scf/operation.ts'
 import { Catalogue } from '../../../src/engine/catalogue.ts'
 import type { Exchange, Reply } from '../../../src/http/exchange.ts'
 import { CodeLinks } from '../../../src/intake/code-link.ts'
-import type { CallRecord } from '../../../src/model/call-record.ts'
+import type { CallFilter, CallRecord } from '../../../src/model/call-record.ts'
 import { EngineError } from '../../../src/model/errors.ts'
 import { patientCaller, type InvokeRequest } from '../../../src/model/invocation.ts'
 import type { Ending, Outcome } from '../../../src/model/outcome.ts'
@@ -61,7 +61,7 @@ export interface Harness {
   readonly store: SqliteStore
   /** What the engine was asked to run. */
   readonly invocations: InvokeRequest[]
-  /** What the history of calls answers, whatever is asked for. */
+  /** What the history of calls has, newest first; of whichever function. */
   readonly records: CallRecord[]
   /** Failures the operator was told of. */
   readonly observed: unknown[]
@@ -116,7 +116,9 @@ export async function openHarness(): Promise<Harness> {
         return status === 'waiting' ? 'cancelled' : status === 'running' ? 'terminated' : 'ended'
       },
     },
-    history: { find: (_filter, limit) => Promise.resolve(records.slice(0, limit)) },
+    history: {
+      find: (filter, limit) => Promise.resolve(records.filter((one) => fits(filter, one)).slice(0, limit)),
+    },
     requireRuntime: (runtime) => {
       if (missingRuntimes.has(runtime))
         throw new EngineError('caller/runtime-missing', { runtime, hint: 'install it' })
@@ -244,6 +246,15 @@ export function exchangeOf(request: RawRequest, nowMs: number): Exchange {
       return payloadOf(bytes)
     },
   }
+}
+
+function fits(filter: CallFilter, { requestId, version, endedAtMs }: CallRecord): boolean {
+  return (
+    (filter.requestId === undefined || filter.requestId === requestId) &&
+    (filter.version === undefined || filter.version === version) &&
+    (filter.fromMs === undefined || filter.fromMs <= endedAtMs) &&
+    (filter.toMs === undefined || filter.toMs > endedAtMs)
+  )
 }
 
 function outcomeOf(harness: Harness, request: InvokeRequest): Outcome {
