@@ -21,8 +21,8 @@ const TRACEBACK = 'Traceback (most recent call last):'
  * Reads the error body that a contract's code made: `errorMessage`, and where they are there `errorType` and `stackTrace`.
  *
  * Tolerant, because the bytes are the code's: a body that is no JSON object, has no text as `errorMessage` or is larger than
- * {@link MAX_READ_BYTES} is none, and members of another form count as missing. Where no type is told, it is the one that the stack
- * names. A frame that is a list of parts becomes a line `File "index.py", line 5, in handler` and one with its code.
+ * {@link MAX_READ_BYTES} is none, and members of another form count as missing. Where no type is told, type and message are those that
+ * the stack names. A frame that is a list of parts becomes a line `File "index.py", line 5, in handler` and one with its code.
  *
  * @returns undefined when the payload is no error body.
  */
@@ -38,8 +38,14 @@ export function readFailureBody(payload: Payload): FailureBody | undefined {
   const { errorMessage: message, errorType, stackTrace } = body
   if (typeof message !== 'string') return undefined
   const stack = stackOf(stackTrace)
-  const type = typeof errorType === 'string' ? errorType : typeNamedBy(stack ?? message)
-  return { message, type, stack }
+  if (typeof errorType === 'string') return { message, type: errorType, stack }
+  const named = errorNamedBy(stack ?? message)
+  // Beside a stack that tells the error, the message of such a body is the platform's: the same for every error.
+  return {
+    message: stack === undefined ? message : (named?.message ?? message),
+    type: named?.type ?? '',
+    stack,
+  }
 }
 
 function stackOf(trace: unknown): FailureBody['stack'] {
@@ -58,18 +64,26 @@ function linesOf(entry: unknown): readonly string[] {
   return code === undefined ? [place] : [place, code]
 }
 
-/** `ValueError` of a Python traceback, `TypeError` of a JavaScript stack; empty where the text is neither. */
-function typeNamedBy(stack: string | readonly string[]): string {
+/** Type and message at the end of a Python traceback or the beginning of a JavaScript stack; undefined where it is neither. */
+function errorNamedBy(stack: string | readonly string[]): { type: string; message: string } | undefined {
   const lines = typeof stack === 'string' ? stack.split('\n') : stack
-  const [first = ''] = lines
-  if (first.trim() === TRACEBACK) {
+  if (lines[0]?.trim() === TRACEBACK) {
     const lastFrame = lines.findLastIndex((line) => line.startsWith('  File "'))
-    const ending = lines.slice(lastFrame + 1).find((line) => line !== '' && !line.startsWith(' '))
-    return /^([A-Za-z_][\w.]*)(?::|$)/.exec(ending ?? '')?.[1] ?? ''
+    const start = lines.findIndex((line, index) => index > lastFrame && line !== '' && !line.startsWith(' '))
+    return start < 0 ? undefined : errorAt(lines.slice(start), PYTHON_ERROR)
   }
-  if (!lines.some((line) => /^\s+at /.test(line))) return ''
-  return /^([A-Za-z_$][\w$]*)(?: \[[\w$]+\])?(?::|$)/.exec(first)?.[1] ?? ''
+  const firstFrame = lines.findIndex((line) => /^\s+at /.test(line))
+  return firstFrame < 0 ? undefined : errorAt(lines.slice(0, firstFrame), JAVASCRIPT_ERROR)
 }
+
+/** `type: message`, where the message may go on over the lines that follow. */
+function errorAt(lines: readonly string[], pattern: RegExp): { type: string; message: string } | undefined {
+  const [, type, message = ''] = pattern.exec(lines.join('\n').trimEnd()) ?? []
+  return type === undefined ? undefined : { type, message }
+}
+
+const PYTHON_ERROR = /^([A-Za-z_][\w.]*)(?:: ?([^]*))?$/
+const JAVASCRIPT_ERROR = /^([A-Za-z_$][\w$]*)(?: \[[\w$]+\])?(?:: ?([^]*))?$/
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return value !== null && typeof value === 'object'

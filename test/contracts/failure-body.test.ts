@@ -27,22 +27,25 @@ describe('an error body', () => {
     ])
   })
 
-  test('without a type has the one that a JavaScript stack names', () => {
+  test('without a type has the type and the message that a JavaScript stack names', () => {
     const stackTrace = 'RangeError [ERR_X]: a: b\n    at main_handler (/var/user/index.js:1:1)'
     expect(
       read({ errorCode: 1, errorMessage: 'caught', requestId: 'r', stackTrace, statusCode: 430 }),
-    ).toEqual({ message: 'caught', type: 'RangeError', stack: stackTrace })
+    ).toEqual({ message: 'a: b', type: 'RangeError', stack: stackTrace })
   })
 
   test.each([
-    ['ValueError: a\nb: c', 'ValueError'],
-    ['botocore.errors.Slow: x', 'botocore.errors.Slow'],
-    ['KeyboardInterrupt', 'KeyboardInterrupt'],
-  ])('without a type has the one that a traceback ends with: %j', (ending, type) => {
-    const trace = `Traceback (most recent call last):\n  File "/var/user/index.py", line 2, in f\n    raise\n${ending}\n`
-    expect(read({ errorMessage: 'caught', stackTrace: trace })?.type).toBe(type)
-    expect(read({ errorMessage: trace })).toEqual({ message: trace, type, stack: undefined })
-  })
+    ['ValueError: a\nb: c', 'ValueError', 'a\nb: c'],
+    ['botocore.errors.Slow: x', 'botocore.errors.Slow', 'x'],
+    ['KeyboardInterrupt', 'KeyboardInterrupt', ''],
+  ])(
+    'without a type has the type and the message that a traceback ends with: %j',
+    (ending, type, message) => {
+      const trace = `Traceback (most recent call last):\n  File "/var/user/index.py", line 2, in f\n    raise\n${ending}\n`
+      expect(read({ errorMessage: 'caught', stackTrace: trace })).toEqual({ message, type, stack: trace })
+      expect(read({ errorMessage: trace })).toEqual({ message: trace, type, stack: undefined })
+    },
+  )
 
   test.each([
     ['null'],
