@@ -211,6 +211,6 @@ describe('a body', () => {
 })
 
 test('a code ends in its status where it is a general one', () => {
-  for (const [code, status] of Object.entries(STATUS_OF))
-    if (code.startsWith('FSS.04') || code.startsWith('FSS.05')) expect(code).toBe(`FSS.0${status}`)
+  const general = Object.entries(STATUS_OF).filter(([code]) => /^FSS\.0[45]/.test(code))
+  expect(general.map(([code]) => code)).toEqual(general.map(([, status]) => `FSS.0${status}`))
 })

@@ -150,21 +150,22 @@ describe('a synchronous call', () => {
 })
 
 describe('a function that fails is a 200 that says so', () => {
-  const own = '{\n    "errorMessage": "no",\n    "errorType": "Error",\n    "stackTrace": []\n}'
-  const endings: [string, Ending, string, string, object | string][] = [
+  const report = { errorMessage: 'no', errorType: 'Error', stackTrace: ['at handler (./index.js:1:2)'] }
+  const own = JSON.stringify(report, null, 4)
+  const endings: [string, Ending, string, string, object][] = [
     [
       'throws',
       { kind: 'threw', errorType: 'Error', handled: false, payload: payloadOf(own) },
       '4002',
       'true',
-      own,
+      report,
     ],
     [
       'reports an error',
       { kind: 'threw', errorType: 'Error', handled: true, payload: payloadOf(own) },
       '4001',
       'true',
-      own,
+      report,
     ],
     [
       'takes too long',
@@ -198,7 +199,7 @@ describe('a function that fails is a 200 that says so', () => {
       },
       '4001',
       'true',
-      own,
+      report,
     ],
     [
       'has an initializer that throws',
@@ -211,7 +212,7 @@ describe('a function that fails is a 200 that says so', () => {
       },
       '4009',
       'true',
-      own,
+      report,
     ],
     [
       'has an initializer that takes too long',
@@ -251,10 +252,14 @@ describe('a function that fails is a 200 that says so', () => {
       'X-Is-Func-Err': isFunctionError,
       'Content-Type': 'application/json',
     })
-    if (typeof body === 'string') expect(text).toBe(body)
-    else expect(json).toMatchObject(body)
+    expect(json).toMatchObject(body)
     const v1 = await call({}, { 'x-cff-request-version': 'v1' })
     expect(v1.json).toMatchObject({ result: text, status: 500 })
+  })
+
+  test('an error body of its own contract is answered as the code made it', async () => {
+    server.ending = { kind: 'threw', errorType: 'Error', handled: false, payload: payloadOf(own) }
+    expect((await call()).text).toBe(own)
   })
 
   test('a caller that hung up is not answered with a result', async () => {

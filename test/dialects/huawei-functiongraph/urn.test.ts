@@ -80,14 +80,23 @@ describe('a URN', () => {
     )
     fc.assert(
       fc.property(text, (urn) => {
-        try {
-          const { namespace, name, qualifier = 'a' } = parseUrn(urn, SCOPE)
-          expect(`${namespace}${name}${qualifier}`).not.toMatch(/[/:\s]/)
-        } catch (error) {
-          expect(error).toBeInstanceOf(FssError)
-        }
+        const { namespace, name, qualifier = 'a' } = parsedOr(FssError, urn)
+        expect(`${namespace}${name}${qualifier}`).not.toMatch(/[/:\s]/)
       }),
       { numRuns: 1000 },
     )
   })
 })
+
+/** What a URN says; nothing of one that is refused the way it should be. */
+function parsedOr(
+  refusal: typeof FssError,
+  urn: string,
+): { namespace: string; name: string; qualifier?: string } {
+  try {
+    return parseUrn(urn, SCOPE)
+  } catch (error) {
+    if (error instanceof refusal) return { namespace: '', name: '' }
+    throw error
+  }
+}
