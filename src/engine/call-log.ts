@@ -24,15 +24,18 @@ export interface LogKeeper {
   ended(version: FunctionVersion, call: EndedCall, pieces: number): void
 }
 
+/** What is framed by the contract is text; what the code wrote is bytes, whose parts may be cut anywhere. */
+type Part = Buffer | string
+
 /**
  * What the code logs during one call: the end of it kept for the answer, all of it (bounded) handed on to the files.
  * Holds at most one piece plus two times the tail and one chunk. A call whose code logs nothing has none.
  */
 export class CallLog {
   readonly #keepPiece: (text: Buffer, piece: number) => void
-  #pending: Buffer[] = []
+  #pending: Part[] = []
   #pendingBytes = 0
-  #tail: Buffer[] = []
+  #tail: Part[] = []
   #tailBytes = 0
   #closing = ''
   #writtenBytes = 0
@@ -48,27 +51,29 @@ export class CallLog {
     return this.#pieces
   }
 
-  append(text: Buffer): void {
-    if (text.length === 0) return
+  append(text: Part): void {
+    const bytes = bytesOf(text)
+    if (bytes === 0) return
     this.#tail.push(text)
-    this.#tailBytes += text.length
+    this.#tailBytes += bytes
     for (let oldest = this.#tail[0]; oldest !== undefined; oldest = this.#tail[0]) {
-      if (this.#tailBytes - oldest.length < LOG_TAIL_BYTES) break
+      const oldestBytes = bytesOf(oldest)
+      if (this.#tailBytes - oldestBytes < LOG_TAIL_BYTES) break
       this.#tail.shift()
-      this.#tailBytes -= oldest.length
+      this.#tailBytes -= oldestBytes
     }
-    if (this.#writtenBytes + this.#pendingBytes + text.length > MAX_CALL_LOG_BYTES) {
-      this.#leftOutBytes += text.length
+    if (this.#writtenBytes + this.#pendingBytes + bytes > MAX_CALL_LOG_BYTES) {
+      this.#leftOutBytes += bytes
       return
     }
     this.#pending.push(text)
-    this.#pendingBytes += text.length
+    this.#pendingBytes += bytes
     if (this.#pendingBytes > PIECE_BYTES) this.#handOnWholePieces()
   }
 
   /** Hands on what has gathered, for a call that comes to no end here. */
   flush(): void {
-    const text = this.#takePending()
+    const text = joined(this.#takePending())
     if (text.length > 0) this.#handOn(text)
   }
 
@@ -76,17 +81,17 @@ export class CallLog {
   close(closing: string): string {
     this.#closing = closing
     const note = this.#leftOutBytes > 0 ? `… ${this.#leftOutBytes} bytes of log left out\n` : ''
-    return this.#takePending().toString() + note + closing
+    return textOf(this.#takePending()) + note + closing
   }
 
   /** The last {@link LOG_TAIL_BYTES} bytes, cut at the start. */
   tail(): Buffer {
-    return tailOf(Buffer.concat([...this.#tail, Buffer.from(this.#closing)]))
+    return tailOf(joined([...this.#tail, this.#closing]))
   }
 
   /** Cut between characters: each piece is read as text by itself. */
   #handOnWholePieces(): void {
-    let text = this.#takePending()
+    let text = joined(this.#takePending())
     while (text.length > PIECE_BYTES) {
       const bytes = utf8Cut(text, PIECE_BYTES)
       this.#handOn(text.subarray(0, bytes))
@@ -103,16 +108,34 @@ export class CallLog {
     this.#keepPiece(text, this.#pieces)
   }
 
-  #takePending(): Buffer {
-    const [only] = this.#pending
-    const text = this.#pending.length === 1 && only !== undefined ? only : Buffer.concat(this.#pending)
+  #takePending(): readonly Part[] {
+    const parts = this.#pending
     this.#pending = []
     this.#pendingBytes = 0
-    return text
+    return parts
   }
 }
 
 /** The last {@link LOG_TAIL_BYTES} bytes of a text. */
 export function tailOf(text: Buffer): Buffer {
   return text.length <= LOG_TAIL_BYTES ? text : text.subarray(text.length - LOG_TAIL_BYTES)
+}
+
+function bytesOf(part: Part): number {
+  return typeof part === 'string' ? Buffer.byteLength(part) : part.length
+}
+
+function joined(parts: readonly Part[]): Buffer {
+  const [only] = parts
+  if (parts.length === 1 && typeof only === 'object') return only
+  return Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)))
+}
+
+/** Read as one text, so that no character is lost where one chunk ends and the next begins. */
+function textOf(parts: readonly Part[]): string {
+  const [first, second] = parts
+  // The usual case, without a copy: the opening, and all the code wrote in one chunk.
+  if (parts.length === 2 && typeof first === 'string' && typeof second === 'object')
+    return first + second.toString()
+  return joined(parts).toString()
 }

@@ -102,7 +102,7 @@ export class Call {
     if (this.#opened) return
     this.#opened = true
     const opening = this.contract.logOpening({ requestId: this.request.requestId, version: this.version })
-    if (opening !== '') this.log.append(Buffer.from(opening))
+    this.log.append(opening)
   }
 
   /** Ends the call with what the function did. A caller who hung up turns every ending into `cancelled`. */

@@ -3,7 +3,7 @@ import type { CallFilter, CallRecord } from '../model/call-record.ts'
 import { parseLine, type LogLine } from './log-line.ts'
 
 /** Read for one search, altogether. */
-const MAX_READ_BYTES = 256 * 1024 * 1024
+const MAX_READ_BYTES = 64 * 1024 * 1024
 /** Text held for one search. What is found beyond it is not returned. */
 const MAX_TEXT_BYTES = 32 * 1024 * 1024
 const BLOCK_BYTES = 64 * 1024

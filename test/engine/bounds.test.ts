@@ -95,6 +95,18 @@ describe('CallLog', () => {
     )
   })
 
+  test('takes text and bytes in turn', () => {
+    const { log } = written()
+    const é = Buffer.from('é')
+    for (const part of ['', 'ö\n', é.subarray(0, 1), é.subarray(1), 'end\n']) log.append(part)
+    expect(log.close('END\n')).toBe('ö\néend\nEND\n')
+    expect(log.tail().toString()).toBe('ö\néend\nEND\n')
+    const usual = written().log
+    usual.append('START\n')
+    usual.append(Buffer.from('line\n'))
+    expect(usual.close('END\n')).toBe('START\nline\nEND\n')
+  })
+
   test('cuts what is no text, too', () => {
     const { log, pieces } = written()
     log.append(Buffer.alloc(100 * 1024, 0x80))

@@ -174,6 +174,21 @@ describe('LogFiles as the history of calls', () => {
     expect(await found(files)).toEqual(['r2', 'r1', 'r1', 'r1', 'r1', 'r1', 'r0'])
   })
 
+  test('returns no more text than it may hold', async () => {
+    const files = open({ maxFileBytes: 64 * 1024 * KIB })
+    files.ended(version, aCall('r0', ''), 0)
+    await files.flush()
+    const text = 'x'.repeat(900 * KIB)
+    const line = (atMs: number): string =>
+      `${JSON.stringify({ atMs, requestId: `r${atMs}`, version: '1', ending: 'returned', text })}\n`
+    await writeFile(current, Array.from({ length: 45 }, (_, index) => line(index + 1)).join(''))
+    const ids = await found(files)
+    expect(ids.length).toBeGreaterThan(32)
+    expect(ids.length).toBeLessThan(40)
+    expect(ids[0]).toBe('r45')
+    expect(await found(files, { requestId: 'r1' })).toEqual(['r1'])
+  })
+
   test('reads what was there when it was asked, whatever is set aside meanwhile', async () => {
     const files = open({ maxFileBytes: 128 * KIB, maxFiles: 3 })
     const text = 'x'.repeat(10_000)
@@ -190,9 +205,10 @@ describe('LogFiles as the history of calls', () => {
   test('ends the searches under way before it closes, and leaves no file open', async () => {
     const files = open()
     files.ended(version, aCall('r1', 'text'), 0)
-    const search = found(files)
+    let result: readonly string[] = []
+    void found(files).then((ids) => (result = ids))
     await files.close()
-    expect(await search).toEqual(['r1'])
+    expect(result).toEqual(['r1'])
     const descriptors = await readdir('/proc/self/fd')
     const targets = await Promise.all(
       descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
