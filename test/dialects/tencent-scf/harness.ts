@@ -72,7 +72,7 @@ export interface Harness {
   ending: Ending
   /** Thrown instead of a run. */
   refusal: EngineError | undefined
-  logTail: string
+  logTail: string | Buffer
   /** An action of API 3.0, as JSON with a TC3 signature. */
   call(action: string, params?: object): Promise<TestReply>
   /** An action of the legacy API, as a form with an HmacSHA1 signature. */
@@ -267,7 +267,7 @@ function outcomeOf(harness: Harness, request: InvokeRequest): Outcome {
     billedDurationMs: 2,
     initDurationMs: 0,
     maxMemoryBytes: 9.5 * 1024 * 1024,
-    logTail: () => Buffer.from(harness.logTail),
+    logTail: () => (typeof harness.logTail === 'string' ? Buffer.from(harness.logTail) : harness.logTail),
     ...harness.ending,
   }
 }
