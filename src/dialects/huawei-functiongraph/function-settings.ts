@@ -236,7 +236,11 @@ function readShown(body: JsonObject): Extras {
     pre_stop_timeout: integerField(body, 'pre_stop_timeout', { ...PRE_STOP_S, min: 0 }),
     restore_hook_timeout: integerField(body, 'restore_hook_timeout', { ...INITIALIZER_S, min: 0 }),
     gpu_memory: readGpuMemory(body),
-    initializer_timeout: integerField(body, 'initializer_timeout', { ...INITIALIZER_S, min: 0 }),
+    initializer_timeout: integerField(body, 'initializer_timeout', {
+      ...INITIALIZER_S,
+      min: 0,
+      code: 'FSS.1405',
+    }),
     lts_custom_tag: readLogTags(body),
   }
   for (const name of TEXTS) shown[name] = stringField(body, name)
