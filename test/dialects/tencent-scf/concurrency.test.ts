@@ -30,7 +30,9 @@ describe('reserved concurrency', () => {
   })
 
   test('follows the function: its memory, and its new versions', async () => {
-    await call('UpdateFunctionConfiguration', { MemorySize: 512, Publish: 'TRUE' })
+    await call('UpdateFunctionConfiguration', { MemorySize: 512 })
+    expect([capOf('LATEST'), capOf('1')]).toEqual([1, 7])
+    await call('PublishVersion')
     expect([capOf('LATEST'), capOf('1'), capOf('2')]).toEqual([1, 7, 1])
     const { response } = await server.call('ListFunctions')
     expect(response['Functions']).toMatchObject([{ ReservedConcurrencyMem: 1000 }])
