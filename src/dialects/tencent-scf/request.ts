@@ -1,5 +1,6 @@
+import { hash } from 'node:crypto'
 import type { KeyRing } from '../../auth/keyring.ts'
-import { sha256Hex, sha256HexOfText } from '../../auth/digest.ts'
+import { sha256HexOfText } from '../../auth/digest.ts'
 import type { Exchange } from '../../http/exchange.ts'
 import { decodeBase64InPlace } from '../../intake/base64.ts'
 import { isJsonObject, parseJsonObject, readJsonBody } from '../../intake/json-body.ts'
@@ -115,7 +116,7 @@ async function readTc3Request(exchange: Exchange, rooms: RequestRooms): Promise<
   const bodySha256 =
     payload.byteLength > PARSED_BODY_BYTES
       ? await rooms.largeBodies.run(() => sha256HexInSlices(payload.chunks))
-      : sha256Hex(payload.chunks)
+      : hash('sha256', toBuffer(payload))
   requireTc3(claim, exchange, bodySha256)
   const content = await readContent(payload, contentType, expected?.definition, rooms)
   const action = expected ?? actionOf('3.0', named ?? textMember(content.params, 'Action'))
