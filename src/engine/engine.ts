@@ -1,6 +1,5 @@
 import type { HandlerContract } from '../contracts/contract.ts'
 import { EngineError } from '../model/errors.ts'
-import type { FunctionVersion } from '../model/function.ts'
 import type { Caller, InvokeRequest } from '../model/invocation.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Admission } from './admission.ts'
@@ -39,16 +38,39 @@ export class Engine {
    * @throws {EngineError} `caller/…-not-found`, `caller/concurrency-exceeded`, `caller/runtime-missing`, `caller/gone`,
    *   `platform/no-capacity`, `platform/start-failed`, `platform/draining`
    */
-  async invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> {
-    if (this.#draining) throw new EngineError('platform/draining', {})
-    const { catalogue, admission } = this.#rooms
-    const version = catalogue.resolve(request.target)
-    admission.enter(version)
-    try {
-      return await this.#run(version, request, caller)
-    } finally {
-      admission.leave(version)
-    }
+  invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> {
+    // One promise from here to the answer: each further one is a turn of the queue for every call.
+    return new Promise<Outcome>((resolve, reject) => {
+      if (this.#draining) throw new EngineError('platform/draining', {})
+      const { catalogue, admission, pool, contracts, logs, clock } = this.#rooms
+      const version = catalogue.resolve(request.target)
+      const contract = contracts.get(version.contract)
+      if (contract === undefined)
+        throw new EngineError('platform/start-failed', { reason: `no contract '${version.contract}'` })
+      admission.enter(version)
+      let isInside = true
+      const leave = (): void => {
+        if (isInside) admission.leave(version)
+        isInside = false
+      }
+      const call = new Call(
+        { version, request, caller, contract, enteredAtMs: clock(), logs },
+        (outcome) => {
+          leave()
+          resolve(outcome)
+        },
+        (error) => {
+          leave()
+          reject(error)
+        },
+      )
+      try {
+        pool.run(call)
+      } catch (error) {
+        leave()
+        throw error
+      }
+    })
   }
 
   /**
@@ -65,15 +87,5 @@ export class Engine {
   /** Refuses every further call. */
   stopAdmitting(): void {
     this.#draining = true
-  }
-
-  #run(version: FunctionVersion, request: InvokeRequest, caller: Caller): Promise<Outcome> {
-    const { pool, contracts, logs, clock } = this.#rooms
-    const contract = contracts.get(version.contract)
-    if (contract === undefined)
-      throw new EngineError('platform/start-failed', { reason: `no contract '${version.contract}'` })
-    return new Promise<Outcome>((resolve, reject) => {
-      pool.run(new Call({ version, request, caller, contract, enteredAtMs: clock(), logs }, resolve, reject))
-    })
   }
 }
