@@ -36,18 +36,14 @@ export class BodyReader {
     return this.#heldBytes
   }
 
-  /** @throws {EngineError} `caller/payload-too-large`, `caller/payload-budget-exceeded`, `caller/gone` */
-  async read(limitBytes: number): Promise<Payload> {
+  /** Rejects with an {@link EngineError}: `caller/payload-too-large`, `caller/payload-budget-exceeded`, `caller/gone`. */
+  read(limitBytes: number): Promise<Payload> {
     const { headers } = this.#request
     const declared = headers['content-length']
     const declaredBytes = declared === undefined ? undefined : Number(declared)
     if (declaredBytes === 0 || (declaredBytes === undefined && headers['transfer-encoding'] === undefined))
-      return EMPTY_PAYLOAD
-    if (declaredBytes !== undefined) {
-      if (declaredBytes > limitBytes) throw new EngineError('caller/payload-too-large', { limitBytes })
-      this.#take(declaredBytes)
-    }
-    return this.#gather(limitBytes, declaredBytes === undefined)
+      return Promise.resolve(EMPTY_PAYLOAD)
+    return this.#gather(limitBytes, declaredBytes)
   }
 
   #take(bytes: number): void {
@@ -56,10 +52,15 @@ export class BodyReader {
     this.#heldBytes += bytes
   }
 
-  /** @param isUndeclared Whether the budget learns of the bytes only as they come. */
-  #gather(limitBytes: number, isUndeclared: boolean): Promise<Payload> {
+  /** @param declaredBytes When undefined, the budget learns of the bytes only as they come. */
+  #gather(limitBytes: number, declaredBytes: number | undefined): Promise<Payload> {
     const request = this.#request
+    const isUndeclared = declaredBytes === undefined
     return new Promise((resolve, reject) => {
+      if (declaredBytes !== undefined) {
+        if (declaredBytes > limitBytes) throw new EngineError('caller/payload-too-large', { limitBytes })
+        this.#take(declaredBytes)
+      }
       const chunks: Buffer[] = []
       let byteLength = 0
       /** Chunks from here on have not been merged. */
