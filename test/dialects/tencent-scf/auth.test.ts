@@ -203,6 +203,11 @@ describe('TC3', () => {
     expect(await refusalOf(tc3({}, { authorization }), ring, CLOCK_MS)).toBe(code)
   })
 
+  test('the date of the scope is the day of the timestamp, whatever was signed', async () => {
+    expect(await refusalOf(tc3({ date: '2026-11-21' }), ring, CLOCK_MS)).toBeUndefined()
+    expect(await refusalOf(tc3({ date: '2026-11-20' }), ring, CLOCK_MS)).toBe('AuthFailure.SignatureFailure')
+  })
+
   test('host must be signed, and the content type where there is one', async () => {
     for (const signedHeaders of [['content-type'], ['host'], ['host', 'content-type']])
       expect(await refusalOf(tc3({ signedHeaders }), ring, CLOCK_MS)).toBe('AuthFailure.InvalidAuthorization')

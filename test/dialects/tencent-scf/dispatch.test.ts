@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ScfError, scfErrorOf, SCF_CODES, legacyCodeOf } from '../../../src/dialects/tencent-scf/errors.ts'
 import type { RequestHead } from '../../../src/dialects/dialect.ts'
 import { isObject } from '../../../src/dialects/tencent-scf/fields.ts'
+import { unflatten } from '../../../src/dialects/tencent-scf/unflatten.ts'
 import { EngineError, type EngineErrorCode, type EngineErrorDetails } from '../../../src/model/errors.ts'
 import { payloadOf, toBuffer } from '../../../src/model/payload.ts'
 import { RevisionConflict } from '../../../src/store/store.ts'
@@ -244,11 +245,23 @@ describe('the parameters of a request', () => {
   })
 
   test('named like members of every object are only names', async () => {
-    const { code } = await server.send(
-      v1Request('Invoke', { FunctionName: 'hello', '__proto__.polluted': '1', constructor: '2' }, 'POST'),
-    )
-    expect(code).toBeUndefined()
+    const given = { FunctionName: 'hello', '__proto__.polluted': '1', constructor: '2' }
+    expect((await server.send(v1Request('Invoke', given, 'POST'))).code).toBeUndefined()
+    const params = unflatten(Object.entries(given))
+    expect(Object.keys(params)).toEqual(['FunctionName', '__proto__', 'constructor'])
+    expect(Object.getPrototypeOf(params)).toBe(Object.prototype)
     expect(Object.prototype).not.toHaveProperty('polluted')
+  })
+
+  test('of a form may be long: they are decoded in pieces', async () => {
+    const long = JSON.stringify('a+b & c=d é%'.repeat(120_000))
+    const request = v1Request('Invoke', { FunctionName: 'hello', ClientContext: long }, 'POST')
+    expect((await server.send(request)).code).toBeUndefined()
+    expect(invoked() === long).toBe(true)
+    const spoilt = String(request.body).replace('%C3%A9', '%C3%AA')
+    expect((await server.send({ ...request, body: spoilt })).code).toBe('AuthFailure.SignatureFailure')
+    const broken = String(request.body).replace('%C3%A9', '%C3%x9')
+    expect((await server.send({ ...request, body: broken })).code).toBe('InvalidParameter')
   })
 })
 
@@ -299,6 +312,10 @@ describe('code in a request', () => {
     const tooLong = Buffer.alloc(70 * 1024 * 1024 + 1, 0x20)
     const request = tc3Request('CreateFunction', tooLong, CLOCK_MS, { authorization: unsignedTc3() })
     expect((await server.send(request)).code).toBe('RequestSizeLimitExceeded')
+    const event = tc3Request('Invoke', Buffer.alloc(10 * 1024 * 1024 + 1, 0x20), CLOCK_MS, {
+      authorization: unsignedTc3(),
+    })
+    expect((await server.send(event)).code).toBe('RequestSizeLimitExceeded')
     const padded = { FunctionName: 'hello', Description: 'x'.repeat(1_100_000) }
     expect((await server.call('GetFunction', padded)).code).toBe('RequestSizeLimitExceeded')
   })

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { functionKey } from '../../../src/engine/keys.ts'
 import type { CrashCause, Ending } from '../../../src/model/outcome.ts'
 import { payloadOf, toBuffer, type Payload } from '../../../src/model/payload.ts'
 import { functionParams, openHarness, type Harness } from './harness.ts'
@@ -55,6 +56,40 @@ describe('a call that ends well', () => {
     expect((await resultOf(RETURNED, { LogType: 'None' }))['Log']).toBe('')
     server.logTail = Buffer.from('…end').subarray(1)
     expect((await resultOf(RETURNED, { LogType: 'Tail' }))['Log']).toBe('end')
+  })
+
+  test('has no log where calls share an instance, and with it a log', async () => {
+    server.logTail = 'of all'
+    const key = functionKey(ACCOUNT, 'default', FunctionName)
+    const shared = async (instanceConcurrency: number): Promise<unknown> => {
+      await server.catalogue.change((draft) => {
+        const { value } = draft.get('function', key) ?? {}
+        if (value !== undefined)
+          draft.put('function', key, { ...value, spec: { ...value.spec, instanceConcurrency } })
+      })
+      return (await resultOf(RETURNED, { LogType: 'Tail' }))['Log']
+    }
+    expect(await shared(2)).toBe('')
+    expect(await shared(1)).toBe('of all')
+  })
+
+  test('is billed in steps of 100 ms by the legacy API, and told under every name in circulation', async () => {
+    server.logTail = 'log'
+    const params = { functionName: FunctionName, logType: 'Tail' }
+    const { json } = await server.callLegacy('InvokeFunction', params)
+    expect(json['data']).toEqual({
+      requestId: server.invocations[0]?.requestId,
+      retMsg: '"done"',
+      payLoad: '"done"',
+      errMsg: '',
+      log: 'log',
+      logMsg: 'log',
+      memUsage: 9.5 * 1024 * 1024,
+      memSize: 9.5 * 1024 * 1024,
+      duration: 1.159,
+      billDuration: 100,
+      invokeResult: 0,
+    })
   })
 
   test('has its result as text, and in base64 where it is none', async () => {
@@ -190,6 +225,17 @@ describe('a call that runs later', () => {
     })
     expect(task).not.toHaveProperty('qualifier')
     expect(server.invocations).toEqual([])
+  })
+
+  test('may hold 128 KB, while one that is waited for may hold 6 MB', async () => {
+    const text = (bytes: number): string => JSON.stringify('x'.repeat(bytes - 2))
+    const codeOf = async (params: object): Promise<unknown> =>
+      (await server.call('Invoke', { ...Event, ...params })).code
+    expect(await codeOf({ ClientContext: text(131_072) })).toBeUndefined()
+    expect(await codeOf({ ClientContext: text(131_073) })).toBe('InvalidParameter.Payload')
+    const waited = { InvocationType: 'RequestResponse' }
+    expect(await codeOf({ ...waited, ClientContext: text(6_291_456) })).toBeUndefined()
+    expect(await codeOf({ ...waited, ClientContext: text(6_291_457) })).toBe('InvalidParameter.Payload')
   })
 
   test('is repeated as configured, also through a version and an alias', async () => {

@@ -18,6 +18,8 @@ export interface Tc3Request {
   readonly body: Buffer
   readonly signedHeaders?: readonly string[]
   readonly service?: string
+  /** Of the scope. Default: the day of the timestamp. */
+  readonly date?: string
   readonly secretKey?: string
   readonly secretId?: string
 }
@@ -27,7 +29,7 @@ export function signTc3(request: Tc3Request): string {
   const { method, query = '', headers, body, service = 'scf' } = request
   const { signedHeaders = ['content-type', 'host'], secretId = SECRET_ID, secretKey = SECRET_KEY } = request
   const timestamp = headers['x-tc-timestamp'] ?? ''
-  const date = new Date(Number(timestamp) * 1000).toISOString().slice(0, 10)
+  const { date = new Date(Number(timestamp) * 1000).toISOString().slice(0, 10) } = request
   const block = signedHeaders.map((name) => `${name}:${headers[name] ?? ''}\n`).join('')
   const names = signedHeaders.join(';')
   const canonical = `${method}\n/\n${method === 'GET' ? query : ''}\n${block}\n${names}\n${sha256(body)}`
