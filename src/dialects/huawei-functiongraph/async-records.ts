@@ -2,7 +2,7 @@ import { RUN_CODE } from '../../contracts/huawei-functiongraph.ts'
 import type { TaskFilter, TaskRecord } from '../../store/store.ts'
 import { FssError } from './errors.ts'
 import { queryInteger, required, stringField } from './fields.ts'
-import { derivedId } from './names.ts'
+import { projectLogPlaceOf } from './log-places.ts'
 import type { Answer, Call, JsonObject, Operation, Rooms } from './operation.ts'
 import { requireHead, urnOf } from './target.ts'
 
@@ -73,15 +73,13 @@ export const cancelAsyncInvocation: Operation = async (call, { catalogue, tasks 
 export const enableAsyncStatusLog: Operation = () => ({ status: 200, body: {} })
 
 /** Where the vendor's log service would have the records of all functions. */
-export const showProjectAsyncStatusLogInfo: Operation = ({ accountId }) => ({
-  status: 200,
-  body: {
-    group_name: 'functiongraph.log.group.default',
-    group_id: derivedId('log-group', accountId),
-    stream_id: derivedId('async-status-log-stream', accountId),
-    stream_name: 'functiongraph.log.stream.async-status',
-  },
-})
+export const showProjectAsyncStatusLogInfo: Operation = ({ accountId }) => {
+  const { groupId, groupName, streamId, streamName } = projectLogPlaceOf(accountId)
+  return {
+    status: 200,
+    body: { group_name: groupName, group_id: groupId, stream_id: streamId, stream_name: streamName },
+  }
+}
 
 async function listRecords(
   call: Call,
