@@ -281,3 +281,12 @@ describe('a call that runs later', () => {
     expect(total).toBe(3)
   })
 })
+
+test('before its first function an account has the namespace default, and no function in it', async () => {
+  const empty = await openHarness()
+  for (const InvocationType of ['RequestResponse', 'Event'])
+    expect((await empty.call('Invoke', { FunctionName, InvocationType })).code).toBe(
+      'ResourceNotFound.FunctionName',
+    )
+  await empty.close()
+})
