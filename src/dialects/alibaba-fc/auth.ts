@@ -1,5 +1,3 @@
-import { constantTimeEqual } from '../../auth/compare.ts'
-import { sha256Hex } from '../../auth/digest.ts'
 import { headerValue } from '../../auth/headers.ts'
 import type { KeyRing } from '../../auth/keyring.ts'
 import { ACS3, ACS4, verifyAcs } from './signatures/acs.ts'
@@ -25,8 +23,7 @@ const MAX_AUTHORIZATION_LENGTH = 4096
  * Dates may be 15 minutes off. Nonces are not remembered: a request can be repeated within that time.
  *
  * @param nowMs The server's clock, epoch milliseconds.
- * @returns Once the body has been read, an accepted verdict's `bodySha256` must be checked with
- *   {@link bodyMatches}.
+ * @returns Once the body has been read, an accepted verdict's `bodySha256` must be compared with its hash.
  */
 export function authenticate(request: SignedRequest, keyring: KeyRing, nowMs: number): AuthVerdict {
   const authorization = headerValue(request.headers, 'authorization')
@@ -55,9 +52,4 @@ export function authenticate(request: SignedRequest, keyring: KeyRing, nowMs: nu
 /** Whether an Authorization header is signed the way this vendor's clients do, and no other vendor's. */
 export function hasOwnScheme(authorization: string | undefined): boolean {
   return authorization !== undefined && /^(?:FC|ACS3-HMAC-SHA256|ACS4-HMAC-SHA256|acs) /.test(authorization)
-}
-
-/** Whether a body, in the chunks it arrived in, has the hash its request was signed with. */
-export function bodyMatches(bodySha256: string, chunks: Iterable<Uint8Array>): boolean {
-  return constantTimeEqual(sha256Hex(chunks), bodySha256)
 }

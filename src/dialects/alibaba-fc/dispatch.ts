@@ -1,13 +1,13 @@
 import { constantTimeEqual } from '../../auth/compare.ts'
 import type { KeyRing } from '../../auth/keyring.ts'
 import type { Exchange, Reply } from '../../http/exchange.ts'
+import { bodySha256 } from '../../intake/body-hash.ts'
 import { CODE_LINK_PREFIX, type CodeLinks } from '../../intake/code-link.ts'
 import { readJsonBody } from '../../intake/json-body.ts'
-import { PARSED_BODY_BYTES } from '../../intake/large-body.ts'
-import { sha256HexInSlices, type Turns } from '../../intake/slices.ts'
+import type { Turns } from '../../intake/slices.ts'
 import { LATEST } from '../../model/function.ts'
 import type { Payload } from '../../model/payload.ts'
-import { authenticate, bodyMatches, type AuthVerdict } from './auth.ts'
+import { authenticate, type AuthVerdict } from './auth.ts'
 import { FcError } from './errors.ts'
 import { invokeAsync, invokeSync, maxEventBytes, readInvokeMode, type InvokeRooms } from './invoke.ts'
 import { requireFunctionName, requireQualifier, requireServiceName } from './names.ts'
@@ -118,15 +118,11 @@ function refusal({ status, code, message, stringToSign }: Refused, requestId: st
 }
 
 async function requireSignedBody(
-  { bodySha256 }: Accepted,
-  { chunks, byteLength }: Payload,
+  { bodySha256: signed }: Accepted,
+  payload: Payload,
   { largeBodies }: DispatchRooms,
 ): Promise<void> {
-  if (bodySha256 === undefined) return
-  const matches =
-    byteLength > PARSED_BODY_BYTES
-      ? constantTimeEqual(await largeBodies.run(() => sha256HexInSlices(chunks)), bodySha256)
-      : bodyMatches(bodySha256, chunks)
-  if (!matches)
+  if (signed === undefined) return
+  if (!constantTimeEqual(await bodySha256(payload, largeBodies), signed))
     throw new FcError('SignatureNotMatch', 'the body does not have the hash that the request was signed with')
 }

@@ -1,9 +1,7 @@
 import { isJsonObject } from '../../intake/json-body.ts'
+import { shownValue } from '../../intake/shown-value.ts'
 import { FcError } from './errors.ts'
 import type { JsonObject } from './operation.ts'
-
-/** Longest piece of a refused value that is repeated in an error message, characters. */
-const SHOWN_VALUE_CHARS = 64
 
 /**
  * A member by its documented name, in any case; the exact spelling wins where both are there.
@@ -21,7 +19,7 @@ export function field(body: JsonObject, name: string): unknown {
 export function invalidValue(name: string, allowed: string, actual: unknown): FcError {
   return new FcError(
     'InvalidArgument',
-    `${label(name)} is set to an invalid value (allowed: ${allowed}, actual: '${shown(actual)}')`,
+    `${label(name)} is set to an invalid value (allowed: ${allowed}, actual: '${shownValue(actual)}')`,
   )
 }
 
@@ -171,12 +169,4 @@ function integerIn(
 /** The vendor spells members in its messages as its own structs do: `logType` is `LogType`. */
 function label(name: string): string {
   return name.charAt(0).toUpperCase() + name.slice(1)
-}
-
-/** Never walks into a value: a caller may nest one deeper than the stack. */
-function shown(value: unknown): string {
-  if (typeof value === 'string')
-    return value.length > SHOWN_VALUE_CHARS ? `${value.slice(0, SHOWN_VALUE_CHARS)}…` : value
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
-  return Array.isArray(value) ? '[…]' : value === null ? 'null' : '{…}'
 }

@@ -1,8 +1,6 @@
-import { isDeepStrictEqual } from 'node:util'
 import { findFunction } from '../../definitions/find-function.ts'
-import { newId } from '../../definitions/ids.ts'
+import { addFunction, changeFunction } from '../../definitions/functions.ts'
 import { namespaceFunctions } from '../../definitions/namespaces.ts'
-import { QUOTA, requireFunctionStates, requireQuota } from '../../definitions/quotas.ts'
 import { removeFunction } from '../../definitions/remove.ts'
 import { functionKey } from '../../engine/keys.ts'
 import { LATEST, type FunctionSpec } from '../../model/function.ts'
@@ -41,23 +39,8 @@ export const createFunction: Operation = async (call, rooms) => {
   const record = await rooms.catalogue.change((draft) => {
     const { facts } = requireService(draft, call.accountId, service).value
     if (draft.get('function', key) !== undefined) throw alreadyExists(service, name)
-    const others = functionKey(call.accountId, service, '')
-    requireQuota(draft, 'function', others, QUOTA.functionsPerNamespace, 'functions in a service')
-    requireFunctionStates(draft, call.accountId, 1)
-    return draft.put('function', key, {
-      account: call.accountId,
-      namespace: service,
-      name,
-      version: LATEST,
-      functionId: newId(),
-      stateId: newId(),
-      description,
-      spec,
-      facts,
-      extras,
-      createdAtMs: atMs,
-      modifiedAtMs: atMs,
-    })
+    const made = { account: call.accountId, namespace: service, name, description, spec, facts, extras }
+    return addFunction(draft, made, atMs)
   })
   return answerWith(call.api, record)
 }
@@ -98,14 +81,13 @@ export const updateFunction: Operation = async (call, rooms) => {
     const { initializer: _initializer, ...kept } = value.spec
     // What no request of this API names stays, such as layers.
     const spec: FunctionSpec = { ...kept, ...run, code: code ?? value.spec.code }
-    return draft.put('function', before.key, {
-      ...value,
-      description: description ?? value.description,
+    const shown = readShown(call.body, run, ownExtras(value))
+    const change = {
+      ...(description !== undefined && { description }),
       spec,
-      extras: withOwnExtras(value, readShown(call.body, run, ownExtras(value))),
-      stateId: isDeepStrictEqual(spec, value.spec) ? value.stateId : newId(),
-      modifiedAtMs: atMs,
-    })
+      extras: withOwnExtras(value, shown),
+    }
+    return changeFunction(draft, before, change, atMs)
   })
   return answerWith(call.api, record)
 }

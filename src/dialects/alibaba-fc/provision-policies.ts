@@ -1,3 +1,4 @@
+import { isTimeZone } from '../../intake/cron-field.ts'
 import { FcError } from './errors.ts'
 import {
   enumField,
@@ -9,7 +10,7 @@ import {
   stringField,
 } from './fields.ts'
 import type { JsonObject } from './operation.ts'
-import { isScheduleExpression, isTimeZone, isUtcTime, isZonedTime } from './schedule.ts'
+import { isScheduleExpression, isUtcTime, isZonedTime } from './schedule.ts'
 
 /** Instances to keep ready. Source: the vendor's limits page. */
 export const PROVISION_TARGET = { min: 0, max: 10_000 }

@@ -1,13 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { parseQuery } from '../../auth/query.ts'
 import { newId } from '../../definitions/ids.ts'
+import { firstValues, originOf as originOfHost, portSuffix } from '../../intake/request-head.ts'
 import { FcError } from './errors.ts'
 
-/** Most pairs of a query that are looked at. */
-const MAX_QUERY_PAIRS = 1000
-
 const TRACE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/
-const HOST = /^[A-Za-z0-9.:[\]_-]{1,255}$/
 
 /**
  * A header of the vendor's: without the quotes that clients of some old generators put around values. An empty one
@@ -31,11 +27,8 @@ export function requestIdOf(headers: IncomingHttpHeaders): string {
 
 /** Decoded query parameters; a repeated name keeps its first value. @throws {FcError} InvalidArgument */
 export function readQuery(rawQuery: string): ReadonlyMap<string, string> {
-  if (rawQuery === '') return NO_QUERY
-  const pairs = parseQuery(rawQuery, MAX_QUERY_PAIRS)
-  if (pairs === undefined) throw new FcError('InvalidArgument', 'the query is malformed or too long')
-  const query = new Map<string, string>()
-  for (const { key, value } of pairs) if (!query.has(key)) query.set(key, value)
+  const query = firstValues(rawQuery)
+  if (query === undefined) throw new FcError('InvalidArgument', 'the query is malformed or too long')
   return query
 }
 
@@ -47,13 +40,10 @@ export function readQuery(rawQuery: string): ReadonlyMap<string, string> {
  */
 export function originOf(headers: IncomingHttpHeaders, ownPort: number | undefined): string {
   const { host } = headers
-  if (host === undefined || !HOST.test(host)) return `http://localhost${portSuffix(ownPort)}`
-  const isPortless = headers['user-agent']?.includes('SDK(@alicloud/fc2@') === true && !/:\d+$/.test(host)
-  return `http://${host}${isPortless ? portSuffix(ownPort) : ''}`
+  const origin = originOfHost(host, ownPort)
+  const isPortless =
+    host !== undefined &&
+    headers['user-agent']?.includes('SDK(@alicloud/fc2@') === true &&
+    !/:\d+$/.test(origin)
+  return isPortless ? `${origin}${portSuffix(ownPort)}` : origin
 }
-
-function portSuffix(port: number | undefined): string {
-  return port === undefined || port === 80 ? '' : `:${port}`
-}
-
-const NO_QUERY: ReadonlyMap<string, string> = new Map<string, string>()

@@ -1,22 +1,22 @@
-/** Values of the six fields of a schedule, seconds first, and the names that stand for numbers. */
-const CRON_FIELDS: readonly {
-  readonly min: number
-  readonly max: number
-  readonly names?: readonly string[]
-}[] = [
-  { min: 0, max: 59 },
-  { min: 0, max: 59 },
-  { min: 0, max: 23 },
-  { min: 1, max: 31 },
-  {
-    min: 1,
-    max: 12,
-    names: ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', 'OCT', 'NOV', 'DEC'],
-  },
-  { min: 0, max: 6, names: ['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT'] },
-]
+import {
+  isCronField,
+  isTimeZone,
+  MONTH_NAMES,
+  WEEKDAY_NAMES,
+  type CronField,
+} from '../../intake/cron-field.ts'
 
-const CRON_PART = /^(?:([*?])|([A-Za-z0-9]+)(?:-([A-Za-z0-9]+))?)(?:\/(\d{1,4}))?$/
+const ANY = /^\?$/
+
+/** The six fields of a schedule, seconds first. */
+const CRON_FIELDS: readonly CronField[] = [
+  { min: 0, max: 59, special: ANY },
+  { min: 0, max: 59, special: ANY },
+  { min: 0, max: 23, special: ANY },
+  { min: 1, max: 31, special: ANY },
+  { min: 1, max: 12, special: ANY, names: MONTH_NAMES },
+  { min: 0, max: 6, special: ANY, names: WEEKDAY_NAMES },
+]
 
 /** Longest schedule that is looked at, characters. */
 const MAX_SCHEDULE_CHARS = 256
@@ -29,15 +29,6 @@ export function isUtcTime(text: string): boolean {
 /** Whether a text is a time of a zone named elsewhere: `2020-10-10T10:10:10`, with or without `Z`. */
 export function isZonedTime(text: string): boolean {
   return isUtcTime(text.endsWith('Z') ? text : `${text}Z`)
-}
-
-/** Whether this host knows a time zone such as `Asia/Shanghai`. */
-export function isTimeZone(name: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== ''
-  } catch {
-    return false
-  }
 }
 
 /**
@@ -58,27 +49,8 @@ function isCron(text: string): boolean {
   const fields = rest.trim().split(/\s+/)
   return (
     fields.length === CRON_FIELDS.length &&
-    CRON_FIELDS.every((range, index) =>
-      (fields[index] ?? '').split(',').every((part) => isCronPart(part, range)),
-    )
+    CRON_FIELDS.every((field, index) => isCronField(fields[index] ?? '', field))
   )
-}
-
-function isCronPart(part: string, range: (typeof CRON_FIELDS)[number]): boolean {
-  const match = CRON_PART.exec(part)
-  if (match === null) return false
-  const [, any, first, last, step] = match
-  if (step !== undefined && Number(step) === 0) return false
-  if (any !== undefined) return true
-  const from = cronNumber(first ?? '', range)
-  const to = last === undefined ? from : cronNumber(last, range)
-  return from !== undefined && to !== undefined && from <= to
-}
-
-function cronNumber(text: string, { min, max, names }: (typeof CRON_FIELDS)[number]): number | undefined {
-  const named = names?.indexOf(text.toUpperCase()) ?? -1
-  const number = named !== -1 ? named + min : /^\d{1,2}$/.test(text) ? Number(text) : Number.NaN
-  return number >= min && number <= max ? number : undefined
 }
 
 function isMoment(text: string): boolean {

@@ -367,7 +367,7 @@ describe('calls of code written for another vendor', () => {
       'Content-Type': 'application/json',
     })
     expect(reply.json).toEqual({
-      errorMessage: 'user code exception caught',
+      errorMessage: 'no',
       errorType: 'RangeError',
       stackTrace: ['RangeError: no', '    at f (/var/user/index.js:1:1)'],
     })

@@ -1,3 +1,4 @@
+import { parseAuthorizationFields } from '../../../auth/authorization-fields.ts'
 import type { KeyObject } from 'node:crypto'
 import { canonicalQuery, canonicalRequest } from '../../../auth/canonical-request.ts'
 import { constantTimeEqual } from '../../../auth/compare.ts'
@@ -125,17 +126,11 @@ export function verifyAcs(
 function parseFields(
   text: string,
 ): { credential: string; signedHeaders: string; signature: string } | undefined {
-  const found = new Map<string, string>()
-  for (const piece of text.split(',', 4)) {
-    const equals = piece.indexOf('=')
-    const name = piece.slice(0, Math.max(equals, 0)).trim()
-    if (found.has(name)) return undefined
-    found.set(name, piece.slice(equals + 1).trim())
-  }
-  const credential = found.get('Credential')
-  const signedHeaders = found.get('SignedHeaders')
-  const signature = found.get('Signature')
-  if (found.size !== 3 || !credential || !signedHeaders || !signature) return undefined
+  const found = parseAuthorizationFields(text, 3)
+  const credential = found?.get('Credential')
+  const signedHeaders = found?.get('SignedHeaders')
+  const signature = found?.get('Signature')
+  if (!credential || !signedHeaders || !signature) return undefined
   return { credential, signedHeaders, signature }
 }
 
