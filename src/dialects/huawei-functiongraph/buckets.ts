@@ -19,6 +19,9 @@ export interface Span {
   readonly stepMs: number
 }
 
+/** Of a call, what figures are made of. */
+export type CallFigures = Pick<CallRecord, 'endedAtMs' | 'ending' | 'durationMs' | 'billedDurationMs'>
+
 /** Values of one figure over time, in the words of the API. */
 export type Series = readonly { readonly timestamp: number; readonly value: number }[]
 
@@ -55,7 +58,7 @@ export function missingSeries(buckets: readonly number[]): Series {
 }
 
 /** Every figure of a report over the calls of a span; −1 where there was no call, or where nothing is known of it. */
-export function seriesOf(span: Span, calls: readonly CallRecord[]): JsonObject {
+export function seriesOf(span: Span, calls: readonly CallFigures[]): JsonObject {
   const buckets = bucketsOf(span)
   const tallies = new Map<number, Tally>()
   for (const { endedAtMs, durationMs, ending } of calls) {

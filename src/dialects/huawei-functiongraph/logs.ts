@@ -6,7 +6,7 @@ import { FssError } from './errors.ts'
 import { booleanField, integerField, mapField, stringField } from './fields.ts'
 import { logPlaceOf } from './log-places.ts'
 import { shownVersion } from './names.ts'
-import { DIALECT, type Call, type JsonObject, type Operation, type Rooms } from './operation.ts'
+import { DIALECT, type Call, type Operation, type Rooms } from './operation.ts'
 import { headsOf, requireAt, urnOf } from './target.ts'
 import { formatUrn } from './urn.ts'
 
@@ -17,8 +17,9 @@ const ENABLED = 'lts-logs'
 const DEFAULT_LINES = 50
 const MAX_LINES = 5000
 
-/** Calls that a query looks at: their lines are read from files. */
+/** Calls of one function, and functions of one stream, that a query looks at: their lines are read from files. */
 const MAX_CALLS = 10_000
+const MAX_FUNCTIONS = 20
 
 /** GET F/U/lts-log-detail */
 export const showLtsLogDetails: Operation = (call, { catalogue }) => {
@@ -72,65 +73,78 @@ export const listLogs: Operation = async (call, rooms) => {
   const limit = integerField(body, 'limit', { min: 0, max: MAX_LINES }) || DEFAULT_LINES
   const isNewestFirst = booleanField(body, 'is_desc') ?? false
   const isCounted = booleanField(body, 'is_count') ?? false
-  const functions = requireStream(call, rooms)
-  const lines: LogLine[] = []
-  for (const record of functions) {
-    const { account, namespace, name } = record
-    const filter = {
-      account,
-      namespace,
-      name,
+  const calls = await callsOf(requireStream(call, rooms), rooms, fromMs, toMs)
+  if (isNewestFirst) calls.reverse()
+  const fits = (line: LogLine): boolean =>
+    line.content.includes(keywords) &&
+    labels.every(([key, value]) => Object.hasOwn(line.labels, key) && line.labels[key] === value)
+  const logs: LogLine[] = []
+  let count = 0
+  for (const each of calls) {
+    if (logs.length >= limit && !isCounted) break
+    const lines = linesOf(call, each).filter(fits)
+    count += lines.length
+    if (isNewestFirst) lines.reverse()
+    for (const line of lines.slice(0, limit - logs.length)) logs.push(line)
+  }
+  return { status: 200, body: { ...(isCounted && { count }), logs } }
+}
+
+/** A line as answers show it. */
+interface LogLine {
+  readonly content: string
+  readonly labels: Readonly<Record<string, string>>
+  /** Unique in its stream, and grows with time, as in the vendor's service. */
+  readonly line_num: string
+}
+
+interface LoggedCall {
+  readonly head: FunctionRecord
+  readonly record: CallRecord
+  /** Its place among the calls that ended within the same millisecond. */
+  readonly place: number
+}
+
+/** The calls that logged to a stream, oldest first. */
+async function callsOf(
+  functions: readonly FunctionRecord[],
+  { history }: Rooms,
+  fromMs: number | undefined,
+  toMs: number | undefined,
+): Promise<LoggedCall[]> {
+  const found: { head: FunctionRecord; record: CallRecord }[] = []
+  for (const head of functions.slice(0, MAX_FUNCTIONS)) {
+    const { account, namespace, name } = head
+    const range = {
       ...(fromMs !== undefined && { fromMs }),
       // The range of this API includes its end.
       ...(toMs !== undefined && { toMs: toMs + 1 }),
     }
-    for (const each of await rooms.history.find(filter, MAX_CALLS)) lines.push(...linesOf(call, record, each))
+    const records = await history.find({ account, namespace, name, ...range }, MAX_CALLS)
+    for (const record of records.toReversed()) found.push({ head, record })
   }
-  const wanted = lines.filter(
-    (line) =>
-      line.content.includes(keywords) &&
-      labels.every(([key, value]) => Object.hasOwn(line.labels, key) && line.labels[key] === value),
-  )
-  wanted.sort((a, b) => a.endedAtMs - b.endedAtMs || a.at - b.at)
-  if (isNewestFirst) wanted.reverse()
-  return {
-    status: 200,
-    body: {
-      ...(isCounted && { count: wanted.length }),
-      logs: wanted.slice(0, limit).map(lineBody),
-    },
-  }
+  found.sort((a, b) => a.record.endedAtMs - b.record.endedAtMs)
+  let place = 0
+  return found.map((each, at) => {
+    place = found[at - 1]?.record.endedAtMs === each.record.endedAtMs ? place + 1 : 0
+    return { ...each, place }
+  })
 }
 
-interface LogLine {
-  readonly content: string
-  readonly labels: Readonly<Record<string, string>>
-  readonly endedAtMs: number
-  /** Its place in what the call logged. */
-  readonly at: number
-}
-
-function linesOf(
-  call: Call,
-  record: FunctionRecord,
-  { log, requestId, version, endedAtMs }: CallRecord,
-): LogLine[] {
+function linesOf(call: Call, { head, record, place }: LoggedCall): LogLine[] {
+  const { log, requestId, version, endedAtMs } = record
   const labels = {
-    functionName: record.name,
-    package: record.namespace,
+    functionName: head.name,
+    package: head.namespace,
     version: shownVersion(version),
     requestId,
-    functionUrn: formatUrn(call, record, version),
+    functionUrn: formatUrn(call, head, version),
   }
+  const start = `${endedAtMs}${String(place).padStart(4, '0')}`
   return log
     .replace(/\n$/, '')
     .split('\n')
-    .map((content, at) => ({ content, labels, endedAtMs, at }))
-}
-
-/** The number of a line is unique in its stream and grows with time, as in the vendor's service. */
-function lineBody({ content, labels, endedAtMs, at }: LogLine): JsonObject {
-  return { content, labels, line_num: `${endedAtMs}${String(at).padStart(6, '0')}` }
+    .map((content, at) => ({ content, labels, line_num: start + String(at).padStart(7, '0') }))
 }
 
 /** The functions that log to the stream the path names. */

@@ -1,6 +1,13 @@
-import type { CallRecord } from '../../model/call-record.ts'
 import type { FunctionRecord } from '../../store/store.ts'
-import { bucketsOf, dayOf, missingSeries, reportSpanOf, seriesOf, spanOf } from './buckets.ts'
+import {
+  bucketsOf,
+  dayOf,
+  missingSeries,
+  reportSpanOf,
+  seriesOf,
+  spanOf,
+  type CallFigures,
+} from './buckets.ts'
 import { FssError } from './errors.ts'
 import { pageMembers, pageOf } from './paging.ts'
 import type { Call, JsonObject, Operation, Rooms } from './operation.ts'
@@ -109,12 +116,14 @@ async function allCalls(
   call: Call,
   { catalogue, history }: Rooms,
   { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
-): Promise<readonly { head: FunctionRecord; record: CallRecord }[]> {
-  const found: { head: FunctionRecord; record: CallRecord }[] = []
+): Promise<readonly { head: FunctionRecord; record: CallFigures }[]> {
+  const found: { head: FunctionRecord; record: CallFigures }[] = []
   for (const head of headsOf(catalogue, call.accountId).slice(0, MAX_FUNCTIONS)) {
     const { account, namespace, name } = head
-    for (const record of await history.find({ account, namespace, name, fromMs, toMs }, MAX_CALLS))
-      found.push({ head, record })
+    const calls = await history.find({ account, namespace, name, fromMs, toMs }, MAX_CALLS)
+    // Without their logs, which of all functions together may be long.
+    for (const { endedAtMs, ending, durationMs, billedDurationMs } of calls)
+      found.push({ head, record: { endedAtMs, ending, durationMs, billedDurationMs } })
   }
   return found
 }

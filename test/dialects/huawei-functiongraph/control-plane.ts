@@ -55,6 +55,13 @@ export function refusal({ status, code }: TestReply): readonly [number, unknown]
   return [status, code]
 }
 
+/** A member of an answer that is a text. */
+export function textOf(json: Readonly<Record<string, unknown>>, member: string): string {
+  const value = json[member]
+  if (typeof value !== 'string') throw new TypeError(`the answer has no text '${member}'`)
+  return value
+}
+
 /** One member of each entry of a list in an answer. */
 export function pluck(list: unknown, member: string): unknown[] {
   if (!Array.isArray(list)) throw new TypeError('the answer has no such list')
