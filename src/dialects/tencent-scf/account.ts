@@ -2,12 +2,13 @@ import { QUOTA } from '../../definitions/quotas.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { functionKey } from '../../engine/keys.ts'
 import { AGE_S, MAX_RETRIES } from './async-config.ts'
-import { provisionedMib, reservedMib, TOTAL_MEMORY_MIB } from './concurrency.ts'
+import { reservedMib, TOTAL_MEMORY_MIB } from './concurrency.ts'
 import { namespacesOf } from './namespaces.ts'
 import type { JsonObject, Operation } from './operation.ts'
+import { provisionedMib } from './provision.ts'
 import { LONGEST_TIMEOUT_S } from './run-settings.ts'
 import { LONGEST_INIT_TIMEOUT_S } from './shown-settings.ts'
-import { MAX_TRIGGERS_PER_TYPE } from './triggers.ts'
+import { MAX_TRIGGERS_PER_TYPE } from './trigger-records.ts'
 
 /** Kinds of triggers as the vendor counts them. */
 const TRIGGER_KINDS = [

@@ -1,36 +1,29 @@
 import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import type { Definitions, Draft } from '../../engine/catalogue.ts'
 import { documentKey, layerKey } from '../../engine/keys.ts'
-import type { CodePackage, FunctionSpec } from '../../model/function.ts'
-import type { Extras, LayerRecord, Stored } from '../../store/store.ts'
-import { extrasOf, withExtras } from '../extras.ts'
+import type { LayerRecord } from '../../store/store.ts'
+import { withExtras } from '../extras.ts'
 import { carriesZip, takeCode } from './code.ts'
 import { ScfError } from './errors.ts'
-import { integerField, isObject, objectField, objectListField, textField, textListField } from './fields.ts'
+import { integerField, objectField, textField, textListField } from './fields.ts'
+import {
+  LAYER_NAME,
+  layerBody,
+  MAX_LAYER_VERSION,
+  ownLayerExtras,
+  requireLayer,
+  versionsOf,
+  type LayerReference,
+} from './layer-records.ts'
 import { DIALECT, type JsonObject, type Operation } from './operation.ts'
 import { onPage, pageOf } from './paging.ts'
-import { readTags, tagsBody, type Tags } from './tags.ts'
-import { formatTime } from './times.ts'
+import { readTags } from './tags.ts'
 
 /** Source of these numbers: the vendor's quota and PublishLayerVersion pages. */
-const MAX_BOUND_LAYERS = 5
 const MAX_VERSIONS = 200
 const MAX_RUNTIMES = 20
 const MAX_DESCRIPTION_CHARS = 1024
 const NEW_LAYER_NAME = /^[A-Za-z](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?$/
-const LAYER_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,127}$/
-const MAX_VERSION = 999_999_999
-
-/** Names one version of a layer. */
-interface LayerReference {
-  readonly name: string
-  readonly version: number
-}
-
-/** A layer as a function keeps it: its package, and what it was bound by. */
-export interface BoundLayer extends LayerReference {
-  readonly digest: string
-}
 
 /** Stores a package under the next version of a layer's name, from 1. Numbers are not used again. */
 export const publishLayerVersion: Operation = async (call, { catalogue, packages, now }) => {
@@ -130,110 +123,10 @@ export const listLayerVersions: Operation = (call, { catalogue }) => {
   return { LayerVersions: versions.reverse().map(layerBody) }
 }
 
-/**
- * `Layers` of a request for a function: versions in the order in which later ones win. One without a name clears them.
- *
- * @returns Undefined when the parameter is absent.
- * @throws {ScfError}
- */
-export function readLayers(params: JsonObject): readonly LayerReference[] | undefined {
-  const code = 'InvalidParameterValue.Layers'
-  const list = objectListField(params, 'Layers', { code })
-  if (list === undefined) return undefined
-  const [first] = list
-  if (list.length === 1 && first !== undefined && textField(first, 'LayerName', { code }) === '') return []
-  if (list.length > MAX_BOUND_LAYERS)
-    throw new ScfError('LimitExceeded.Layers', `a function may have ${MAX_BOUND_LAYERS} layers at most`)
-  return list.map((entry) => ({
-    name: textField(entry, 'LayerName', { required: true, pattern: LAYER_NAME, code }),
-    version: integerField(entry, 'LayerVersion', { required: true, min: 1, max: MAX_VERSION, code }),
-  }))
-}
-
-/** What a function keeps of the layers it is bound to. @throws {ScfError} `ResourceNotFound.Layer`, `….LayerVersion` */
-export function bindLayers(
-  definitions: Definitions,
-  account: string,
-  references: readonly LayerReference[],
-): { readonly packages: readonly CodePackage[]; readonly bound: readonly BoundLayer[] } {
-  const layers = references.map((reference) => requireLayer(definitions, account, reference).value)
-  return {
-    packages: layers.map(({ code }) => code),
-    bound: layers.map(({ name, version, code }) => ({ name, version, digest: code.digest })),
-  }
-}
-
-/** The layers of a function as GetFunction answers them, also those that other APIs bound, or that are deleted. */
-export function boundLayersBody(
-  definitions: Definitions,
-  account: string,
-  spec: FunctionSpec,
-  own: Extras,
-): JsonObject[] {
-  const bound = Array.isArray(own['layers']) ? own['layers'].filter(isBound) : []
-  return (spec.layers ?? []).flatMap(({ digest }) => {
-    const reference = bound.find((layer) => layer.digest === digest)
-    const record =
-      reference === undefined
-        ? definitions.list('layer', `${account}/`).find(({ value }) => value.code.digest === digest)
-        : definitions.get('layer', layerKey(account, reference.name, reference.version))
-    if (record !== undefined) return [layerBody(record.value)]
-    return reference === undefined ? [] : [deletedBody(reference)]
-  })
-}
-
-/** A layer's version as lists show it. */
-function layerBody(layer: LayerRecord): JsonObject {
-  const own = ownOf(layer)
-  return {
-    CompatibleRuntimes: own.runtimes,
-    AddTime: formatTime(layer.createdAtMs),
-    Description: layer.description,
-    LicenseInfo: own.license,
-    LayerVersion: layer.version,
-    LayerName: layer.name,
-    Status: 'Active',
-    Stamp: 'Default',
-    Tags: tagsBody(own.tags),
-  }
-}
-
-function deletedBody({ name, version }: BoundLayer): JsonObject {
-  return {
-    CompatibleRuntimes: [],
-    AddTime: '',
-    Description: '',
-    LicenseInfo: '',
-    LayerVersion: version,
-    LayerName: name,
-    Status: 'Deleted',
-    Stamp: 'Default',
-    Tags: [],
-  }
-}
-
-function ownOf(layer: LayerRecord): { runtimes: readonly string[]; license: string; tags: Tags } {
-  const { runtimes, license, tags } = extrasOf(layer.extras, DIALECT)
-  return {
-    runtimes: Array.isArray(runtimes) ? runtimes.filter((word) => typeof word === 'string') : [],
-    license: typeof license === 'string' ? license : '',
-    tags: isObject(tags) ? Object.fromEntries(Object.entries(tags).map(([k, v]) => [k, String(v)])) : {},
-  }
-}
-
 /** Layers that other APIs made name no runtimes: they are for all. */
 function fitsRuntimes(layer: LayerRecord, wanted: readonly string[]): boolean {
-  const { runtimes } = ownOf(layer)
+  const { runtimes } = ownLayerExtras(layer)
   return wanted.length === 0 || runtimes.length === 0 || wanted.some((word) => runtimes.includes(word))
-}
-
-function isBound(value: unknown): value is BoundLayer {
-  return (
-    isObject(value) &&
-    typeof value['name'] === 'string' &&
-    typeof value['version'] === 'number' &&
-    typeof value['digest'] === 'string'
-  )
 }
 
 function layerNameOf(params: JsonObject, options: { readonly isNew: boolean }): string {
@@ -247,24 +140,8 @@ function layerNameOf(params: JsonObject, options: { readonly isNew: boolean }): 
 function referenceOf(params: JsonObject): LayerReference {
   return {
     name: layerNameOf(params, { isNew: false }),
-    version: integerField(params, 'LayerVersion', { required: true, min: 0, max: MAX_VERSION }),
+    version: integerField(params, 'LayerVersion', { required: true, min: 0, max: MAX_LAYER_VERSION }),
   }
-}
-
-function requireLayer(
-  definitions: Definitions,
-  account: string,
-  { name, version }: LayerReference,
-): Stored<'layer'> {
-  const layer = definitions.get('layer', layerKey(account, name, version))
-  if (layer !== undefined) return layer
-  throw versionsOf(definitions, account, name).length === 0
-    ? new ScfError('ResourceNotFound.Layer', `layer '${name}' does not exist`)
-    : new ScfError('ResourceNotFound.LayerVersion', `layer '${name}' has no version ${version}`)
-}
-
-function versionsOf(definitions: Definitions, account: string, name: string): Stored<'layer'>[] {
-  return [...definitions.list('layer', `${account}/${name}/`)]
 }
 
 function requireRoom(definitions: Definitions, account: string, name: string): void {
@@ -273,7 +150,7 @@ function requireRoom(definitions: Definitions, account: string, name: string): v
       'LimitExceeded.LayerVersions',
       `layer '${name}' may have ${MAX_VERSIONS} versions at most`,
     )
-  if (highestVersion(definitions, account, name) >= MAX_VERSION)
+  if (highestVersion(definitions, account, name) >= MAX_LAYER_VERSION)
     throw new ScfError('LimitExceeded.LayerVersions', `layer '${name}' has used up its version numbers`)
 }
 

@@ -1,4 +1,3 @@
-import { triggerKey } from '../../engine/keys.ts'
 import { LATEST } from '../../model/function.ts'
 import type { TriggerRecord } from '../../store/store.ts'
 import { getAccount } from './account.ts'
@@ -12,15 +11,16 @@ import { TopLevel, topLevel, type Call, type JsonObject, type Operation } from '
 import { qualifierOf, requireAt, requireLatest, targetOf } from './targets.ts'
 import { formatTime } from './times.ts'
 import {
-  deleteTrigger,
   putTrigger,
   readTrigger,
   requireTrigger,
   triggerBody,
+  triggerKeyOf,
   triggerOf,
   triggersOf,
   type TriggerReference,
-} from './triggers.ts'
+} from './trigger-records.ts'
+import { deleteTrigger } from './triggers.ts'
 
 /** The legacy API counts billed time in steps of this many milliseconds. */
 const BILLING_STEP_MS = 100
@@ -155,8 +155,7 @@ export const setTriggerLegacy: Operation = async (call, { catalogue, now }) => {
   const given = readTrigger({ ...params, TriggerDesc: desc }, renamed)
   await catalogue.change((draft) => {
     requireLatest(draft, target)
-    const { account, namespace, name } = target
-    const keyOf = (one: TriggerReference): string => triggerKey(account, namespace, name, one.type, one.name)
+    const keyOf = (one: TriggerReference): string => triggerKeyOf(target, one)
     const before = draft.get('trigger', keyOf(reference))
     if (before !== undefined && reference.type === 'cos')
       throw new ScfError('UnsupportedOperation.Trigger', 'a trigger of type cos cannot be modified')

@@ -1,7 +1,7 @@
 import { ensureNamespace, namespaceContents } from '../../definitions/namespaces.ts'
 import { removeNamespace } from '../../definitions/remove.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
-import { functionKey, namespaceKey } from '../../engine/keys.ts'
+import { namespaceKey } from '../../engine/keys.ts'
 import { EngineError } from '../../model/errors.ts'
 import type { NamespaceRecord, Stored } from '../../store/store.ts'
 import { ScfError } from './errors.ts'
@@ -100,11 +100,6 @@ export function namespacesOf(definitions: Definitions, account: string): readonl
   if (records.some(({ name }) => name === DEFAULT_NAMESPACE)) return records
   const unmade: Shown = { name: DEFAULT_NAMESPACE, description: '', createdAtMs: 0, modifiedAtMs: 0 }
   return [unmade, ...records]
-}
-
-/** How many functions a namespace has. */
-export function functionCount(definitions: Definitions, account: string, namespace: string): number {
-  return definitions.count('function', functionKey(account, namespace, ''))
 }
 
 function requireRecord(definitions: Definitions, account: string, name: string): Stored<'namespace'> {

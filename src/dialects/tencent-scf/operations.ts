@@ -3,11 +3,8 @@ import { createAlias, deleteAlias, getAlias, listAliases, updateAlias } from './
 import { getFunctionEventInvokeConfig, updateFunctionEventInvokeConfig } from './async-config.ts'
 import { getAsyncEventStatus, listAsyncEvents, terminateAsyncEvent } from './async-events.ts'
 import {
-  deleteProvisionedConcurrencyConfig,
   deleteReservedConcurrencyConfig,
-  getProvisionedConcurrencyConfig,
   getReservedConcurrencyConfig,
-  putProvisionedConcurrencyConfig,
   putReservedConcurrencyConfig,
 } from './concurrency.ts'
 import { getFunction, listFunctions } from './function-body.ts'
@@ -39,6 +36,11 @@ import {
 } from './legacy.ts'
 import { getFunctionLogs, getRequestStatus } from './logs.ts'
 import { createNamespace, deleteNamespace, listNamespaces, updateNamespace } from './namespaces.ts'
+import {
+  deleteProvisionedConcurrencyConfig,
+  getProvisionedConcurrencyConfig,
+  putProvisionedConcurrencyConfig,
+} from './provision.ts'
 import { createTrigger, deleteTrigger, listTriggers, updateTrigger, updateTriggerStatus } from './triggers.ts'
 import { deleteFunctionVersion, listVersionByFunction, publishVersion } from './versions.ts'
 import type { Operation } from './operation.ts'
