@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingHttpHeaders } from 'node:http'
 import { failureOf } from '../../contracts/huawei-functiongraph.ts'
+import { findFunction } from '../../definitions/find-function.ts'
 import { aliasKey, functionKey, qualifiedKey } from '../../engine/keys.ts'
 import type { Catalogue } from '../../engine/catalogue.ts'
 import type { Exchange, Reply } from '../../http/exchange.ts'
@@ -89,7 +90,7 @@ export async function invoke(
   const target = targetOf(urn, account, headers, rooms.catalogue)
   const memory = headerText(headers, 'x-cff-instance-memory')
   if (memory !== undefined) requireDynamicMemory(memory, urn, account, rooms.catalogue)
-  if (mode === 'async') return enqueue(urn, target, requestId, payload, rooms)
+  if (mode === 'async') return enqueue(target, requestId, payload, rooms)
   const outcome = await rooms.engine.invoke({ target, requestId, payload, retryCount: 0 }, caller)
   if (outcome.kind === 'cancelled') throw new FssError('FSS.0408', 'the client closed the request')
   return mode === 'sync' ? resultReply(outcome, requestId, wishes) : reservedReply(outcome, requestId)
@@ -177,14 +178,13 @@ function requireDynamicMemory(memory: string, urn: FunctionUrn, account: string,
 
 /** Accepts a call to be run later: the reply is made once the task is durable. */
 async function enqueue(
-  urn: FunctionUrn,
   target: InvokeTarget,
   requestId: string,
   payload: Payload,
   { catalogue, tasks, now }: Rooms,
 ): Promise<Reply> {
   const { account, namespace, name, qualifier } = target
-  const { version } = requireAt(catalogue, account, urn).value
+  const { version } = findFunction(catalogue, account, namespace, name, qualifier).value
   const settings = qualifiedKey(account, namespace, name, version)
   if (catalogue.get('scaling', settings)?.value.maxInstances === 0)
     throw new FssError('FSS.0429', 'Function Disabled')

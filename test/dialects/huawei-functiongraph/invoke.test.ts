@@ -407,6 +407,16 @@ describe('an asynchronous call', () => {
     expect(await server.store.tasks.find(ACCOUNT, String(json['request_id']))).toMatchObject({
       maxRetries: 2,
     })
+    await alias('ruled', 'v1', {
+      additional_version_strategy: {
+        v2: { rules: [{ rule_type: 'header', param: 'a', op: '=', value: '1' }] },
+      },
+    })
+    const ruled = await call({}, { a: '2' }, urnOf('hello', '!ruled'), 'invocations-async')
+    expect(await server.store.tasks.find(ACCOUNT, String(ruled.json['request_id']))).toMatchObject({
+      maxRetries: 2,
+      qualifier: 'v1',
+    })
     await configure('v2', {})
     const other = await accept(urnOf('hello', 'v2'))
     expect(await server.store.tasks.find(ACCOUNT, String(other.json['request_id']))).toMatchObject({

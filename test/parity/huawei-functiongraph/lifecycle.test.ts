@@ -86,3 +86,41 @@ describe('a client with a region alone', () => {
     expect(functions.length).toBeGreaterThan(0)
   })
 })
+
+test('a function without instances is disabled until it is given some', async () => {
+  const urn = await deploy(client, 'switched', SOURCE)
+  const allow = (instances: number) => {
+    const body = new fg.UpdateFunctionMaxInstanceConfigRequestBody().withMaxInstanceNum(instances)
+    return client.updateFunctionMaxInstanceConfig(
+      new fg.UpdateFunctionMaxInstanceConfigRequest(urn).withBody(body),
+    )
+  }
+  await allow(0)
+  const disabled = { httpStatusCode: 429, errorCode: 'FSS.0429', errorMsg: 'Function Disabled' }
+  expect(await refusal(invoke(client, urn, {}))).toMatchObject(disabled)
+  const request = new fg.AsyncInvokeFunctionRequest(urn).withBody({})
+  expect(await refusal(client.asyncInvokeFunction(request))).toMatchObject(disabled)
+  await allow(1)
+  expect(await invoke(client, urn, {})).toMatchObject({ status: 200 })
+})
+
+test('an asynchronous call that fails is repeated as often as configured', async () => {
+  const source = `
+exports.handler = async (event, context) => { console.log('run of', event.mark); throw new Error('on purpose') }
+`
+  const urn = await deploy(client, 'stubborn', source)
+  const config = new fg.UpdateFunctionAsyncInvokeConfigRequestBody()
+    .withMaxAsyncRetryAttempts(1)
+    .withMaxAsyncEventAgeInSeconds(600)
+  await client.updateFunctionAsyncInvokeConfig(
+    new fg.UpdateFunctionAsyncInvokeConfigRequest(urn).withBody(config),
+  )
+  const request = new fg.AsyncInvokeFunctionRequest(urn).withBody({ mark: 'm-1' } as never)
+  const { request_id: requestId } = wire(await client.asyncInvokeFunction(request))
+  expect(await untilEnded(client, urn, String(requestId))).toMatchObject({
+    status: 'FAIL',
+    error_message: 'Error',
+  })
+  const runs = (log: string): number => log.split('run of m-1').length - 1
+  expect(runs(await server.untilLogged('default', 'stubborn', (log) => runs(log) >= 2))).toBe(2)
+})
