@@ -1,11 +1,13 @@
 import { buffer } from 'node:stream/consumers'
+import { changeFunction } from '../../definitions/functions.ts'
+import { withExtras } from '../extras.ts'
 import type { FunctionRecord } from '../../store/store.ts'
 import { codeFactsOf, withCodeFacts } from './code-facts.ts'
 import { codeElsewhere, takeCode, urlOf } from './code-intake.ts'
 import { layOut, readDependencies, withDependencyIds } from './dependency-records.ts'
 import { codeMembers } from './function-body.ts'
-import { changeFunction, ownOf } from './function-edit.ts'
-import type { Answer, Call, Operation, Rooms } from './operation.ts'
+import { ownOf } from './function-edit.ts'
+import { DIALECT, type Answer, type Call, type Operation, type Rooms } from './operation.ts'
 import { requireAt, requireMutable, urnOf } from './target.ts'
 
 /** Longest package that is shown in an answer, bytes; a longer one is downloaded by its link. */
@@ -42,12 +44,16 @@ export const updateFunctionCode: Operation = async (call, rooms) => {
       before,
       {
         spec: { ...specBefore, code, ...(layers.length > 0 && { layers }) },
-        own: dependencies === undefined ? ownCode : withDependencyIds(ownCode, dependencies.ids),
+        extras: withExtras(
+          before.value.extras,
+          DIALECT,
+          dependencies === undefined ? ownCode : withDependencyIds(ownCode, dependencies.ids),
+        ),
       },
       rooms.now(),
     )
   })
-  return codeAnswer(call, rooms, record)
+  return codeAnswer(call, rooms, record.value)
 }
 
 /** Code that stays, by the name of a request that brings none. */

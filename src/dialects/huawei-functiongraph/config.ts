@@ -1,8 +1,10 @@
-import { withCap, changeFunction, ownOf } from './function-edit.ts'
+import { withExtras } from '../extras.ts'
+import { changeFunction } from '../../definitions/functions.ts'
+import { ownOf, withCap } from './function-edit.ts'
 import { functionBody } from './function-body.ts'
 import { MAX_INSTANCES, readSettings } from './function-settings.ts'
 import { integerField, required } from './fields.ts'
-import type { Operation } from './operation.ts'
+import { DIALECT, type Operation } from './operation.ts'
 import { requireAt, requireMutable, urnOf } from './target.ts'
 
 /** GET F/U/config */
@@ -29,12 +31,12 @@ export const updateFunctionConfig: Operation = async (call, rooms) => {
         spec: { ...settings.run, contract, code, ...(layers !== undefined && { layers }) },
         facts: settings.facts,
         description: settings.description,
-        own,
+        extras: withExtras(before.value.extras, DIALECT, own),
       },
       rooms.now(),
     )
   })
-  return { status: 200, body: functionBody(rooms.catalogue, call, record) }
+  return { status: 200, body: functionBody(rooms.catalogue, call, record.value) }
 }
 
 /** PUT F/U/config-max-instance: −1 … 1000; 0 disables the function. Versions have caps of their own. */
@@ -49,7 +51,12 @@ export const updateFunctionMaxInstanceConfig: Operation = async (call, rooms) =>
   const record = await rooms.catalogue.change((draft) => {
     const before = requireAt(draft, call.accountId, urn)
     const own = withCap(draft, before.value, ownOf(before.value), maxInstances, rooms.now())
-    return changeFunction(draft, before, { own }, rooms.now())
+    return changeFunction(
+      draft,
+      before,
+      { extras: withExtras(before.value.extras, DIALECT, own) },
+      rooms.now(),
+    )
   })
-  return { status: 200, body: functionBody(rooms.catalogue, call, record) }
+  return { status: 200, body: functionBody(rooms.catalogue, call, record.value) }
 }

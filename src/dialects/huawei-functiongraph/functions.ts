@@ -1,6 +1,5 @@
-import { newId } from '../../definitions/ids.ts'
+import { addFunction } from '../../definitions/functions.ts'
 import { ensureNamespace } from '../../definitions/namespaces.ts'
-import { QUOTA as DEFINITIONS, requireFunctionStates, requireQuota } from '../../definitions/quotas.ts'
 import { removeFunction } from '../../definitions/remove.ts'
 import type { Draft } from '../../engine/catalogue.ts'
 import { functionKey } from '../../engine/keys.ts'
@@ -103,41 +102,35 @@ export function makeFunction(
   requireFree(draft, account, namespace, name)
   if (headsOf(draft, account).length >= QUOTA.functions)
     throw new FssError('FSS.1041', `there may be no more than ${QUOTA.functions} functions`)
-  const others = functionKey(account, namespace, '')
-  requireQuota(draft, 'function', others, DEFINITIONS.functionsPerNamespace, 'functions in a package')
-  requireFunctionStates(draft, account, 1)
   ensureNamespace(draft, account, namespace, nowMs)
   const { layers = [], ids = [] } = readDependencies(draft, account, body) ?? {}
-  const record: FunctionRecord = {
-    account,
-    namespace,
-    name,
-    version: LATEST,
-    functionId: newId(),
-    stateId: newId(),
-    description: settings.description,
-    spec: {
-      ...settings.run,
-      contract: DIALECT,
-      code: code.package,
-      ...(layers.length > 0 && { layers }),
-    },
-    facts: settings.facts,
-    extras: {},
-    createdAtMs: nowMs,
-    modifiedAtMs: nowMs,
-  }
-  const own = withCap(
+  const own = withDependencyIds(withCodeFacts(settings.shown, code.package, code.facts), ids)
+  return addFunction(
     draft,
-    record,
-    withDependencyIds(withCodeFacts(settings.shown, code.package, code.facts), ids),
-    settings.maxInstances,
+    {
+      account,
+      namespace,
+      name,
+      description: settings.description,
+      spec: {
+        ...settings.run,
+        contract: DIALECT,
+        code: code.package,
+        ...(layers.length > 0 && { layers }),
+      },
+      facts: settings.facts,
+      extras: {
+        [DIALECT]: withCap(
+          draft,
+          { account, namespace, name, version: LATEST },
+          own,
+          settings.maxInstances,
+          nowMs,
+        ),
+      },
+    },
     nowMs,
-  )
-  return draft.put('function', functionKey(account, namespace, name), {
-    ...record,
-    extras: { [DIALECT]: own },
-  }).value
+  ).value
 }
 
 /** The package a request names, `default` where it names none. @throws {FssError} `FSS.1004` */
