@@ -107,6 +107,11 @@ describe('signatures made by the official clients', () => {
     })
   })
 
+  test('values of one query name are signed in their own order, whatever order they are sent in', () => {
+    const entry = vector('array-query-values')
+    expect(verdictOf({ ...wireOf(entry), rawQuery: 'tag=b&A=1&tag=a' }, ringFor(entry)).kind).toBe('signed')
+  })
+
   test('escaped and raw colons in a path are one', () => {
     const entry = vector('invoke-async-alias-empty-object-body')
     const wire = wireOf(entry)
