@@ -1,6 +1,7 @@
 import { QUOTA } from '../../definitions/quotas.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
-import { functionKey } from '../../engine/keys.ts'
+import { LATEST } from '../../model/function.ts'
+import type { FunctionRecord } from '../../store/store.ts'
 import { AGE_S, MAX_RETRIES } from './async-config.ts'
 import { reservedMib, TOTAL_MEMORY_MIB } from './concurrency.ts'
 import { namespacesOf } from './namespaces.ts'
@@ -28,7 +29,11 @@ const TRIGGER_KINDS = [
 /** What the account uses, and what it may use: this server's own limits, which are wider than the vendor's. */
 export const getAccount: Operation = (call, { catalogue }) => {
   const names = namespacesOf(catalogue, call.accountId).map(({ name }) => name)
-  const usage = names.map((name) => usageBody(catalogue, call.accountId, name))
+  const functions = new Map<string, FunctionRecord[]>(names.map((name) => [name, []]))
+  for (const { value } of catalogue.list('function', `${call.accountId}/`))
+    if (value.version === LATEST) functions.get(value.namespace)?.push(value)
+  const provisioned = provisionedMib(catalogue, call.accountId)
+  const usage = [...functions].map(([name, own]) => usageBody(catalogue, name, own, provisioned))
   return {
     AccountUsage: {
       NamespacesCount: names.length,
@@ -44,20 +49,21 @@ export const getAccount: Operation = (call, { catalogue }) => {
   }
 }
 
-function usageBody(definitions: Definitions, account: string, namespace: string) {
-  const functions = definitions
-    .list('function', functionKey(account, namespace, ''))
-    .map(({ value }) => value)
+function usageBody(
+  definitions: Definitions,
+  namespace: string,
+  functions: readonly FunctionRecord[],
+  provisioned: ReadonlyMap<string, number>,
+) {
+  const sumOf = (mibOf: (head: FunctionRecord) => number | undefined): number =>
+    functions.reduce((sum, head) => sum + (mibOf(head) ?? 0), 0)
   return {
     Functions: functions.map(({ name }) => name),
     Namespace: namespace,
     FunctionsCount: functions.length,
     TotalConcurrencyMem: TOTAL_MEMORY_MIB,
-    TotalAllocatedConcurrencyMem: functions.reduce(
-      (sum, head) => sum + (reservedMib(definitions, head) ?? 0),
-      0,
-    ),
-    TotalAllocatedProvisionedMem: functions.reduce((sum, head) => sum + provisionedMib(definitions, head), 0),
+    TotalAllocatedConcurrencyMem: sumOf((head) => reservedMib(definitions, head)),
+    TotalAllocatedProvisionedMem: sumOf(({ name }) => provisioned.get(`${namespace}/${name}`)),
   }
 }
 

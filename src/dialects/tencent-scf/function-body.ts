@@ -1,6 +1,5 @@
 import type { Definitions } from '../../engine/catalogue.ts'
 import { functionKey } from '../../engine/keys.ts'
-import type { FunctionName } from '../../model/function.ts'
 import type { FunctionRecord } from '../../store/store.ts'
 import { extrasOf } from '../extras.ts'
 import { reservedMib } from './concurrency.ts'
@@ -60,9 +59,12 @@ export const listFunctions: Operation = (call, { catalogue }) => {
         holds(record.description, described) &&
         fits(record, tagsOf(catalogue, record)),
     )
+  const provisioned = provisionedMib(catalogue, call.accountId)
   const ordered = inOrder(functions, (record) => record[key], descending)
   return {
-    Functions: onPage(ordered, page).map((record) => listedBody(catalogue, record)),
+    Functions: onPage(ordered, page).map((record) =>
+      listedBody(catalogue, record, provisioned.get(`${namespace}/${record.name}`)),
+    ),
     TotalCount: functions.length,
   }
 }
@@ -104,13 +106,12 @@ export function functionIdOf({ functionId }: FunctionRecord): string {
   return `lam-${functionId.replaceAll('-', '').slice(0, 8)}`
 }
 
-function listedBody(definitions: Definitions, record: FunctionRecord): JsonObject {
-  const target: FunctionName = record
+function listedBody(definitions: Definitions, record: FunctionRecord, provisioned = 0): JsonObject {
   return {
     ...identityBody(record),
     Description: record.description,
-    Tags: tagsBody(tagsOf(definitions, target)),
-    TotalProvisionedConcurrencyMem: provisionedMib(definitions, target),
+    Tags: tagsBody(tagsOf(definitions, record)),
+    TotalProvisionedConcurrencyMem: provisioned,
     ReservedConcurrencyMem: reservedMib(definitions, record) ?? null,
     AsyncRunEnable: settingOf(record, 'AsyncRunEnable'),
     TraceEnable: settingOf(record, 'TraceEnable'),

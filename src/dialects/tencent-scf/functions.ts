@@ -53,9 +53,10 @@ export const createFunction: Operation = async (call, rooms) => {
     throw new ScfError('MissingParameter.Code', 'the request is missing the parameter Code.ZipFile')
   requireNamespace(catalogue, target.account, target.namespace)
   requireFree(catalogue, target)
-  bindLayers(catalogue, target.account, references)
+  const { packages: layersAhead } = bindLayers(catalogue, target.account, references)
   rooms.requireRuntime(run.runtime)
   const code = await takeCode(call, source, packages)
+  await packages.ensureLayers(layersAhead.map(({ digest }) => digest))
   const nowMs = rooms.now()
   await catalogue.change((draft) => {
     const { account, namespace, name } = target
@@ -112,7 +113,8 @@ export const updateFunctionCode: Operation = async (call, rooms) => {
 export const updateFunctionConfiguration: Operation = async (call, rooms) => {
   const target = targetOf(call)
   const publishes = flagField(call.params, 'Publish') ?? false
-  requireLatest(rooms.catalogue, target)
+  const after = checkUpdate(rooms.catalogue, target, { settings: call.params })
+  await layOutLayers(rooms, call.params, after)
   await update(rooms, target, { settings: call.params, publishes })
   return {}
 }
@@ -161,13 +163,23 @@ async function update(rooms: Rooms, target: FunctionName, change: FunctionUpdate
   })
 }
 
-/** Finds faults of an update before its code is taken in. @throws {ScfError} */
+/** Layers that an update binds are on the disk before the function has them. */
+async function layOutLayers(
+  { packages }: Pick<Rooms, 'packages'>,
+  params: JsonObject,
+  after: FunctionRecord,
+): Promise<void> {
+  if (readLayers(params) !== undefined)
+    await packages.ensureLayers((after.spec.layers ?? []).map(({ digest }) => digest))
+}
+
+/** Finds faults of an update before its code is taken in. @returns What it would come to now. @throws {ScfError} */
 function checkUpdate(
   definitions: Definitions,
   target: FunctionName,
   change: Omit<FunctionUpdate, 'publishes'>,
-): void {
-  changed(definitions, requireLatest(definitions, target).value, { ...change, publishes: false })
+): FunctionRecord {
+  return changed(definitions, requireLatest(definitions, target).value, { ...change, publishes: false })
 }
 
 /** The function as it is after an update. A state that is to run differently gets a name of its own. */

@@ -14,12 +14,25 @@ import { DEFAULT_ALIAS, qualifierOf, requireLatest, shownQualifier, targetOf } f
 /** The vendor publishes no number. */
 const MAX_TRIGGER_ACTIONS = 10
 
-/** Memory of the instances that are to be kept ready for a function's versions, MB. */
-export function provisionedMib(definitions: Definitions, { account, namespace, name }: FunctionName): number {
-  return provisionsOf(definitions, { account, namespace, name }).reduce((sum, { qualifier, target }) => {
-    const state = definitions.get('function', functionKey(account, namespace, name, qualifier))
-    return sum + target * (state?.value.spec.memoryMib ?? 0)
-  }, 0)
+/**
+ * Memory of the instances that are to be kept ready for each function of an account, MB, by `namespace/function`; none for
+ * those that are not listed.
+ *
+ * @param prefix Of the keys looked at: default all of the account.
+ */
+export function provisionedMib(
+  definitions: Definitions,
+  account: string,
+  prefix = `${account}/`,
+): ReadonlyMap<string, number> {
+  const sums = new Map<string, number>()
+  for (const { value } of definitions.list('provision', prefix)) {
+    const { namespace, functionName, qualifier, target } = value
+    const state = definitions.get('function', functionKey(account, namespace, functionName, qualifier))
+    const name = `${namespace}/${functionName}`
+    sums.set(name, (sums.get(name) ?? 0) + target * (state?.value.spec.memoryMib ?? 0))
+  }
+  return sums
 }
 
 /**
@@ -71,7 +84,9 @@ export const getProvisionedConcurrencyConfig: Operation = (call, { catalogue }) 
   const head = requireLatest(catalogue, target).value
   const all = provisionsOf(catalogue, target)
   const room = reservedMib(catalogue, head) ?? TOTAL_MEMORY_MIB - UNRESERVED_MEMORY_MIB
-  const free = room - provisionedMib(catalogue, target)
+  const own = qualifiedKey(target.account, target.namespace, target.name, '')
+  const free =
+    room - (provisionedMib(catalogue, target.account, own).get(`${target.namespace}/${target.name}`) ?? 0)
   return {
     UnallocatedConcurrencyNum: Math.max(0, Math.floor(free / head.spec.memoryMib)),
     Allocated: all

@@ -41,7 +41,8 @@ export function readRun(
     ...(before?.initializer === undefined ? {} : { initializer: before.initializer }),
     runtime,
     handler: readHandler(params, runtime) ?? before?.handler ?? missingHandler(),
-    timeoutMs: readTimeoutMs(params, isAsyncRun) ?? before?.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    timeoutMs:
+      readTimeoutMs(params, isAsyncRun, before?.timeoutMs) ?? before?.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     memoryMib: readMemoryMib(params, before?.memoryMib) ?? before?.memoryMib ?? DEFAULT_MEMORY_MIB,
     diskMib: before?.diskMib ?? DISK_MIB,
     instanceConcurrency: before?.instanceConcurrency ?? 1,
@@ -74,11 +75,13 @@ function missingHandler(): never {
   throw new ScfError('MissingParameter', 'the request is missing the parameter Handler')
 }
 
-function readTimeoutMs(params: JsonObject, isAsyncRun: boolean): number | undefined {
+/** Longer times that only other APIs give may be sent back as they are. */
+function readTimeoutMs(params: JsonObject, isAsyncRun: boolean, beforeMs = 0): number | undefined {
   const seconds = integerField(params, 'Timeout', { min: 1 })
   if (seconds === undefined) return undefined
   const longest = isAsyncRun ? LONGEST_ASYNC_TIMEOUT_S : LONGEST_TIMEOUT_S
-  if (seconds > longest) throw invalidValue('Timeout', `1 - ${longest}`, seconds, 'LimitExceeded.Timeout')
+  if (seconds > longest && seconds * 1000 !== beforeMs)
+    throw invalidValue('Timeout', `1 - ${longest}`, seconds, 'LimitExceeded.Timeout')
   return seconds * 1000
 }
 

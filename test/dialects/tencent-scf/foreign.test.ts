@@ -140,6 +140,20 @@ describe('a function that another API made', () => {
     expect((await call('GetFunction', { Qualifier: '2' })).response).toMatchObject({ Timeout: 7 })
   })
 
+  test('keeps a timeout that is longer than any of this API’s', async () => {
+    await server.catalogue.change((draft) => {
+      const head = record()
+      if (head === undefined) throw new Error('there is no function')
+      const key = functionKey(ACCOUNT, Namespace, FunctionName)
+      draft.put('function', key, { ...head, spec: { ...head.spec, timeoutMs: 3_600_000 } })
+    })
+    const same = await call('UpdateFunctionConfiguration', { Timeout: 3600, Description: 'as it was' })
+    expect(same.message).toBe(undefined)
+    const longer = await call('UpdateFunctionConfiguration', { Timeout: 3601 })
+    expect(longer.code).toBe('LimitExceeded.Timeout')
+    expect(record()?.spec.timeoutMs).toBe(3_600_000)
+  })
+
   test('its namespace takes functions of this API', async () => {
     const reply = await server.call('CreateFunction', await functionParams('mine', { Namespace }))
     expect(reply.message).toBe(undefined)

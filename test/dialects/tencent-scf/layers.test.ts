@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { functionKey, layerKey } from '../../../src/engine/keys.ts'
 import { functionParams, openHarness, zipOf, type Harness, type TestReply } from './harness.ts'
@@ -71,7 +72,12 @@ test('a function keeps the packages of its layers in their order, also when thes
   const created = await server.call('CreateFunction', await functionParams('bound', { Layers }))
   expect(created.message).toBe(undefined)
   const { spec } = server.catalogue.get('function', functionKey(ACCOUNT, 'default', 'bound'))?.value ?? {}
-  expect(spec?.layers?.map(({ digest }) => digest)).toEqual([digestOf('other', 1), digestOf('lib', 2)])
+  const digests = spec?.layers?.map(({ digest }) => digest) ?? []
+  expect(digests).toEqual([digestOf('other', 1), digestOf('lib', 2)])
+  expect(existsSync(server.packages.layersPath(digests))).toBe(true)
+  await server.call('UpdateFunctionConfiguration', { FunctionName: 'bound', Layers: Layers.toReversed() })
+  expect(existsSync(server.packages.layersPath(digests.toReversed()))).toBe(true)
+  await server.call('UpdateFunctionConfiguration', { FunctionName: 'bound', Layers })
   await server.call('DeleteLayerVersion', { LayerName: 'lib', LayerVersion: 2 })
   const { response } = await server.call('GetFunction', { FunctionName: 'bound' })
   expect(response['Layers']).toMatchObject([
