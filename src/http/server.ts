@@ -42,6 +42,8 @@ interface ListenerOptions {
 
 /** Longer than a load balancer's usual idle timeout of 60 s, so that it is the one that closes. */
 const KEEP_ALIVE_MS = 65_000
+/** Paths of the server's own: no sign of a dialect takes them over. */
+const HOUSE_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz'])
 /** Longest head of a request, bytes; longer ones get 431. Source: Tencent Cloud's signature pages, 32 KB for a signed GET request. */
 const MAX_HEAD_BYTES = 40 * 1024
 /** Smaller answers fit into the kernel's buffers, so no client can keep them in this process. */
@@ -117,12 +119,9 @@ export class Listener {
     const question = url.indexOf('?')
     const rawPath = question < 0 ? url : url.slice(0, question)
     const rawQuery = question < 0 ? '' : url.slice(question + 1)
-    const dialect = chooseDialect(this.#options.dialects, {
-      method,
-      rawPath,
-      rawQuery,
-      headers: request.headers,
-    })
+    const dialect = HOUSE_PATHS.has(rawPath)
+      ? undefined
+      : chooseDialect(this.#options.dialects, { method, rawPath, rawQuery, headers: request.headers })
     if (dialect === undefined) {
       this.#write(request, response, this.#house(method, rawPath, rawQuery))
       return

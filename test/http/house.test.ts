@@ -40,6 +40,14 @@ describe('the paths of the house', () => {
     expect(await rig.send({ method: 'HEAD', path: '/healthz' })).toMatchObject({ status: 200, body: '' })
   })
 
+  test('stay its own when a request has the sign of a dialect', async () => {
+    for (const path of ['/healthz', '/readyz'])
+      expect(await rig.send({ path, headers: { 'X-Tiny': '1' } })).toMatchObject({ status: 200 })
+    expect(await rig.send({ path: '/elsewhere', headers: { 'X-Tiny': '1' } })).toMatchObject({
+      headers: { 'x-method': 'GET' },
+    })
+  })
+
   test('/readyz says whether every check is fine, and with ?verbose which is not', async () => {
     rig.checks = [{ name: 'a', ok: true, detail: 'fine' }]
     expect(await rig.send({ path: '/readyz' })).toMatchObject({ status: 200, body: '{"status":"ready"}\n' })

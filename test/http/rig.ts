@@ -81,7 +81,8 @@ export class HttpRig {
       dialects: [
         {
           name: 'tiny',
-          claims: ({ rawPath }) => (rawPath.startsWith('/t/') ? 'path' : undefined),
+          claims: ({ rawPath, headers }) =>
+            headers['x-tiny'] !== undefined ? 'action' : rawPath.startsWith('/t/') ? 'path' : undefined,
           handle: (exchange) => this.handle(exchange),
           refuse: ({ status, code }) => ({
             status,
