@@ -130,6 +130,7 @@ describe('updateFunctionMaxInstanceConfig', () => {
   test('caps a version for itself', async () => {
     await api.put(MAX, { max_instance_num: 10 })
     await api.post(`${F}/${HELLO}/versions`, { version: 'v1' })
+    expect(maxInstances('v1')).toBe(10)
     await api.put(`${F}/${urnOf('hello', 'v1')}/config-max-instance`, { max_instance_num: 3 })
     expect([maxInstances(), maxInstances('v1')]).toEqual([10, 3])
   })
