@@ -1,4 +1,5 @@
 import { createHmac, type KeyObject } from 'node:crypto'
+import { parseAuthorizationFields } from '../../../auth/authorization-fields.ts'
 import { canonicalRequest } from '../../../auth/canonical-request.ts'
 import { constantTimeEqual } from '../../../auth/compare.ts'
 import { hmac, sha256HexOfText } from '../../../auth/digest.ts'
@@ -7,7 +8,7 @@ import type { AccessKey, KeyRing } from '../../../auth/keyring.ts'
 import { percentDecode, percentEncode } from '../../../auth/percent.ts'
 import { parseQuery } from '../../../auth/query.ts'
 import { parseIsoSeconds } from '../../../auth/timestamps.ts'
-import { MAX_QUERY_PAIRS } from '../request-head.ts'
+import { MAX_QUERY_PAIRS } from '../../../intake/request-head.ts'
 import {
   refused,
   type AuthVerdict,
@@ -139,17 +140,11 @@ class SdkHmac implements Signed {
 
 /** Splits the three fields, each of which must be there once. */
 function readCredential(algorithm: Algorithm, text: string): Credential | undefined {
-  const found = new Map<string, string>()
-  for (const piece of text.split(',', 4)) {
-    const equals = piece.indexOf('=')
-    const name = piece.slice(0, Math.max(equals, 0)).trim()
-    if (found.has(name)) return undefined
-    found.set(name, piece.slice(equals + 1).trim())
-  }
-  const identity = found.get(algorithm === 'SDK-HMAC-SHA256' ? 'Access' : 'Credential')
-  const signature = found.get('Signature')
-  const signedHeaders = parseSignedHeaders(found.get('SignedHeaders') ?? '', MAX_SIGNED_HEADERS)
-  if (found.size !== 3 || !identity || !signature || signedHeaders === undefined) return undefined
+  const found = parseAuthorizationFields(text, 3)
+  const identity = found?.get(algorithm === 'SDK-HMAC-SHA256' ? 'Access' : 'Credential')
+  const signature = found?.get('Signature')
+  const signedHeaders = parseSignedHeaders(found?.get('SignedHeaders') ?? '', MAX_SIGNED_HEADERS)
+  if (!identity || !signature || signedHeaders === undefined) return undefined
   const slash = algorithm === 'SDK-HMAC-SHA256' ? identity.length : identity.indexOf('/')
   const accessKeyId = identity.slice(0, Math.max(slash, 0))
   if (accessKeyId === '' || accessKeyId.length > MAX_ACCESS_KEY_ID_CHARS) return undefined
