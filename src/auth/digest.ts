@@ -9,9 +9,15 @@ export function sha256HexOfText(text: string): string {
 
 /** The lower-case hex SHA-256 of bytes that arrive in chunks. No copy is made. */
 export function sha256Hex(chunks: Iterable<Uint8Array>): string {
+  // Most bodies come in one piece, and a hash object for each costs more than its hash.
+  if (Array.isArray(chunks) && chunks.length === 1) return hash('sha256', onlyOf(chunks))
   const digest = createHash('sha256')
   for (const chunk of chunks) digest.update(chunk)
   return digest.digest('hex')
+}
+
+function onlyOf([only = new Uint8Array()]: readonly Uint8Array[]): Uint8Array {
+  return only
 }
 
 /**

@@ -48,14 +48,13 @@ function place(root: Node, name: string, leaf: Leaf): void {
 
 function objectOf(node: Node): JsonObject {
   const members: Record<string, unknown> = {}
-  for (const [name, child] of node)
-    // Assigned, `__proto__` would be no member.
-    Object.defineProperty(members, name, {
-      value: valueOf(child),
-      enumerable: true,
-      writable: true,
-      configurable: true,
-    })
+  for (const [name, child] of node) {
+    const value = valueOf(child)
+    // Assigned, it would be no member.
+    if (name === '__proto__')
+      Object.defineProperty(members, name, { value, enumerable: true, writable: true, configurable: true })
+    else members[name] = value
+  }
   return members
 }
 

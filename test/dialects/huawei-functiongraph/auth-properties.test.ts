@@ -85,10 +85,10 @@ test('one flipped bit in any signed part is refused', () => {
   )
 })
 
-/** Space around a header's value is not part of it, a space is one however a query writes it, and so is an escape. */
+/** Space around a header's value, and around the fields of a signature, is not part of it, whatever kind it is; a space is one however a query writes it, and so is an escape. */
 function isSame(changed: Signed, request: Signed): boolean {
   const trimmed = Object.entries(changed.headers).every(
-    ([name, text]) => text.trim() === request.headers[name],
+    ([name, text]) => text.trim().replaceAll(/,\s/g, ', ') === request.headers[name],
   )
   const query = (text: string): string => {
     try {

@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto'
 import { canonicalQuery, canonicalRequest } from '../../../auth/canonical-request.ts'
 import { constantTimeEqual } from '../../../auth/compare.ts'
 import { deriveKey, hmac, sha256HexOfText } from '../../../auth/digest.ts'
-import { headerNamesWithPrefix, headerValue, parseSignedHeaders } from '../../../auth/headers.ts'
+import { headerValue, parseSignedHeaders } from '../../../auth/headers.ts'
 import type { KeyRing } from '../../../auth/keyring.ts'
 import { percentEncode } from '../../../auth/percent.ts'
 import { parseQuery, type QueryPair } from '../../../auth/query.ts'
@@ -141,12 +141,16 @@ function readSignedHeaders(request: SignedRequest, list: string): { readonly nam
   if (names === undefined) {
     return malformed('SignedHeaders must be lower-case names in ascending order, each once')
   }
-  const signed = new Set(names)
-  for (const name of ['host', ...headerNamesWithPrefix(headers, 'x-acs-')]) {
-    if (!signed.has(name)) return malformed(`the HTTP header ${name} must be among SignedHeaders`)
-  }
+  if (!names.includes('host')) return unsigned('host')
+  for (const name in headers)
+    if (name.startsWith('x-acs-') && headers[name] !== undefined && !names.includes(name))
+      return unsigned(name)
   const absent = names.find((name) => headerValue(headers, name) === undefined)
   return absent === undefined ? { names } : missingHeader(absent)
+}
+
+function unsigned(name: string): Refused {
+  return malformed(`the HTTP header ${name} must be among SignedHeaders`)
 }
 
 /** The path as sent, in the one spelling the clients sign. */

@@ -67,27 +67,27 @@ export function findKey(
 
 /**
  * The hosts a request may have been signed for: what clients sign is their configured endpoint with or without its port,
- * or a public name that leads here.
+ * or a public name that leads here. The likeliest first, made one by one: the first is nearly always it.
  *
  * @param host The Host header.
  * @param region The region the request names; it is part of one public name.
  */
-export function signedHosts(host: string | undefined, region: string | undefined): readonly string[] {
-  const hosts = new Set<string>()
+export function* signedHosts(host: string | undefined, region: string | undefined): Generator<string> {
   if (host !== undefined && host.length <= MAX_HOST_CHARS) {
-    hosts.add(host)
-    hosts.add(host.replace(/:\d+$/, ''))
+    yield host
+    const name = host.replace(/:\d+$/, '')
+    if (name !== host) yield name
   }
-  hosts.add('scf.tencentcloudapi.com')
-  if (region !== undefined && REGION.test(region)) hosts.add(`scf.${region}.tencentcloudapi.com`)
-  hosts.add('scf.internal.tencentcloudapi.com')
-  hosts.add('scf.intl.tencentcloudapi.com')
-  hosts.add('scf.api.qcloud.com')
-  return [...hosts]
+  yield 'scf.tencentcloudapi.com'
+  if (region !== undefined && REGION.test(region)) yield `scf.${region}.tencentcloudapi.com`
+  yield 'scf.internal.tencentcloudapi.com'
+  yield 'scf.intl.tencentcloudapi.com'
+  yield 'scf.api.qcloud.com'
 }
 
 /** The words of the service, and which hosts were tried: the most common mistake. */
-export function signatureFailure(hosts: readonly string[]): ScfError {
+export function signatureFailure(host: string | undefined, region: string | undefined): ScfError {
+  const hosts = [...new Set(signedHosts(host, region))]
   return new ScfError(
     'AuthFailure.SignatureFailure',
     'The provided credentials could not be validated. Please check your signature is correct. ' +

@@ -76,7 +76,7 @@ export function readTc3(head: SignedHead, keyring: KeyRing, nowMs: number): Tc3C
 
   const key = findKey(keyring, secretId, headerValue(headers, 'x-tc-token'), nowMs)
   requireFreshTime(timestampS, nowMs)
-  if (new Date(timestampS * 1000).toISOString().slice(0, 10) !== date)
+  if (dayOf(timestampS) !== date)
     throw new ScfError(
       'AuthFailure.SignatureFailure',
       'the date of the credential is not the UTC date of X-TC-Timestamp',
@@ -107,20 +107,35 @@ export function requireTc3(claim: Tc3Claim, head: SignedHead, bodySha256: string
   const end = `\n${signedHeaders.join(';')}\n${claim.payloadSha256 ?? bodySha256}`
   const scope = `${date}/${service}/tc3_request`
   const derived = derivedKey(key.secret, date, service)
-  const hosts = signedHosts(headerValue(headers, 'host'), headerValue(headers, 'x-tc-region'))
-  for (const host of hosts) {
-    const block = headerBlock(claim, head, host)
-    // The documentation's newer examples sign values in lower case, the SDKs as they are sent.
-    const lower = block.toLowerCase()
-    for (const candidate of lower === block ? [block] : [block, lower]) {
-      const canonical = `${head.method}\n/\n${query}\n${candidate}${end}`
+  const [ownHost, region] = [headerValue(headers, 'host'), headerValue(headers, 'x-tc-region')]
+  for (const host of signedHosts(ownHost, region)) {
+    for (const block of spellings(headerBlock(claim, head, host))) {
+      const canonical = `${head.method}\n/\n${query}\n${block}${end}`
       const toSign = `${TC3}\n${timestamp}\n${scope}\n${sha256HexOfText(canonical)}`
       if (!constantTimeEqual(hmac('sha256', derived, toSign, 'hex'), signature)) continue
       keepDerivedKey(key.secret, date, service, derived)
       return
     }
   }
-  throw signatureFailure(hosts)
+  throw signatureFailure(ownHost, region)
+}
+
+/** The SDKs sign the values of headers as they are sent, the documentation's newer examples in lower case. */
+function* spellings(block: string): Generator<string> {
+  yield block
+  const lower = block.toLowerCase()
+  if (lower !== block) yield lower
+}
+
+/** The last day that was asked for: nearly always that of the next request, too. */
+let lastDay = { number: -1, text: '' }
+
+/** `YYYY-MM-DD` in UTC. */
+function dayOf(timestampS: number): string {
+  const number = Math.floor(timestampS / 86_400)
+  if (number !== lastDay.number)
+    lastDay = { number, text: new Date(timestampS * 1000).toISOString().slice(0, 10) }
+  return lastDay.text
 }
 
 function headerBlock({ signedHeaders }: Tc3Claim, { headers }: SignedHead, host: string): string {
