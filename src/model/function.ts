@@ -22,7 +22,7 @@ export interface FunctionSpec {
   readonly handler: string
   /** Runs once per instance before its first call. `timeoutMs` 1 … 300 000. */
   readonly initializer?: { readonly handler: string; readonly timeoutMs: number }
-  /** Longest run of one call, milliseconds, 1 … 86 400 000. Enforced from outside the process. */
+  /** Longest run of one call, milliseconds, 1 … 259 200 000. Enforced from outside the process. */
   readonly timeoutMs: number
   /** Memory of one instance, MiB. */
   readonly memoryMib: number

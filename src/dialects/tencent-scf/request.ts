@@ -1,11 +1,11 @@
-import { hash } from 'node:crypto'
 import type { KeyRing } from '../../auth/keyring.ts'
 import { sha256HexOfText } from '../../auth/digest.ts'
 import type { Exchange } from '../../http/exchange.ts'
 import { decodeBase64InPlace } from '../../intake/base64.ts'
+import { bodySha256 } from '../../intake/body-hash.ts'
 import { isJsonObject, parseJsonObject, readJsonBody } from '../../intake/json-body.ts'
 import { PARSED_BODY_BYTES } from '../../intake/large-body.ts'
-import { sha256HexInSlices, type Turns } from '../../intake/slices.ts'
+import type { Turns } from '../../intake/slices.ts'
 import { toBuffer, type Payload } from '../../model/payload.ts'
 import { ScfError } from './errors.ts'
 import { readForm, readLargeForm, textOf, type Parameter } from './form.ts'
@@ -75,9 +75,9 @@ type Content = Pick<Call, 'params' | 'takeZipFile'>
 /**
  * Reads a request of API 3.0: who sent it, what it asks for and its parameters.
  *
- * @throws {ScfError} and what reading bodies throws
+ * Throws or rejects with a {@link ScfError}, or with what reading bodies rejects with.
  */
-export async function readRequest(exchange: Exchange, rooms: RequestRooms): Promise<SignedRequest> {
+export function readRequest(exchange: Exchange, rooms: RequestRooms): Promise<SignedRequest> {
   const { method, rawPath, headers } = exchange
   if (method !== 'POST' && method !== 'GET')
     throw new ScfError('UnsupportedProtocol', `the method ${method.slice(0, 32)} is not supported`)
@@ -89,7 +89,7 @@ export async function readRequest(exchange: Exchange, rooms: RequestRooms): Prom
 }
 
 /** Reads a request of the legacy API, as {@link readRequest}. */
-export async function readLegacyRequest(exchange: Exchange, rooms: RequestRooms): Promise<SignedRequest> {
+export function readLegacyRequest(exchange: Exchange, rooms: RequestRooms): Promise<SignedRequest> {
   const { method } = exchange
   if (method !== 'POST' && method !== 'GET')
     throw new ScfError('UnsupportedProtocol', `the method ${method.slice(0, 32)} is not supported`)
@@ -113,11 +113,8 @@ async function readTc3Request(exchange: Exchange, rooms: RequestRooms): Promise<
   const expected = named === undefined ? undefined : findAction('3.0', named)
   const contentType = headerText(headers['content-type']) ?? ''
   const payload = await exchange.readBody(limitOf(expected?.definition, contentType))
-  const bodySha256 =
-    payload.byteLength > PARSED_BODY_BYTES
-      ? await rooms.largeBodies.run(() => sha256HexInSlices(payload.chunks))
-      : hash('sha256', toBuffer(payload))
-  requireTc3(claim, exchange, bodySha256)
+  const hash = bodySha256(payload, rooms.largeBodies)
+  requireTc3(claim, exchange, typeof hash === 'string' ? hash : await hash)
   const content = await readContent(payload, contentType, expected?.definition, rooms)
   const action = expected ?? actionOf('3.0', named ?? textMember(content.params, 'Action'))
   requireVersion(version ?? textMember(content.params, 'Version'))
@@ -195,19 +192,18 @@ function contentOf(
   { largeBodies }: RequestRooms,
 ): Content {
   let archive: Buffer | undefined
-  const own: Parameter[] = []
-  for (const parameter of parameters) {
-    const { key, large } = parameter
+  const own: (readonly [string, string])[] = []
+  for (const { key, value, large } of parameters) {
     if (COMMON_PARAMETERS.has(key)) continue
-    if (large === undefined) own.push(parameter)
-    else if (definition?.takesEvent === true) own.push({ key, value: textOf(large) })
+    if (large === undefined) own.push([key, value])
+    else if (definition?.takesEvent === true) own.push([key, textOf(large)])
     else if (definition?.takesCode === true && CODE_MEMBERS.includes(key) && archive === undefined) {
       // The legacy clients mark uploaded code by this character.
       archive = large[0] === 0x40 ? large.subarray(1) : large
-      own.push({ key, value: '' })
+      own.push([key, ''])
     } else throw new ScfError('RequestSizeLimitExceeded', 'a parameter of the request is too long')
   }
-  const params = unflatten(entriesOf(own))
+  const params = unflatten(own)
   const code = archive
   return code === undefined
     ? { params }
@@ -248,8 +244,8 @@ function jsonPart(content: Buffer): unknown {
   }
 }
 
-function* entriesOf(parameters: readonly Parameter[]): Generator<readonly [string, string]> {
-  for (const { key, value } of parameters) if (!COMMON_PARAMETERS.has(key)) yield [key, value]
+function entriesOf(parameters: readonly Parameter[]): readonly (readonly [string, string])[] {
+  return parameters.filter(({ key }) => !COMMON_PARAMETERS.has(key)).map(({ key, value }) => [key, value])
 }
 
 /** @throws {ScfError} `MissingParameter`, `InvalidAction` */

@@ -18,10 +18,20 @@ interface Leaf {
  *
  * @throws {ScfError} `InvalidParameter` when names contradict each other (`a` and `a.b`) or nest too deep
  */
-export function unflatten(entries: Iterable<readonly [name: string, value: unknown]>): JsonObject {
+export function unflatten(entries: readonly (readonly [name: string, value: unknown])[]): JsonObject {
+  if (entries.every(([name]) => isFlat(name))) {
+    const members = Object.fromEntries(entries)
+    if (Object.keys(members).length < entries.length) throw contradiction()
+    return members
+  }
   const root: Node = new Map()
   for (const [name, value] of entries) place(root, name, { value })
   return objectOf(root)
+}
+
+/** Most requests have nothing to put together. */
+function isFlat(name: string): boolean {
+  return !name.includes('.')
 }
 
 /** @throws {ScfError} `InvalidParameter` for a value that nests deeper than {@link MAX_DEPTH}. */
