@@ -250,14 +250,14 @@ export async function startServer(
     region,
     now: Date.now,
     links,
+    ownPort: (): number | undefined => ownPort,
     observe: (error: unknown): void => log.error('a request failed for a reason of our own', { error }),
   }
   const listener = new Listener({
     dialects: [
-      createAlibabaFc({ ...rooms, ownPort: () => ownPort }),
+      createAlibabaFc(rooms),
       createHuaweiFunctionGraph({
         ...rooms,
-        ownPort: () => ownPort,
         tokenKey: createSecretKey(
           createHmac('sha256', credentials.signingKey).update('user tokens').digest(),
         ),

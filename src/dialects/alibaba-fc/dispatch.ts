@@ -124,6 +124,7 @@ async function requireSignedBody(
   { largeBodies }: DispatchRooms,
 ): Promise<void> {
   if (signed === undefined) return
-  if (!constantTimeEqual(await bodySha256(payload, largeBodies), signed))
+  const hash = bodySha256(payload, largeBodies)
+  if (!constantTimeEqual(typeof hash === 'string' ? hash : await hash, signed))
     throw new FcError('SignatureNotMatch', 'the body does not have the hash that the request was signed with')
 }

@@ -1,9 +1,9 @@
-import { sha256Hex } from '../../auth/digest.ts'
 import type { KeyRing } from '../../auth/keyring.ts'
 import type { Exchange, Reply } from '../../http/exchange.ts'
+import { bodySha256 } from '../../intake/body-hash.ts'
 import { readJsonBody } from '../../intake/json-body.ts'
-import { PARSED_BODY_BYTES } from '../../intake/large-body.ts'
-import { sha256HexInSlices, type Turns } from '../../intake/slices.ts'
+import { originOf } from '../../intake/request-head.ts'
+import type { Turns } from '../../intake/slices.ts'
 import type { Payload } from '../../model/payload.ts'
 import { authenticate, type AuthVerdict, type Principal } from './auth.ts'
 import { FssError } from './errors.ts'
@@ -14,7 +14,7 @@ import { invoke, readEvent } from './invoke.ts'
 import type { Call, Rooms } from './operation.ts'
 import { DEFAULT_BODY_BYTES } from './operations.ts'
 import { answerReply, failureOf, failureReply } from './replies.ts'
-import { headerText, newRequestId, originOf, readQuery } from './request-head.ts'
+import { headerText, newRequestId, readQuery } from './request-head.ts'
 import { isIamPath, matchInvoke, matchOperation, type InvokePath } from './routes.ts'
 import { parseUrn } from './urn.ts'
 
@@ -60,7 +60,8 @@ async function runFunction(
   const verdict = pass(exchange, projectId, rooms)
   const target = parseUrn(urn, { projectId })
   const payload = await readEvent(exchange, mode)
-  await requireSigned(verdict, payload, rooms)
+  // Not asked for in vain: each promise is a turn of the queue for every call.
+  if (verdict.kind === 'signed') await requireSigned(verdict, payload, rooms)
   return invoke(mode, target, verdict.principal.accountId, requestId, payload, exchange, rooms)
 }
 
@@ -69,7 +70,7 @@ async function operate(requestId: string, exchange: Exchange, rooms: DispatchRoo
   const { definition, projectId, params } = matchOperation(method, rawPath)
   const verdict = pass(exchange, projectId, rooms)
   const payload = await exchange.readBody(definition.bodyBytes ?? DEFAULT_BODY_BYTES)
-  await requireSigned(verdict, payload, rooms)
+  if (verdict.kind === 'signed') await requireSigned(verdict, payload, rooms)
   const { body, takeCut } = await readJsonBody(payload, rooms.largeBodies, CODE_MEMBERS)
   const { accountId } = verdict.principal
   const call: Call = {
@@ -83,7 +84,7 @@ async function operate(requestId: string, exchange: Exchange, rooms: DispatchRoo
     headers,
     body,
     ...(takeCut === undefined ? {} : { takeFile: takeCut }),
-    origin: originOf(headers, rooms.ownPort()),
+    origin: originOf(headers.host, rooms.ownPort()),
     exchange,
   }
   return answerReply(await definition.run(call, rooms), requestId)
@@ -106,15 +107,11 @@ function requireProject(principal: Principal, projectId: string, named: string |
 
 /** @throws {FssError} APIGW.0301 */
 async function requireSigned(
-  verdict: Passed,
-  { chunks, byteLength }: Payload,
+  verdict: Extract<Passed, { kind: 'signed' }>,
+  payload: Payload,
   { largeBodies }: DispatchRooms,
 ): Promise<void> {
-  if (verdict.kind !== 'signed') return
-  const hash =
-    byteLength > PARSED_BODY_BYTES
-      ? await largeBodies.run(() => sha256HexInSlices(chunks))
-      : sha256Hex(chunks)
-  const refused = verdict.check(hash)
+  const hash = bodySha256(payload, largeBodies)
+  const refused = verdict.check(typeof hash === 'string' ? hash : await hash)
   if (refused !== undefined) throw new FssError(refused.code, refused.message)
 }

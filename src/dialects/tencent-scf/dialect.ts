@@ -10,15 +10,19 @@ import { hasTc3Scheme } from './signatures/tc3.ts'
 
 export interface TencentScfDeps extends Rooms {
   readonly keyring: KeyRing
+  /** The listener's port, once it has one. Default: unknown. */
+  readonly ownPort?: () => number | undefined
   /** Told of failures that are this server's own. Must not throw. */
   readonly observe?: (error: unknown) => void
 }
 
 /** The dialect of the vendor's SCF: the legacy API 2.0 and API 3.0, version 2018-04-16. */
 export function createTencentScf(deps: TencentScfDeps): Dialect {
+  const { observe = () => undefined, ownPort = () => undefined } = deps
   const rooms: DispatchRooms = {
     ...deps,
-    observe: deps.observe ?? (() => undefined),
+    observe,
+    ownPort,
     largeBodies: new Turns(),
     replays: new Replays(),
   }

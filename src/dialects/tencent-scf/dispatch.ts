@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import type { IncomingHttpHeaders } from 'node:http'
 import type { Exchange, Reply } from '../../http/exchange.ts'
+import { originOf } from '../../intake/request-head.ts'
 import type { Api, Rooms } from './operation.ts'
 import { regionOf } from './regions.ts'
 import { answerReply, failureOf, failureReply, traceOf } from './replies.ts'
 import { readLegacyRequest, readRequest, type RequestRooms } from './request.ts'
 
-const HOST = /^[A-Za-z0-9.:[\]_-]{1,255}$/
-
 /** Everything requests of this dialect are answered with. */
 export interface DispatchRooms extends Rooms, RequestRooms {
+  /** The listener's port, once it has one. */
+  readonly ownPort: () => number | undefined
   /** Told of failures that are this server's own. */
   readonly observe: (error: unknown) => void
 }
@@ -33,7 +33,7 @@ export async function dispatch(exchange: Exchange, rooms: DispatchRooms): Promis
         region: regionOf(region, rooms.region),
         params,
         ...(takeZipFile === undefined ? {} : { takeZipFile }),
-        origin: originOf(exchange.headers),
+        origin: originOf(exchange.headers.host, rooms.ownPort()),
         exchange,
       },
       rooms,
@@ -53,9 +53,4 @@ export function isLegacyPath(rawPath: string): boolean {
 
 function apiOf(rawPath: string): Api {
   return isLegacyPath(rawPath) ? '2.0' : '3.0'
-}
-
-/** `http://host:port` as the client reached us. */
-function originOf({ host }: IncomingHttpHeaders): string {
-  return `http://${host !== undefined && HOST.test(host) ? host : 'localhost'}`
 }

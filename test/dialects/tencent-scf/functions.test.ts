@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { functionKey } from '../../../src/engine/keys.ts'
-import { functionParams, openHarness, zipBytesOf, zipOf, type Harness } from './harness.ts'
+import { functionParams, openHarness, tc3Request, zipBytesOf, zipOf, type Harness } from './harness.ts'
 import { ACCOUNT } from './signing.ts'
 
 let server: Harness
@@ -246,6 +246,14 @@ describe('reading', () => {
     const { response } = await server.call('GetFunctionAddress', { FunctionName: 'linked' })
     expect(response['CodeSha256']).toBe(record('linked')?.spec.code.digest)
     expect(response['Url']).toMatch(/^http:\/\/127\.0\.0\.1:7400\/anvoke\/code\/[0-9a-f]{64}\?/)
+  })
+
+  test('a client whose Host header can be none is led to the port of this server', async () => {
+    await create('unhosted')
+    const params = { FunctionName: 'unhosted' }
+    const sent = tc3Request('GetFunctionAddress', params, server.clockMs, { host: 'no host' })
+    const { response } = await server.send(sent)
+    expect(new URL(String(response['Url'])).origin).toBe('http://localhost:7400')
   })
 })
 

@@ -126,6 +126,7 @@ export async function openHarness(): Promise<Harness> {
     region: 'ap-guangzhou',
     now,
     links: new CodeLinks({ key: createSecretKey(Buffer.alloc(32, 9)), packages, now }),
+    ownPort: () => 7400,
     observe: (error) => observed.push(error),
   })
   const harness: Harness = {

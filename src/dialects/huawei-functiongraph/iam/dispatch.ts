@@ -2,13 +2,14 @@ import { percentDecode } from '../../../auth/percent.ts'
 import type { Exchange, Reply } from '../../../http/exchange.ts'
 import { IntakeError } from '../../../intake/intake-error.ts'
 import { parseJsonObject, type JsonObject } from '../../../intake/json-body.ts'
+import { originOf } from '../../../intake/request-head.ts'
 import { EngineError } from '../../../model/errors.ts'
 import { payloadOf, toBuffer } from '../../../model/payload.ts'
 import { authenticate, type Principal } from '../auth.ts'
 import { sha256Hex } from '../../../auth/digest.ts'
 import { STATUS_OF } from '../errors.ts'
 import { answerReply, failureReply } from '../replies.ts'
-import { gatewayId, headerText, originOf, readQuery } from '../request-head.ts'
+import { gatewayId, headerText, readQuery } from '../request-head.ts'
 import type { Refused } from '../signatures/verdict.ts'
 import { createToken, showToken } from './auth-tokens.ts'
 import { IamError } from './errors.ts'
@@ -92,7 +93,7 @@ export async function dispatchIam(
         query: readQuery(exchange.rawQuery),
         subjectToken: headerText(exchange.headers, 'x-subject-token'),
         body,
-        origin: originOf(exchange.headers, rooms.ownPort()),
+        origin: originOf(exchange.headers.host, rooms.ownPort()),
       },
       rooms,
     )
