@@ -1,3 +1,4 @@
+import { isJsonObject, parsedJson } from '../model/json.ts'
 import { type Payload, toBuffer } from '../model/payload.ts'
 
 /** What a function said about its own failure, whichever contract it was written for. */
@@ -28,13 +29,8 @@ const TRACEBACK = 'Traceback (most recent call last):'
  */
 export function readFailureBody(payload: Payload): FailureBody | undefined {
   if (payload.byteLength > MAX_READ_BYTES) return undefined
-  let body: unknown
-  try {
-    body = JSON.parse(toBuffer(payload).toString())
-  } catch {
-    return undefined
-  }
-  if (!isRecord(body)) return undefined
+  const body = parsedJson(toBuffer(payload).toString())
+  if (!isJsonObject(body)) return undefined
   const { errorMessage: message, errorType, stackTrace } = body
   if (typeof message !== 'string') return undefined
   const stack = stackOf(stackTrace)
@@ -84,7 +80,3 @@ function errorAt(lines: readonly string[], pattern: RegExp): { type: string; mes
 
 const PYTHON_ERROR = /^([A-Za-z_][\w.]*)(?:: ?([^]*))?$/
 const JAVASCRIPT_ERROR = /^([A-Za-z_$][\w$]*)(?: \[[\w$]+\])?(?:: ?([^]*))?$/
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return value !== null && typeof value === 'object'
-}

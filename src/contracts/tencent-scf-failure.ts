@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { FunctionVersion } from '../model/function.ts'
+import { isJsonObject, parsedJson } from '../model/json.ts'
 import type { Ending } from '../model/outcome.ts'
 import { type Payload, toBuffer } from '../model/payload.ts'
 import { MAX_READ_BYTES, readFailureBody } from './failure-body.ts'
@@ -116,13 +117,8 @@ function told(
 function ownFailure(payload: Payload, requestId: string): RunFailure | undefined {
   if (payload.byteLength > MAX_READ_BYTES) return undefined
   const text = toBuffer(payload).toString()
-  let members: unknown
-  try {
-    members = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  if (!isRecord(members)) return undefined
+  const members = parsedJson(text)
+  if (!isJsonObject(members)) return undefined
   const { errorCode, errorMessage, stackTrace, statusCode } = members
   if (!Number.isInteger(errorCode) || !Number.isInteger(statusCode)) return undefined
   if (members['requestId'] === requestId)
@@ -161,8 +157,4 @@ function jsonText(members: FailureMembers): string {
     /[<>&\u2028\u2029]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return value !== null && typeof value === 'object'
 }

@@ -1,16 +1,13 @@
+import { isJsonObject } from '../model/json.ts'
 import type { Extras } from '../store/store.ts'
 
 /** One dialect's part of a record's extras; empty when it has none, as in records that another dialect made. */
 export function extrasOf(extras: Extras, dialect: string): Extras {
   const own = extras[dialect]
-  return isObject(own) ? own : {}
+  return isJsonObject(own) ? own : {}
 }
 
 /** The extras with one dialect's part replaced, and those of the others as they were. */
 export function withExtras(extras: Extras, dialect: string, own: Extras): Extras {
   return { ...extras, [dialect]: own }
-}
-
-function isObject(value: unknown): value is Extras {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

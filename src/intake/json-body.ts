@@ -1,12 +1,10 @@
 import { isUtf8 } from 'node:buffer'
+import { isJsonObject, parsedJson, type JsonObject } from '../model/json.ts'
 import { toBuffer, type Payload } from '../model/payload.ts'
 import { decodeBase64InPlace } from './base64.ts'
 import { IntakeError } from './intake-error.ts'
 import { cutMember, PARSED_BODY_BYTES } from './large-body.ts'
 import type { Turns } from './slices.ts'
-
-/** A JSON object as it came; which members it has, and of what types, is not known. */
-export type JsonObject = Readonly<Record<string, unknown>>
 
 /** A request body, and what was too large in it to be parsed. */
 export interface JsonBody {
@@ -44,22 +42,9 @@ export async function readJsonBody(
 export function parseJsonObject(bytes: Buffer): JsonObject {
   if (bytes.length === 0) return {}
   if (!isUtf8(bytes)) throw new IntakeError('not-utf8', {})
-  const value = parse(bytes.toString('utf8'))
+  const value = parsedJson(bytes.toString('utf8'))
+  if (value === undefined) throw new IntakeError('not-json', {})
   if (value === null) return {}
   if (!isJsonObject(value)) throw new IntakeError('not-an-object', {})
   return value
-}
-
-/** Whether a decoded value is an object: no list, no `null`. */
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The parser's message quotes the body, which may hold secrets.
-    throw new IntakeError('not-json', {})
-  }
 }

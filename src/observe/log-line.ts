@@ -1,4 +1,5 @@
 import type { CallRecord, EndedCall } from '../model/call-record.ts'
+import { isJsonObject, parsedJson } from '../model/json.ts'
 
 /** A line of a function's log file, as it is found again. */
 export type LogLine =
@@ -62,14 +63,8 @@ export function renderLoss(atMs: number, droppedBytes: number): string {
 
 /** Undefined for a line that is cut, that tells of a loss, or that anybody else wrote. */
 export function parseLine(line: string): LogLine | undefined {
-  let content: unknown
-  try {
-    content = JSON.parse(line)
-  } catch {
-    return undefined
-  }
-  if (typeof content !== 'object' || content === null) return undefined
-  const members: Readonly<Record<string, unknown>> = { ...content }
+  const members = parsedJson(line)
+  if (!isJsonObject(members)) return undefined
   const { atMs, requestId, version, text, piece, ending, reason, result } = members
   if (typeof atMs !== 'number' || typeof requestId !== 'string') return undefined
   if (typeof version !== 'string' || typeof text !== 'string') return undefined

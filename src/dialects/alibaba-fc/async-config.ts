@@ -1,6 +1,6 @@
 import { findFunction } from '../../definitions/find-function.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
-import { isJsonObject } from '../../intake/json-body.ts'
+import { isJsonObject } from '../../model/json.ts'
 import type { AsyncConfigRecord, Stored } from '../../store/store.ts'
 import { FcError } from './errors.ts'
 import { booleanField, integerField, invalidValue, objectField, stringField } from './fields.ts'

@@ -1,5 +1,5 @@
-import { isJsonObject } from '../../intake/json-body.ts'
 import { shownValue } from '../../intake/shown-value.ts'
+import { isJsonObject } from '../../model/json.ts'
 import { FcError } from './errors.ts'
 import type { JsonObject } from './operation.ts'
 
@@ -152,8 +152,6 @@ export function queryInteger(
   const text = query.get(name)
   return text === undefined || text === '' ? undefined : integerIn(name, text, range)
 }
-
-/** Whether a decoded JSON value is an object with members. */
 
 function integerIn(
   name: string,

@@ -1,13 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Catalogue } from '../../engine/catalogue.ts'
 import type { CodeLinks } from '../../intake/code-link.ts'
-import type { JsonObject } from '../../intake/json-body.ts'
+import type { JsonObject } from '../../model/json.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
 
 /** The two generations this dialect speaks; they differ in few fields and in where the qualifier travels. */
 export type ApiVersion = '2016-08-15' | '2021-04-06'
 
-export type { JsonObject } from '../../intake/json-body.ts'
+export type { JsonObject } from '../../model/json.ts'
 
 /** One control-plane request after routing, authentication and decoding. */
 export interface Call {

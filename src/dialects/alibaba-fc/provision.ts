@@ -1,7 +1,7 @@
 import { findFunction } from '../../definitions/find-function.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { namespaceKey, qualifiedKey } from '../../engine/keys.ts'
-import { isJsonObject } from '../../intake/json-body.ts'
+import { isJsonObject } from '../../model/json.ts'
 import type { ProvisionRecord, Stored } from '../../store/store.ts'
 import { FcError } from './errors.ts'
 import { booleanField, field, integerField } from './fields.ts'

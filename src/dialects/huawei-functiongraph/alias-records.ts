@@ -1,8 +1,8 @@
 import type { Definitions } from '../../engine/catalogue.ts'
 import { aliasKey } from '../../engine/keys.ts'
+import { isJsonObject } from '../../model/json.ts'
 import { extrasOf } from '../extras.ts'
 import type { AliasRecord, FunctionRecord, Stored } from '../../store/store.ts'
-import { isObject } from './fields.ts'
 import { formatTime, shownVersion } from './names.ts'
 import { DIALECT, type Call, type JsonObject } from './operation.ts'
 import { formatUrn } from './urn.ts'
@@ -21,7 +21,7 @@ export function aliasesOf(
 /** The versions an alias sends some calls to beside its own, by weight or by rules. */
 export function additionalVersionsOf({ weights, extras }: AliasRecord): readonly string[] {
   const strategy = extrasOf(extras, DIALECT)[STRATEGY]
-  return [...Object.keys(weights), ...(isObject(strategy) ? Object.keys(strategy) : [])]
+  return [...Object.keys(weights), ...(isJsonObject(strategy) ? Object.keys(strategy) : [])]
 }
 
 /** An alias as answers show it. Shares of calls are whole percents. */
@@ -42,7 +42,7 @@ export function aliasBody(call: Call, alias: AliasRecord): JsonObject {
       `!${alias.name}`,
     ),
     ...(weights.length > 0 && { additional_version_weights: Object.fromEntries(weights) }),
-    ...(isObject(strategy) && {
+    ...(isJsonObject(strategy) && {
       [STRATEGY]: Object.fromEntries(
         Object.entries(strategy).map(([version, rules]) => [shownVersion(version), rules]),
       ),

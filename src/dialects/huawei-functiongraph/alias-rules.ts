@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { isJsonObject } from '../../model/json.ts'
 import type { AliasRecord } from '../../store/store.ts'
 import { extrasOf } from '../extras.ts'
-import { isObject } from './fields.ts'
 import { DIALECT, type JsonObject } from './operation.ts'
 
 /**
@@ -15,17 +15,17 @@ export function versionByRules(
   headers: IncomingHttpHeaders,
 ): string | undefined {
   const strategy = extrasOf(extras, DIALECT)['additional_version_strategy']
-  if (!isObject(strategy)) return undefined
+  if (!isJsonObject(strategy)) return undefined
   const [entry] = Object.entries(strategy)
   if (entry === undefined) return undefined
   const [additional, condition] = entry
-  return isObject(condition) && holds(condition, headers) ? additional : version
+  return isJsonObject(condition) && holds(condition, headers) ? additional : version
 }
 
 function holds(condition: JsonObject, headers: IncomingHttpHeaders): boolean {
   const { combine_type: combine, rules } = condition
   if (!Array.isArray(rules) || rules.length === 0) return false
-  const ruleHolds = (rule: unknown): boolean => isObject(rule) && fits(rule, headers)
+  const ruleHolds = (rule: unknown): boolean => isJsonObject(rule) && fits(rule, headers)
   return combine === 'or' ? rules.some(ruleHolds) : rules.every(ruleHolds)
 }
 

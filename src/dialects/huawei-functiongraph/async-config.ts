@@ -1,11 +1,12 @@
 import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
+import { isJsonObject, parsedJson } from '../../model/json.ts'
 import { extrasOf, withExtras } from '../extras.ts'
 import type { AsyncConfigRecord, Extras, FunctionRecord, Stored } from '../../store/store.ts'
 import { asyncSettingsBody } from './async-settings.ts'
 import { FssError } from './errors.ts'
-import { booleanField, integerField, isObject, objectField, required, stringField } from './fields.ts'
+import { booleanField, integerField, objectField, required, stringField } from './fields.ts'
 import { DIALECT, type Call, type JsonObject, type Operation } from './operation.ts'
 import { CONFIG_PAGES, pageInfo, pageOf } from './paging.ts'
 import { requireAt, requireHead, urnOf } from './target.ts'
@@ -148,18 +149,10 @@ function readDestination(destinations: JsonObject, name: string): JsonObject | u
       'FSS.0400',
       `invalid parameter ${place}.destination (allowed: ${Object.keys(DESTINATIONS).join(' | ')})`,
     )
-  const parameters = parsed(param)
-  if (!isObject(parameters))
+  const parameters = parsedJson(param)
+  if (!isJsonObject(parameters))
     throw new FssError('FSS.0400', `invalid parameter ${place}.param: it must be JSON as a string`)
   required(stringField(parameters, member, { min: 1, max: 1024 }), `${place}.param.${member}`)
   integerField(parameters, 'expires', { min: 0, max: MAX_EXPIRES_DAYS })
   return { destination, param }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -1,6 +1,6 @@
 import type { CodePackage } from '../../model/function.ts'
+import { isJsonObject } from '../../model/json.ts'
 import type { Extras } from '../../store/store.ts'
-import { isObject } from './fields.ts'
 
 /** Kinds of code the API knows. Source: the vendor's CreateFunction page. */
 export const CODE_TYPES = ['inline', 'zip', 'obs', 'jar', 'Custom-Image-Swr'] as const
@@ -29,7 +29,7 @@ const MEMBER = 'code'
  */
 export function codeFactsOf(code: CodePackage, own: Extras): CodeFacts {
   const kept = own[MEMBER]
-  if (isObject(kept) && kept['of'] === code.digest) {
+  if (isJsonObject(kept) && kept['of'] === code.digest) {
     const { type, fileName, url, digest, sizeBytes, source } = kept
     return {
       type: CODE_TYPES.find((each) => each === type) ?? 'zip',

@@ -1,11 +1,8 @@
-import { isJsonObject as isObject } from '../../intake/json-body.ts'
+import { shownValue } from '../../intake/shown-value.ts'
+import { isJsonObject } from '../../model/json.ts'
 import { FssError, type FssCode } from './errors.ts'
 import type { JsonObject } from './operation.ts'
 
-export { isObject }
-
-/** Longest piece of a refused value that is repeated in an error message, characters. */
-const SHOWN_VALUE_CHARS = 64
 const DEFAULT_CODE: FssCode = 'FSS.0400'
 
 /** How a member is refused: with the code that the vendor has for it. Default: `FSS.0400`. */
@@ -34,7 +31,10 @@ export function field(body: JsonObject, name: string): unknown {
 
 /** The dialect's sentence for a value it does not take. `allowed` is prose such as `true | false` or `3 - 900`. */
 export function invalidValue(name: string, allowed: string, actual: unknown, code = DEFAULT_CODE): FssError {
-  return new FssError(code, `invalid parameter ${name} (allowed: ${allowed}, actual: '${shown(actual)}')`)
+  return new FssError(
+    code,
+    `invalid parameter ${name} (allowed: ${allowed}, actual: '${shownValue(actual)}')`,
+  )
 }
 
 /** Insists on a member. @throws {FssError} `code` */
@@ -87,7 +87,7 @@ export function enumField<const W extends string>(
 export function objectField(body: JsonObject, name: string, code?: FssCode): JsonObject | undefined {
   const value = field(body, name)
   if (value === undefined) return undefined
-  if (!isObject(value)) throw invalidValue(name, 'an object', value, code)
+  if (!isJsonObject(value)) throw invalidValue(name, 'an object', value, code)
   return value
 }
 
@@ -143,7 +143,7 @@ export function objectListField(
   code?: FssCode,
 ): readonly JsonObject[] | undefined {
   return listField(body, name, max, code)?.map((entry) => {
-    if (!isObject(entry)) throw invalidValue(name, 'a list of objects', entry, code)
+    if (!isJsonObject(entry)) throw invalidValue(name, 'a list of objects', entry, code)
     return entry
   })
 }
@@ -163,12 +163,4 @@ function integerIn(name: string, value: unknown, { min, max, code }: IntegerRang
   if (typeof number !== 'number' || !Number.isSafeInteger(number) || number < min || number > max)
     throw invalidValue(name, `${min} - ${max}`, value, code)
   return number
-}
-
-/** Never walks into a value: a caller may nest one deeper than the stack. */
-function shown(value: unknown): string {
-  if (typeof value === 'string')
-    return value.length > SHOWN_VALUE_CHARS ? `${value.slice(0, SHOWN_VALUE_CHARS)}…` : value
-  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
-  return Array.isArray(value) ? '[…]' : value === null ? 'null' : '{…}'
 }

@@ -3,11 +3,11 @@ import type { Definitions } from '../../engine/catalogue.ts'
 import { qualifiedKey, versionKey } from '../../engine/keys.ts'
 import { extrasOf } from '../extras.ts'
 import { LATEST } from '../../model/function.ts'
+import { isJsonObject } from '../../model/json.ts'
 import type { FunctionRecord, VersionRecord } from '../../store/store.ts'
 import { asyncSettingsBody } from './async-settings.ts'
 import { codeFactsOf } from './code-facts.ts'
 import { dependenciesOf, dependencyBody, dependencyFactsOf } from './dependency-records.ts'
-import { isObject } from './fields.ts'
 import { logPlaceOf } from './log-places.ts'
 import { formatTime, shownVersion } from './names.ts'
 import { DIALECT, type Call, type JsonObject } from './operation.ts'
@@ -121,7 +121,7 @@ export function functionBody(definitions: Definitions, call: Call, record: Funct
     description: record.description,
     ...(version !== undefined && { version_description: version.description }),
     last_modified: formatTime(version?.createdAtMs ?? record.modifiedAtMs),
-    ...(isObject(vpc) && { func_vpc_id: vpc['vpc_id'] }),
+    ...(isJsonObject(vpc) && { func_vpc_id: vpc['vpc_id'] }),
     depend_list: dependencyIds,
     depend_version_list: dependencyIds,
     dependencies: dependencies.map((each) => dependencyBody(call, each)),

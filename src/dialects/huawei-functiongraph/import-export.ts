@@ -3,12 +3,13 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { parse, stringify } from 'yaml'
 import { storedZip, type StoredFile } from '../../intake/stored-zip.ts'
+import { isJsonObject } from '../../model/json.ts'
 import { payloadOf } from '../../model/payload.ts'
 import type { FunctionRecord } from '../../store/store.ts'
 import { CODE_TYPES, type CodeFacts } from './code-facts.ts'
 import { MAX_PACKAGE_BYTES, sha512Hex, sizeOf, takeFile, type TakenCode } from './code-intake.ts'
 import { FssError } from './errors.ts'
-import { enumField, isObject, required, stringField } from './fields.ts'
+import { enumField, required, stringField } from './fields.ts'
 import { functionBody } from './function-body.ts'
 import { readSettings } from './function-settings.ts'
 import { makeFunction, packageOf, requireFree } from './functions.ts'
@@ -146,9 +147,9 @@ async function bytesOf(path: string, limitBytes: number): Promise<Buffer> {
 /** The settings of the one function that a description is of. */
 function descriptionIn(bytes: Buffer): JsonObject {
   const value = parsedYaml(bytes)
-  const functions = isObject(value) ? value['functions'] : undefined
-  const [first, ...others] = isObject(functions) ? Object.values(functions) : []
-  if (!isObject(first)) throw new FssError('FSS.1057', 'the YAML file describes no function')
+  const functions = isJsonObject(value) ? value['functions'] : undefined
+  const [first, ...others] = isJsonObject(functions) ? Object.values(functions) : []
+  if (!isJsonObject(first)) throw new FssError('FSS.1057', 'the YAML file describes no function')
   if (others.length > 0) throw new FssError('FSS.1025', 'the YAML file describes more than one function')
   return first
 }

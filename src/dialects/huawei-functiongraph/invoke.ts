@@ -8,6 +8,7 @@ import type { Exchange, Reply } from '../../http/exchange.ts'
 import { PARSED_BODY_BYTES } from '../../intake/large-body.ts'
 import { EngineError } from '../../model/errors.ts'
 import type { InvokeTarget } from '../../model/invocation.ts'
+import { parsedJson } from '../../model/json.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import { EMPTY_PAYLOAD, payloadOf, toBuffer, type Payload } from '../../model/payload.ts'
 import type { AliasRecord, NewTask } from '../../store/store.ts'
@@ -115,16 +116,8 @@ function readWishes(headers: IncomingHttpHeaders): Wishes {
 function requireJson(payload: Payload): void {
   if (payload.byteLength === 0 || payload.byteLength > PARSED_BODY_BYTES) return
   const bytes = toBuffer(payload)
-  if (!isUtf8(bytes) || !isJson(bytes)) throw new FssError('FSS.0406', 'the request body is not JSON')
-}
-
-function isJson(bytes: Buffer): boolean {
-  try {
-    JSON.parse(bytes.toString('utf8'))
-    return true
-  } catch {
-    return false
-  }
+  if (!isUtf8(bytes) || parsedJson(bytes.toString()) === undefined)
+    throw new FssError('FSS.0406', 'the request body is not JSON')
 }
 
 /**
@@ -281,7 +274,7 @@ function contentTypeOf(payload: Payload): string {
   if (payload.byteLength > PARSED_BODY_BYTES) return 'application/octet-stream'
   const bytes = toBuffer(payload)
   if (!isUtf8(bytes)) return 'application/octet-stream'
-  return isJson(bytes) ? 'application/json' : 'text/plain; charset=utf-8'
+  return parsedJson(bytes.toString()) === undefined ? 'text/plain; charset=utf-8' : 'application/json'
 }
 
 /** To a thousandth. */

@@ -1,6 +1,6 @@
+import { isJsonObject } from '../../model/json.ts'
 import { extrasOf } from '../extras.ts'
 import type { FunctionRecord } from '../../store/store.ts'
-import { isObject } from './fields.ts'
 import { derivedId } from './names.ts'
 import { DIALECT } from './operation.ts'
 
@@ -28,7 +28,7 @@ export function projectLogPlaceOf(account: string): LogPlace {
 export function logPlaceOf({ account, namespace, name, functionId, extras }: FunctionRecord): LogPlace {
   const config = extrasOf(extras, DIALECT)['log_config']
   const given = (member: string): string | undefined => {
-    const value = isObject(config) ? config[member] : undefined
+    const value = isJsonObject(config) ? config[member] : undefined
     return typeof value === 'string' && value !== '' ? value : undefined
   }
   return {

@@ -1,4 +1,5 @@
-import { field, invalidValue, isObject } from './fields.ts'
+import { isJsonObject } from '../../model/json.ts'
+import { field, invalidValue } from './fields.ts'
 import { FssError, type FssCode } from './errors.ts'
 import type { JsonObject } from './operation.ts'
 
@@ -34,7 +35,7 @@ export function shapedField(
 
 /** See {@link shapedField}; `name` is what messages call the value. */
 export function shapedObject(name: string, value: unknown, shape: ObjectShape, code: FssCode): JsonObject {
-  if (!isObject(value)) throw invalidValue(name, 'an object', value, code)
+  if (!isJsonObject(value)) throw invalidValue(name, 'an object', value, code)
   return Object.fromEntries(
     Object.entries(shape).flatMap(([member, memberShape]) => {
       const given = field(value, member)

@@ -1,9 +1,10 @@
 import { QUOTA as DEFINITIONS, requireQuota } from '../../definitions/quotas.ts'
 import type { Draft } from '../../engine/catalogue.ts'
 import { tagsKey } from '../../engine/keys.ts'
+import { isJsonObject, parsedJson } from '../../model/json.ts'
 import type { FunctionRecord } from '../../store/store.ts'
 import { FssError } from './errors.ts'
-import { invalidValue, isObject } from './fields.ts'
+import { invalidValue } from './fields.ts'
 import { QUOTA } from './limits.ts'
 
 /** Lengths in characters; a value may be empty. Source: the vendor's general convention for tags. */
@@ -16,7 +17,7 @@ export type Tags = Readonly<Record<string, string>>
 export function tagsOfList(name: string, list: readonly unknown[]): Tags {
   return Object.fromEntries(
     list.map((entry) => {
-      if (!isObject(entry)) throw invalidValue(name, 'a list of {key, value}', entry)
+      if (!isJsonObject(entry)) throw invalidValue(name, 'a list of {key, value}', entry)
       return requireTag(name, entry['key'], entry['value'] ?? '')
     }),
   )
@@ -25,9 +26,9 @@ export function tagsOfList(name: string, list: readonly unknown[]): Tags {
 /** The tags of a create request: JSON as a string, an object or a list of `{key, value}`. @throws {FssError} `FSS.0400` */
 export function tagsOfText(text: string): Tags {
   if (text === '') return {}
-  const value = parsed(text)
+  const value = parsedJson(text)
   if (Array.isArray(value)) return tagsOfList('tags', value)
-  if (!isObject(value)) throw invalidValue('tags', 'JSON as a string', text)
+  if (!isJsonObject(value)) throw invalidValue('tags', 'JSON as a string', text)
   return Object.fromEntries(Object.entries(value).map(([key, each]) => requireTag('tags', key, each)))
 }
 
@@ -61,12 +62,4 @@ function requireTag(name: string, key: unknown, value: unknown): readonly [strin
   if (typeof value !== 'string' || value.length > VALUE_CHARS)
     throw invalidValue(`${name}.${key}`, `a string of at most ${VALUE_CHARS} characters`, value)
   return [key, value]
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -1,3 +1,4 @@
+import { isJsonObject } from '../../model/json.ts'
 import { FssError, type FssCode } from './errors.ts'
 import {
   booleanField,
@@ -5,7 +6,6 @@ import {
   field,
   integerField,
   invalidValue,
-  isObject,
   required,
   stringField,
 } from './fields.ts'
@@ -89,7 +89,7 @@ function mergedData(given: unknown, code: FssCode): JsonObject {
   const parts = Array.isArray(given) ? (given as readonly unknown[]) : [given ?? {}]
   const merged: Record<string, unknown> = {}
   for (const part of parts) {
-    if (!isObject(part)) throw invalidValue('event_data', 'an object', part, code)
+    if (!isJsonObject(part)) throw invalidValue('event_data', 'an object', part, code)
     for (const [name, value] of Object.entries(part)) {
       if (value === null) continue
       // Written as a truth value by updates, and a text everywhere else.
@@ -148,6 +148,6 @@ function requireGateway(data: JsonObject, code: FssCode): void {
   enumField(data, 'auth', ['IAM', 'APP', 'NONE'], code)
   const info = field(data, 'func_info')
   if (info === undefined) return
-  if (!isObject(info)) throw new FssError(code, 'invalid parameter func_info: it must be an object')
+  if (!isJsonObject(info)) throw new FssError(code, 'invalid parameter func_info: it must be an object')
   integerField(info, 'timeout', { ...GATEWAY_TIMEOUT_MS, code })
 }

@@ -2,10 +2,11 @@ import { newId } from '../../definitions/ids.ts'
 import { QUOTA as DEFINITIONS, requireQuota } from '../../definitions/quotas.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { qualifiedKey, triggerKey } from '../../engine/keys.ts'
+import { isJsonObject } from '../../model/json.ts'
 import { extrasOf, withExtras } from '../extras.ts'
 import type { Stored, TriggerRecord } from '../../store/store.ts'
 import { FssError } from './errors.ts'
-import { enumField, isObject, required, stringField } from './fields.ts'
+import { enumField, required, stringField } from './fields.ts'
 import { QUOTA } from './limits.ts'
 import { formatTime } from './names.ts'
 import { DIALECT, type Call, type JsonObject, type Operation } from './operation.ts'
@@ -197,7 +198,7 @@ function idOf(record: TriggerRecord): string | undefined {
 
 function eventDataOf(record: TriggerRecord): JsonObject {
   const data = extrasOf(record.extras, DIALECT)['event_data']
-  return isObject(data) ? data : {}
+  return isJsonObject(data) ? data : {}
 }
 
 function triggerBody(record: TriggerRecord): JsonObject {

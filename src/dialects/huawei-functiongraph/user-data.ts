@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
+import { isJsonObject, parsedJson } from '../../model/json.ts'
 import type { Extras, FunctionRecord } from '../../store/store.ts'
 import { extrasOf } from '../extras.ts'
 import { FssError } from './errors.ts'
-import { invalidValue, isObject, stringField } from './fields.ts'
+import { invalidValue, stringField } from './fields.ts'
 import { DIALECT, type JsonObject } from './operation.ts'
 
 /** Sources: the vendor's limits page for the first, its limits page over its error text (2 KB) for the second. */
@@ -96,7 +97,7 @@ function parsed(name: string, text: string): Values {
 function valuesOf(text: string): Values | undefined {
   if (text === '') return {}
   const value = parsedJson(text)
-  if (!isObject(value)) return undefined
+  if (!isJsonObject(value)) return undefined
   const entries = Object.entries(value).map(([key, each]) => [
     key,
     typeof each === 'number' || typeof each === 'boolean' ? String(each) : each,
@@ -104,12 +105,4 @@ function valuesOf(text: string): Values | undefined {
   return entries.every((entry): entry is [string, string] => typeof entry[1] === 'string')
     ? Object.fromEntries(entries)
     : undefined
-}
-
-function parsedJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

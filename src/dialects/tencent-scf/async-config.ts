@@ -1,9 +1,10 @@
 import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
 import { LATEST } from '../../model/function.ts'
+import { isJsonObject } from '../../model/json.ts'
 import type { AsyncConfigRecord } from '../../store/store.ts'
 import { ScfError } from './errors.ts'
-import { field, integerField, isObject, objectField, objectListField, textListField } from './fields.ts'
+import { field, integerField, objectField, objectListField, textListField } from './fields.ts'
 import type { JsonObject, Operation } from './operation.ts'
 import { qualifierOf, requireAt, requireLatest, targetOf } from './targets.ts'
 
@@ -89,7 +90,7 @@ function readRetries(config: JsonObject): number | undefined {
 }
 
 function isForRunErrors(entry: unknown): boolean {
-  if (!isObject(entry)) return false
+  if (!isJsonObject(entry)) return false
   const code = 'InvalidParameterValue.AsyncTriggerConfig'
   if (field(entry, 'ErrorCode') === undefined) return true
   return (textListField(entry, 'ErrorCode', { max: 100, code }) ?? []).includes('default')

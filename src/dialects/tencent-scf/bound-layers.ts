@@ -1,9 +1,10 @@
 import type { Definitions } from '../../engine/catalogue.ts'
 import { layerKey } from '../../engine/keys.ts'
 import type { CodePackage, FunctionSpec } from '../../model/function.ts'
+import { isJsonObject } from '../../model/json.ts'
 import type { Extras } from '../../store/store.ts'
 import { ScfError } from './errors.ts'
-import { integerField, isObject, objectListField, textField } from './fields.ts'
+import { integerField, objectListField, textField } from './fields.ts'
 import {
   LAYER_NAME,
   layerBody,
@@ -89,7 +90,7 @@ function deletedBody({ name, version }: BoundLayer): JsonObject {
 
 function isBound(value: unknown): value is BoundLayer {
   return (
-    isObject(value) &&
+    isJsonObject(value) &&
     typeof value['name'] === 'string' &&
     typeof value['version'] === 'number' &&
     typeof value['digest'] === 'string'

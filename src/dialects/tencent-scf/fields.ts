@@ -1,8 +1,8 @@
+import { shownValue } from '../../intake/shown-value.ts'
+import { isJsonObject } from '../../model/json.ts'
 import { ScfError, type ScfCode } from './errors.ts'
 import type { JsonObject } from './operation.ts'
 
-/** Longest piece of a refused value that is repeated in an error message, characters. */
-const SHOWN_VALUE_CHARS = 64
 /** Longest text of a parameter whose reader names no other bound, characters. */
 const DEFAULT_MAX_CHARS = 4096
 /** Most entries of a list whose reader names no other bound. */
@@ -47,7 +47,7 @@ export function field(params: JsonObject, name: string): unknown {
 export function invalidValue(name: string, allowed: string, actual: unknown, code?: ScfCode): ScfError {
   return new ScfError(
     code ?? 'InvalidParameterValue',
-    `${name} is invalid (allowed: ${allowed}, actual: '${shown(actual)}')`,
+    `${name} is invalid (allowed: ${allowed}, actual: '${shownValue(actual)}')`,
   )
 }
 
@@ -161,7 +161,7 @@ export function objectField(
 ): JsonObject | undefined {
   const value = present(params, name, options)
   if (value === undefined) return undefined
-  if (!isObject(value)) throw invalidValue(name, 'an object', value, options.code)
+  if (!isJsonObject(value)) throw invalidValue(name, 'an object', value, options.code)
   return value
 }
 
@@ -198,13 +198,9 @@ export function objectListField(
   options: FieldOptions & { readonly max?: number } = {},
 ): readonly JsonObject[] | undefined {
   return listField(params, name, options)?.map((entry) => {
-    if (!isObject(entry)) throw invalidValue(name, 'a list of objects', entry, options.code)
+    if (!isJsonObject(entry)) throw invalidValue(name, 'a list of objects', entry, options.code)
     return entry
   })
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function present(params: JsonObject, name: string, { required, missingCode }: FieldOptions): unknown {
@@ -212,9 +208,4 @@ function present(params: JsonObject, name: string, { required, missingCode }: Fi
   if (value === undefined && required === true)
     throw new ScfError(missingCode ?? 'MissingParameter', `the request is missing the parameter ${name}`)
   return value
-}
-
-function shown(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))
-  return text.length <= SHOWN_VALUE_CHARS ? text : `${text.slice(0, SHOWN_VALUE_CHARS)}…`
 }

@@ -1,5 +1,6 @@
+import { isJsonObject } from '../../model/json.ts'
 import type { FunctionRecord } from '../../store/store.ts'
-import { invalidValue, isObject, objectListField, textField, textListField } from './fields.ts'
+import { invalidValue, objectListField, textField, textListField } from './fields.ts'
 import type { JsonObject } from './operation.ts'
 import { settingOf } from './shown-settings.ts'
 import type { Tags } from './tags.ts'
@@ -52,5 +53,5 @@ function fileSystems(record: FunctionRecord, name: string): readonly unknown[] {
 }
 
 function member(value: unknown, name: string): unknown {
-  return isObject(value) ? value[name] : undefined
+  return isJsonObject(value) ? value[name] : undefined
 }

@@ -3,12 +3,13 @@ import { aliasKey, functionKey, qualifiedKey } from '../../engine/keys.ts'
 import { EngineError } from '../../model/errors.ts'
 import { LATEST } from '../../model/function.ts'
 import type { InvokeTarget } from '../../model/invocation.ts'
+import { isJsonObject, parsedJson } from '../../model/json.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import { payloadOf, toBuffer, type Payload } from '../../model/payload.ts'
 import type { AsyncConfigRecord, Backoff, FunctionRecord } from '../../store/store.ts'
 import { reservedMib } from './concurrency.ts'
 import { ScfError } from './errors.ts'
-import { field, isObject, textField, wordField } from './fields.ts'
+import { field, textField, wordField } from './fields.ts'
 import { DEFAULT_NAMESPACE, type Call, type JsonObject, type Operation, type Rooms } from './operation.ts'
 import { matchedVersion } from './routing.ts'
 import { isAsyncRun } from './shown-settings.ts'
@@ -188,8 +189,8 @@ function readTarget(call: Call, { catalogue }: Rooms, fallback: string | undefin
 function readRoutingKey(params: JsonObject): JsonObject {
   const text = textField(params, 'RoutingKey')
   if (text === undefined || text === '') return {}
-  const value = Buffer.byteLength(text) > MAX_ROUTING_KEY_BYTES ? undefined : parsed(text)
-  if (isObject(value)) return value
+  const value = Buffer.byteLength(text) > MAX_ROUTING_KEY_BYTES ? undefined : parsedJson(text)
+  if (isJsonObject(value)) return value
   throw new ScfError(
     'InvalidParameterValue',
     `RoutingKey is not the text of a JSON object of at most ${MAX_ROUTING_KEY_BYTES} bytes`,
@@ -216,18 +217,8 @@ function readEvent(params: JsonObject, name: string, maxBytes: number): Payload 
       'InvalidParameter.Payload',
       `RequestTooLarge (406): ${name} exceeds the maximum allowed size of ${maxBytes} bytes`,
     )
-  if (parsed(text) === undefined) throw notJson(name)
+  if (parsedJson(text) === undefined) throw notJson(name)
   return payload
-}
-
-/** A value of JSON, or undefined for text that is none. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The parser's message quotes the text, which may hold secrets.
-    return undefined
-  }
 }
 
 function notJson(name: string): ScfError {

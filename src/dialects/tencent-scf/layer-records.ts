@@ -1,9 +1,9 @@
 import type { Definitions } from '../../engine/catalogue.ts'
 import { layerKey } from '../../engine/keys.ts'
+import { isJsonObject } from '../../model/json.ts'
 import type { LayerRecord, Stored } from '../../store/store.ts'
 import { extrasOf } from '../extras.ts'
 import { ScfError } from './errors.ts'
-import { isObject } from './fields.ts'
 import { DIALECT, type JsonObject } from './operation.ts'
 import { tagsBody, type Tags } from './tags.ts'
 import { formatTime } from './times.ts'
@@ -44,7 +44,7 @@ export function ownLayerExtras(layer: LayerRecord): {
   return {
     runtimes: Array.isArray(runtimes) ? runtimes.filter((word) => typeof word === 'string') : [],
     license: typeof license === 'string' ? license : '',
-    tags: isObject(tags) ? Object.fromEntries(Object.entries(tags).map(([k, v]) => [k, String(v)])) : {},
+    tags: isJsonObject(tags) ? Object.fromEntries(Object.entries(tags).map(([k, v]) => [k, String(v)])) : {},
   }
 }
 

@@ -1,9 +1,10 @@
 import { LATEST } from '../../model/function.ts'
+import { isJsonObject } from '../../model/json.ts'
 import type { TriggerRecord } from '../../store/store.ts'
 import { getAccount } from './account.ts'
 import { readEntryFile } from './entry-file.ts'
 import { ScfError } from './errors.ts'
-import { field, integerField, isObject, objectField, objectListField, textField } from './fields.ts'
+import { field, integerField, objectField, objectListField, textField } from './fields.ts'
 import { listFunctions } from './function-body.ts'
 import { createFunction, deleteFunction, updateCodeAndConfiguration } from './functions.ts'
 import { findCalls, retCodeOf, shownMs, startOf } from './logs.ts'
@@ -97,7 +98,7 @@ export const getFunctionLegacy: Operation = async (call, { catalogue, packages }
 export const listFunctionsLegacy: Operation = async (call, rooms) => {
   const listed = await listFunctions(withNames(call), rooms)
   if (listed instanceof TopLevel) return listed
-  const functions = Array.isArray(listed['Functions']) ? listed['Functions'].filter(isObject) : []
+  const functions = Array.isArray(listed['Functions']) ? listed['Functions'].filter(isJsonObject) : []
   return {
     functions: functions.map((one) => ({
       functionName: one['FunctionName'],
@@ -256,6 +257,6 @@ function lowered(name: string): string {
 /** Of an answer of our own, which is a few levels deep. */
 function inLower(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inLower)
-  if (!isObject(value)) return value
+  if (!isJsonObject(value)) return value
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [lowered(name), inLower(inner)]))
 }

@@ -1,6 +1,7 @@
 import type { Catalogue } from '../../engine/catalogue.ts'
 import type { Exchange } from '../../http/exchange.ts'
 import type { CallHistory } from '../../model/call-record.ts'
+import type { JsonObject } from '../../model/json.ts'
 import type { Caller, InvokeRequest } from '../../model/invocation.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
@@ -16,7 +17,7 @@ export const DEFAULT_NAMESPACE = 'default'
 export type Api = '2.0' | '3.0'
 
 /** Named values as they were sent. `undefined` and `null` both mean "not given". */
-export type JsonObject = Readonly<Record<string, unknown>>
+export type { JsonObject }
 
 /** One request after authentication and decoding. */
 export interface Call {

@@ -3,11 +3,12 @@ import type { Definitions } from '../../engine/catalogue.ts'
 import { functionKey, namespaceKey, qualifiedKey } from '../../engine/keys.ts'
 import { EngineError } from '../../model/errors.ts'
 import { LATEST, type FunctionName } from '../../model/function.ts'
+import { isJsonObject } from '../../model/json.ts'
 import type { FunctionRecord, ProvisionRecord } from '../../store/store.ts'
 import { reservedMib, TOTAL_MEMORY_MIB, UNRESERVED_MEMORY_MIB } from './concurrency.ts'
 import { cronFault } from './cron.ts'
 import { ScfError } from './errors.ts'
-import { integerField, invalidValue, isObject, numberField, objectListField, textField } from './fields.ts'
+import { integerField, invalidValue, numberField, objectListField, textField } from './fields.ts'
 import { DIALECT, type Call, type JsonObject, type Operation } from './operation.ts'
 import { DEFAULT_ALIAS, qualifierOf, requireLatest, shownQualifier, targetOf } from './targets.ts'
 
@@ -180,6 +181,6 @@ function provisionBody({ qualifier, target, extras }: ProvisionRecord): JsonObje
     Status: 'Done',
     StatusReason: '',
     Qualifier: shownQualifier(qualifier),
-    TriggerActions: isObject(own) && Array.isArray(own['triggerActions']) ? own['triggerActions'] : [],
+    TriggerActions: isJsonObject(own) && Array.isArray(own['triggerActions']) ? own['triggerActions'] : [],
   }
 }

@@ -1,7 +1,8 @@
+import { isJsonObject } from '../../model/json.ts'
 import type { AliasRecord } from '../../store/store.ts'
 import { extrasOf } from '../extras.ts'
 import { ScfError } from './errors.ts'
-import { invalidValue, isObject, numberField, objectField, objectListField, textField } from './fields.ts'
+import { invalidValue, numberField, objectField, objectListField, textField } from './fields.ts'
 import { DIALECT, type JsonObject } from './operation.ts'
 import { qualifierOf, shownQualifier } from './targets.ts'
 
@@ -131,7 +132,7 @@ function matchesOf(alias: AliasRecord): readonly VersionMatch[] {
 
 function isMatch(value: unknown): value is VersionMatch {
   return (
-    isObject(value) &&
+    isJsonObject(value) &&
     ['version', 'key', 'expression'].every((member) => typeof value[member] === 'string') &&
     (value['method'] === 'exact' || value['method'] === 'range')
   )

@@ -1,3 +1,4 @@
+import { isJsonObject } from '../../model/json.ts'
 import type { Extras, FunctionRecord } from '../../store/store.ts'
 import { extrasOf } from '../extras.ts'
 import {
@@ -6,7 +7,6 @@ import {
   flagField,
   flagText,
   integerField,
-  isObject,
   objectField,
   objectListField,
   textField,
@@ -98,7 +98,7 @@ export function readShown(params: JsonObject, before: ShownSettings | undefined)
 /** This dialect's shown settings of a function, none for one that another API made. */
 export function shownOf(record: { readonly extras: Extras }): ShownSettings {
   const settings = extrasOf(record.extras, DIALECT)['settings']
-  return isObject(settings) ? settings : {}
+  return isJsonObject(settings) ? settings : {}
 }
 
 /** One shown setting, or the vendor's default. */

@@ -1,6 +1,6 @@
+import { isJsonObject, parsedJson } from '../../model/json.ts'
 import { cronFault } from './cron.ts'
 import { ScfError } from './errors.ts'
-import { isObject } from './fields.ts'
 import type { JsonObject } from './operation.ts'
 
 /** Longest description of a trigger, characters. The vendor publishes no number. */
@@ -41,12 +41,8 @@ function cronOf(text: string): string {
 }
 
 function parsed(text: string): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isObject(value) ? value : undefined
-  } catch {
-    return undefined
-  }
+  const value = parsedJson(text)
+  return isJsonObject(value) ? value : undefined
 }
 
 function invalid(message: string): ScfError {

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import type { CodePackage } from '../../model/function.ts'
+import { parsedJson } from '../../model/json.ts'
 
 const FORMAT = 1
 const META = z.object({
@@ -27,16 +28,8 @@ export async function readPackageMeta(path: string, digest: string): Promise<Cod
     throw error
   })
   if (text === undefined) return undefined
-  const parsed = META.safeParse(parseJson(text))
+  const parsed = META.safeParse(parsedJson(text))
   if (!parsed.success || parsed.data.digest !== digest) return undefined
   const { format: _format, ...codePackage } = parsed.data
   return codePackage
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { JsonObject } from '../../../src/intake/json-body.ts'
+import type { JsonObject } from '../../../src/model/json.ts'
 import { ACCOUNT, F, functionBody, openHarness, urnOf, type Harness, type TestReply } from './harness.ts'
 
 const HELLO = `${F}/${urnOf('hello')}`

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { domainIdOf, projectIdOf, userIdOf } from '../../../src/dialects/huawei-functiongraph/ids.ts'
-import { isJsonObject, type JsonObject } from '../../../src/intake/json-body.ts'
+import { isJsonObject, type JsonObject } from '../../../src/model/json.ts'
 import { ACCOUNT, F, openHarness, PROJECT, REGION, type Harness, type TestReply } from './harness.ts'
 import { KEY_ID, SECRET } from './signing.ts'
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ScfError, scfErrorOf, SCF_CODES, legacyCodeOf } from '../../../src/dialects/tencent-scf/errors.ts'
 import type { RequestHead } from '../../../src/dialects/dialect.ts'
-import { isObject } from '../../../src/dialects/tencent-scf/fields.ts'
+import { isJsonObject } from '../../../src/model/json.ts'
 import { unflatten } from '../../../src/dialects/tencent-scf/unflatten.ts'
 import { EngineError, type EngineErrorCode, type EngineErrorDetails } from '../../../src/model/errors.ts'
 import { payloadOf, toBuffer } from '../../../src/model/payload.ts'
@@ -414,7 +414,7 @@ describe('failures', () => {
     const { code, response } = await server.call('Invoke', { FunctionName: 'hello' })
     server.ending = { kind: 'returned', payload: payloadOf('"done"') }
     expect(code).toBeUndefined()
-    expect(isObject(response['Result']) && response['Result']['InvokeResult']).toBe(-1)
+    expect(isJsonObject(response['Result']) && response['Result']['InvokeResult']).toBe(-1)
   })
 
   test('every code has a number and a word in the legacy API', () => {

@@ -6,7 +6,7 @@ import { ZipFile } from 'yazl'
 import { KeyRing } from '../../../src/auth/keyring.ts'
 import type { Dialect } from '../../../src/dialects/dialect.ts'
 import { createTencentScf } from '../../../src/dialects/tencent-scf/dialect.ts'
-import { isObject } from '../../../src/dialects/tencent-scf/fields.ts'
+import { isJsonObject } from '../../../src/model/json.ts'
 import type { JsonObject } from '../../../src/dialects/tencent-scf/operation.ts'
 import { Catalogue } from '../../../src/engine/catalogue.ts'
 import type { Exchange, Reply } from '../../../src/http/exchange.ts'
@@ -276,9 +276,9 @@ function outcomeOf(harness: Harness, request: InvokeRequest): Outcome {
 function replyOf({ status, headers, body }: Reply): TestReply {
   if (body === undefined || !('chunks' in body)) throw new TypeError('the answer has no body')
   const json: unknown = JSON.parse(toBuffer(body).toString())
-  if (!isObject(json)) throw new TypeError('the answer is no JSON object')
-  const response = isObject(json['Response']) ? json['Response'] : {}
-  const error = isObject(response['Error']) ? response['Error'] : undefined
+  if (!isJsonObject(json)) throw new TypeError('the answer is no JSON object')
+  const response = isJsonObject(json['Response']) ? json['Response'] : {}
+  const error = isJsonObject(response['Error']) ? response['Error'] : undefined
   const isLegacyFailure = error === undefined && json['code'] !== undefined && json['code'] !== 0
   return {
     status,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { functionKey } from '../../../src/engine/keys.ts'
 import type { CrashCause, Ending } from '../../../src/model/outcome.ts'
 import { payloadOf, toBuffer, type Payload } from '../../../src/model/payload.ts'
-import { functionParams, openHarness, type Harness } from './harness.ts'
+import { functionParams, openHarness, tc3Request, type Harness } from './harness.ts'
 import { ACCOUNT, CLOCK_MS } from './signing.ts'
 
 const FunctionName = 'hello'
@@ -197,6 +197,16 @@ describe('which state of a function is called', () => {
     [{ RoutingKey: JSON.stringify({ a: 'x'.repeat(1024) }) }, 'InvalidParameterValue'],
   ])('%j is refused with %s', async (params, code) => {
     expect((await server.call('Invoke', { FunctionName, ...params })).code).toBe(code)
+  })
+
+  test('a value nested deeper than the stack is refused, and not looked into', async () => {
+    const deep = '['.repeat(100_000) + ']'.repeat(100_000)
+    const body = Buffer.from(`{"FunctionName":"${FunctionName}","LogType":${deep}}`)
+    const { code, message } = await server.send(tc3Request('Invoke', body, server.clockMs))
+    expect({ code, message }).toEqual({
+      code: 'InvalidParameterValue',
+      message: expect.stringContaining("actual: '[…]'"),
+    })
   })
 })
 

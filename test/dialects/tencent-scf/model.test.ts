@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { isObject } from '../../../src/dialects/tencent-scf/fields.ts'
+import { isJsonObject } from '../../../src/model/json.ts'
 import { functionParams, openHarness, zipOf, type Harness } from './harness.ts'
 import { CLOCK_MS } from './signing.ts'
 
@@ -92,7 +92,7 @@ test('GetAsyncEventStatus answers every member that the vendor’s SDK declares,
   const { response: listed } = await server.call('ListAsyncEvents', { FunctionName })
   const events = listed['EventList']
   const InvokeRequestId: unknown =
-    Array.isArray(events) && isObject(events[0]) ? events[0]['InvokeRequestId'] : ''
+    Array.isArray(events) && isJsonObject(events[0]) ? events[0]['InvokeRequestId'] : ''
   const { response } = await server.call('GetAsyncEventStatus', { InvokeRequestId })
   expect(faultsOf(response, 'GetAsyncEventStatusResponse', '')).toEqual([])
 })
@@ -106,7 +106,7 @@ function faultsOf(value: unknown, type: string, path: string): string[] {
   }
   const members = MODELS.get(type)
   if (members === undefined) return typeof value === type ? [] : [`${path} is no ${type}`]
-  if (!isObject(value)) return [`${path} is no object`]
+  if (!isJsonObject(value)) return [`${path} is no object`]
   return [...members].flatMap(([name, memberType]) => {
     if (!Object.hasOwn(value, name)) return [`${path}.${name} is absent`]
     // The models say in words only which members may be null: those of settings that are not set.

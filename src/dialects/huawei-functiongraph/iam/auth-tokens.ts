@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from '../../../intake/json-body.ts'
+import { isJsonObject, type JsonObject } from '../../../model/json.ts'
 import { projectIdOf, userIdOf } from '../ids.ts'
 import type { Answer } from '../operation.ts'
 import { IamError } from './errors.ts'

@@ -1,5 +1,5 @@
 import { constantTimeEqual } from '../../../auth/compare.ts'
-import { isJsonObject, type JsonObject } from '../../../intake/json-body.ts'
+import { isJsonObject, type JsonObject } from '../../../model/json.ts'
 import { userIdOf } from '../ids.ts'
 import { IamError } from './errors.ts'
 import { domainOf, type IamCall, type IamRooms } from './operation.ts'

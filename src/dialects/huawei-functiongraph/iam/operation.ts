@@ -1,5 +1,5 @@
 import type { KeyRing } from '../../../auth/keyring.ts'
-import type { JsonObject } from '../../../intake/json-body.ts'
+import type { JsonObject } from '../../../model/json.ts'
 import type { Principal } from '../auth.ts'
 import { domainIdOf } from '../ids.ts'
 import type { Answer } from '../operation.ts'

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../../intake/json-body.ts'
+import type { JsonObject } from '../../../model/json.ts'
 import { domainIdOf, projectIdOf } from '../ids.ts'
 import type { Answer } from '../operation.ts'
 import { IamError } from './errors.ts'

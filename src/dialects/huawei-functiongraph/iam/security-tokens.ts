@@ -1,4 +1,4 @@
-import { isJsonObject } from '../../../intake/json-body.ts'
+import { isJsonObject } from '../../../model/json.ts'
 import { formatIamTime } from './auth-tokens.ts'
 import { IamError } from './errors.ts'
 import { identify, member } from './identity.ts'

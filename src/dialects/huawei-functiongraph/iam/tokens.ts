@@ -2,7 +2,7 @@ import { createHmac, type KeyObject } from 'node:crypto'
 import { constantTimeEqual } from '../../../auth/compare.ts'
 import { hmac } from '../../../auth/digest.ts'
 import type { KeyRing } from '../../../auth/keyring.ts'
-import { isJsonObject } from '../../../intake/json-body.ts'
+import { isJsonObject } from '../../../model/json.ts'
 
 /** How long a token is good for. Source: the vendor's page on obtaining a user token: 24 hours. */
 export const TOKEN_LIFETIME_MS = 24 * 3_600_000
