@@ -13,6 +13,13 @@ const OVERHEAD_MS = 0.02
 /** What a start is taken to cost before one was measured: about a first call of `npm run bench`. */
 const FIRST_START_MS = 60
 
+/** How many instances are ready, busy ones among them, how many are on their way to it, and how many about to be dead. */
+export interface Standing {
+  readonly ready: number
+  readonly starting: number
+  readonly leaving: number
+}
+
 /** All instances of one state of one function, the calls that wait for them, and what is measured about both. */
 export class Crew {
   readonly version: FunctionVersion
@@ -45,6 +52,16 @@ export class Crew {
     }
   }
 
+  get standing(): Standing {
+    let [ready, starting, leaving] = [0, 0, 0]
+    for (const instance of this.instances) {
+      if (instance.state === 'starting' || instance.state === 'initialising') starting += 1
+      else if (instance.ready) ready += 1
+      else if (instance.leaving) leaving += 1
+    }
+    return { ready, starting, leaving }
+  }
+
   get empty(): boolean {
     return this.instances.length === 0 && this.waiting.length === 0
   }
@@ -72,11 +89,7 @@ export class Crew {
   /** The waiting call that another instance should be started for now: the first that no starting one will serve. */
   get wantsStartFor(): Call | undefined {
     if (this.waiting.length === 0) return undefined
-    let [startingInstances, readyInstances] = [0, 0]
-    for (const { state, ready } of this.instances) {
-      if (state === 'starting' || state === 'initialising') startingInstances += 1
-      else if (ready) readyInstances += 1
-    }
+    const { starting: startingInstances, ready: readyInstances } = this.standing
     const { instanceConcurrency } = this.version
     const unserved = this.waiting[startingInstances * instanceConcurrency]
     if (unserved === undefined) return undefined
@@ -94,6 +107,15 @@ export class Crew {
     const { startMs } = this.costs
     const now = this.#clock()
     return this.instances.find((one) => one.state === 'idle' && one.silentForMs(now) > startMs)
+  }
+
+  /** Idle instances that may end so that still `kept` are ready: those idle longest, and all that are not ready. */
+  idleBeyond(kept: number): readonly Instance[] {
+    let spare = this.standing.ready - kept
+    return this.instances
+      .filter(({ state }) => state === 'idle')
+      .sort((a, b) => a.idleSinceMs - b.idleSinceMs)
+      .filter(({ ready }) => !ready || (spare -= 1) >= 0)
   }
 
   joined(instance: Instance): void {
@@ -136,9 +158,14 @@ export class Crew {
 
   /**
    * An instance is gone: its unbegun calls go to the front of the queue, a failed start is told to the call that wanted it,
-   * or, when that was served elsewhere, to the first that waits: so starts that always fail come to an end.
+   * or, when there is none or it was served elsewhere, to the first that waits: so starts that always fail come to an end.
    */
-  left(instance: Instance, ending: InstanceEnding, notBegun: readonly Call[], wantedBy: Call): void {
+  left(
+    instance: Instance,
+    ending: InstanceEnding,
+    notBegun: readonly Call[],
+    wantedBy: Call | undefined,
+  ): void {
     const index = this.instances.indexOf(instance)
     if (index >= 0) this.instances.splice(index, 1)
     const again = notBegun.filter((call) => {
@@ -149,7 +176,7 @@ export class Crew {
     })
     this.#putBack(again)
     if (ending.kind !== 'start-failed' && ending.kind !== 'init-failed') return
-    const call = this.forget(wantedBy) ? wantedBy : this.waiting.shift()
+    const call = wantedBy !== undefined && this.forget(wantedBy) ? wantedBy : this.waiting.shift()
     if (call === undefined) return
     if (ending.kind === 'start-failed') {
       call.refuse(new EngineError('platform/start-failed', { reason: ending.reason }))

@@ -90,7 +90,7 @@ export class Instance {
   readonly #channel: Channel
   readonly #deliveries: Deliveries
   readonly #facts: InstanceFacts
-  /** The call it was started for gives its name to the initializer's log lines. */
+  /** The call it was started for, or the start itself where none asked for it, gives its name to the initializer's log lines. */
   readonly #wantedBy: LoggedCall
   readonly #stopWatching: () => void
   readonly #looseText = new LooseText()
@@ -169,6 +169,11 @@ export class Instance {
   /** Delivered calls that wait for their turn. */
   get ahead(): number {
     return this.#deliveries.ahead
+  }
+
+  /** Its channel has closed or its process has ended, and it is not known yet how. */
+  get leaving(): boolean {
+    return this.#isLeaving && this.#state !== 'dead'
   }
 
   get ready(): boolean {

@@ -1,42 +1,13 @@
 import { randomUUID } from 'node:crypto'
+import type { HandlerContract } from '../contracts/contract.ts'
 import { EngineError } from '../model/errors.ts'
 import type { FunctionVersion } from '../model/function.ts'
 import type { Call } from './call.ts'
-import { Crew } from './crew.ts'
+import { Collected } from './collected.ts'
+import { Crew, type Standing } from './crew.ts'
 import { chooseVictims } from './eviction.ts'
 import { Instance, type InstanceRoom, type LaunchPlan } from './instance.ts'
-import type { InstanceEnding } from './instance-ending.ts'
-
-export interface PoolLimits {
-  /** Instances of all functions together. */
-  readonly maxInstances: number
-  /** Instances of one state of one function. */
-  readonly maxInstancesPerFunction: number
-  /**
-   * A lower limit that the owner of a function set for it: undefined for none; 0 admits no call, and those that would
-   * wait are refused. Looked at only when a call waits; {@link Pool.applyCaps} makes a change hold for what runs.
-   */
-  readonly maxInstancesOf?: (version: FunctionVersion) => number | undefined
-  /** Instances being started at the same time: more only make each other late. */
-  readonly maxConcurrentStarts: number
-  /** Sum of the configured memory of all instances, MiB. */
-  readonly memoryBudgetMib: number
-  /** An instance without calls ends after this. */
-  readonly idleTimeoutMs: number
-  /**
-   * An instance older than this is drained, and later calls get another: what it was given at its start, its keys among
-   * it, does not last for ever. Default: none is too old.
-   */
-  readonly maxInstanceAgeMs?: number
-  /** A call that found no instance for this long is refused. */
-  readonly queueTimeoutMs: number
-}
-
-/** What the pool tells the operator's log and metrics. Must not throw. */
-export interface PoolObserver {
-  instanceStarted(instance: Instance): void
-  instanceEnded(instance: Instance, ending: InstanceEnding): void
-}
+import type { Keeper, PoolLimits, PoolObserver } from './pool-setup.ts'
 
 /** How often idle instances, waiting calls and calls that should have begun are looked at. */
 const SWEEP_MS = 250
@@ -47,12 +18,16 @@ const HOLD_CHECK_MS = 3
  * loss of one write for many calls. A choice, not a measurement: well above a hello call (0.02 ms), well below what a caller notices.
  */
 const WAKE_MS = 1
+/** Part of the starts that may be under way at once which no call asked for: a call that comes meanwhile finds one. */
+const AHEAD_SHARE = 1 / 2
 
 /**
  * All instances of the server: starts them within the host's limits, evicts idle ones, drains those whose version was
  * replaced, and ends everything when the server goes down.
  */
 export class Pool {
+  /** Decides which instances are kept ready. Default: none are. */
+  keeper: Keeper | undefined
   readonly #room: InstanceRoom
   readonly #limits: PoolLimits
   readonly #launch: (version: FunctionVersion, instanceId: string) => LaunchPlan
@@ -63,7 +38,7 @@ export class Pool {
   readonly #live = new Set<Instance>()
   /** Dead, and something of them still runs. */
   readonly #leaving = new Set<Instance>()
-  readonly #collected: Instance[] = []
+  readonly #collected = new Collected()
   readonly #sweep: NodeJS.Timeout
   #holdCheck: NodeJS.Timeout | undefined
   #reservedMib = 0
@@ -125,8 +100,33 @@ export class Pool {
     return false
   }
 
+  /** What became of the instances of a state. */
+  standing(stateId: string): Standing {
+    return this.#crews.get(stateId)?.standing ?? { ready: 0, starting: 0, leaving: 0 }
+  }
+
+  /**
+   * Starts an instance that no call asked for, if there is room for it beside the calls that wait.
+   *
+   * @returns Whether it was started.
+   * @throws {EngineError} `caller/runtime-missing`, or whatever keeps it from being started.
+   */
+  startAhead(version: FunctionVersion, contract: HandlerContract): boolean {
+    if (this.#closing || this.#callsWaitForRoom) return false
+    if (this.#starting >= Math.ceil(this.#limits.maxConcurrentStarts * AHEAD_SHARE)) return false
+    const crew = this.#crewOf(version)
+    try {
+      if (crew.retired || !this.#mayStart(crew)) return false
+      this.#start(crew, contract, undefined)
+      return true
+    } finally {
+      this.#dropIfEmpty(crew)
+    }
+  }
+
   /** The states no name leads to any more: their instances finish what they have and end. */
   retire(stateIds: readonly string[]): void {
+    this.keeper?.release(stateIds)
     for (const id of stateIds) {
       const crew = this.#crews.get(id)
       if (crew === undefined) continue
@@ -199,9 +199,9 @@ export class Pool {
         crew.refuseWaiting(new EngineError('caller/concurrency-exceeded', { scope: 'function', limit: 0 }))
         return
       }
-      if (!this.#mayStart(crew, Math.min(cap ?? Infinity, this.#limits.maxInstancesPerFunction))) return
+      if (!this.#mayStart(crew)) return
       try {
-        this.#start(crew, wantedBy)
+        this.#start(crew, wantedBy.contract, wantedBy)
       } catch (error) {
         crew.forget(wantedBy)
         wantedBy.refuse(
@@ -217,9 +217,23 @@ export class Pool {
     return this.#limits.maxInstancesOf?.(version)
   }
 
-  #mayStart(crew: Crew, maxInstances: number): boolean {
+  /** Whether its own limits allow it another instance. */
+  #hasPlace(crew: Crew): boolean {
+    return (
+      crew.instances.length < Math.min(this.#capOf(crew) ?? Infinity, this.#limits.maxInstancesPerFunction)
+    )
+  }
+
+  /** Whether a call waits for a start that only the host's limits hold back. */
+  get #callsWaitForRoom(): boolean {
+    for (const crew of this.#unsettled)
+      if (crew.wantsStartFor !== undefined && this.#hasPlace(crew)) return true
+    return false
+  }
+
+  #mayStart(crew: Crew): boolean {
     if (this.#starting >= this.#limits.maxConcurrentStarts) return false
-    if (crew.instances.length < maxInstances) return this.#makeRoom(crew.version.memoryMib)
+    if (this.#hasPlace(crew)) return this.#makeRoom(crew.version.memoryMib)
     const { silent } = crew
     if (silent === undefined) return false
     this.#evict([silent])
@@ -231,10 +245,14 @@ export class Pool {
     const missingMib = this.#reservedMib + memoryMib - this.#limits.memoryBudgetMib
     const missingPlaces = this.#live.size + 1 - this.#limits.maxInstances
     if (missingMib <= 0 && missingPlaces <= 0) return true
-    const idle = [...this.#live].filter(({ state }) => state === 'idle')
+    const idle = [...this.#crews.values()].flatMap((crew) => this.#spareOf(crew))
     const victims = chooseVictims(idle, missingMib, missingPlaces)
     if (victims !== undefined) this.#evict(victims)
     return victims !== undefined
+  }
+
+  #spareOf(crew: Crew): readonly Instance[] {
+    return crew.idleBeyond(this.keeper?.countOf(crew.version.id) ?? 0)
   }
 
   /** The room is for whoever asked: nothing else is started in it. */
@@ -244,7 +262,8 @@ export class Pool {
     this.#evicting = false
   }
 
-  #start(crew: Crew, wantedBy: Call): void {
+  /** @param wantedBy Without one the start has a request id of its own. */
+  #start(crew: Crew, contract: HandlerContract, wantedBy: Call | undefined): void {
     const id = newInstanceId()
     const plan = this.#launch(crew.version, id)
     let starting = true
@@ -254,8 +273,8 @@ export class Pool {
     }
     const instance: Instance = new Instance(
       id,
-      { requestId: wantedBy.request.requestId, version: crew.version },
-      wantedBy.contract,
+      { requestId: wantedBy?.request.requestId ?? randomUUID(), version: crew.version },
+      contract,
       plan,
       this.#room,
       {
@@ -263,13 +282,13 @@ export class Pool {
           started()
           crew.becameReady(instance)
           this.#drainIfRetired(crew)
-          this.#startPending()
+          this.#useRoom()
         },
         onAnswered: (_, durationMs) => {
           crew.answered(durationMs)
           if (crew.retired) this.#drainIfRetired(crew)
         },
-        onCollected: () => this.#collect(instance),
+        onCollected: () => this.#collected.add(instance),
         onDead: (_, ending, notBegun) => {
           started()
           this.#live.delete(instance)
@@ -278,6 +297,7 @@ export class Pool {
           this.#reservedMib -= crew.version.memoryMib
           crew.left(instance, this.#closing ? { kind: 'killed' } : ending, notBegun, wantedBy)
           this.#observer.instanceEnded(instance, ending)
+          if (!this.#closing) this.keeper?.ended(instance, ending)
           this.#afterDeath(crew)
         },
       },
@@ -299,8 +319,14 @@ export class Pool {
     crew.feed()
     if (crew.waiting.length > 0) this.#watch(crew)
     this.#drainIfRetired(crew)
-    if (!this.#evicting) this.#startPending()
+    if (!this.#evicting) this.#useRoom()
     this.#dropIfEmpty(crew)
+  }
+
+  /** There may be room for a start: calls that wait come first. */
+  #useRoom(): void {
+    this.#startPending()
+    this.keeper?.look()
   }
 
   /** A place became free: whoever waits for one gets it, first the crew whose last start was longest ago. */
@@ -322,20 +348,6 @@ export class Pool {
     this.#unsettled.delete(crew)
   }
 
-  #collect(instance: Instance): void {
-    // An idle process has no other frames to share a write with: it is woken at once.
-    if (instance.delivered === 1) {
-      instance.flush()
-      return
-    }
-    if (this.#collected.length === 0) setImmediate(() => this.#flush())
-    if (this.#collected.at(-1) !== instance) this.#collected.push(instance)
-  }
-
-  #flush(): void {
-    for (const instance of this.#collected.splice(0)) instance.flush()
-  }
-
   #watch(crew: Crew): void {
     this.#unsettled.add(crew)
     if (this.#holdCheck !== undefined || this.#closing) return
@@ -355,19 +367,23 @@ export class Pool {
 
   #look(): void {
     const now = this.#room.clock()
-    for (const instance of this.#live) {
-      if (instance.state === 'idle' && now - instance.idleSinceMs > this.#limits.idleTimeoutMs)
-        instance.evict()
-      else if (instance.ready && now - instance.startedAtMs > (this.#limits.maxInstanceAgeMs ?? Infinity))
-        instance.drain()
-    }
     for (const crew of this.#crews.values()) {
+      this.#endIdleAndOld(crew, now)
       crew.proveBegun()
       crew.refuseLate(this.#limits.queueTimeoutMs)
       if (crew.waiting.length > 0) this.#watch(crew)
       this.#drainIfRetired(crew)
       this.#dropIfEmpty(crew)
     }
+    this.keeper?.look()
+  }
+
+  #endIdleAndOld(crew: Crew, now: number): void {
+    const { idleTimeoutMs, maxInstanceAgeMs = Infinity } = this.#limits
+    for (const instance of this.#spareOf(crew))
+      if (now - instance.idleSinceMs > idleTimeoutMs) instance.evict()
+    for (const instance of [...crew.instances])
+      if (instance.ready && now - instance.startedAtMs > maxInstanceAgeMs) instance.drain()
   }
 }
 
