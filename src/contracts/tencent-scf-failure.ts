@@ -1,8 +1,8 @@
-import { isUtf8 } from 'node:buffer'
 import type { FunctionVersion } from '../model/function.ts'
 import { isJsonObject, parsedJson } from '../model/json.ts'
 import type { Ending } from '../model/outcome.ts'
 import { type Payload, toBuffer } from '../model/payload.ts'
+import { utf8OrBase64 } from '../model/utf8.ts'
 import { MAX_READ_BYTES, readFailureBody } from './failure-body.ts'
 
 /** The largest result of a synchronous call. Source: the vendor's quota page, "6 MB"; counted as MiB by its runtimes. */
@@ -89,14 +89,8 @@ export function answerOf(outcome: VersionEnding, requestId: string): RunAnswer {
     const { errorCode, statusCode, body } = failed
     return { invokeResult: errorCode, statusCode, retMsg: body, errMsg: body }
   }
-  const retMsg = outcome.kind === 'returned' ? textOf(outcome.payload) : ''
+  const retMsg = outcome.kind === 'returned' ? utf8OrBase64(toBuffer(outcome.payload)) : ''
   return { invokeResult: 0, statusCode: 200, retMsg, errMsg: '' }
-}
-
-/** Bytes as an answer in JSON can carry them: UTF-8 as text, anything else in base64. */
-export function textOf(payload: Payload): string {
-  const bytes = toBuffer(payload)
-  return isUtf8(bytes) ? bytes.toString() : bytes.toString('base64')
 }
 
 function told(
@@ -136,7 +130,7 @@ function ownFailure(payload: Payload, requestId: string): RunFailure | undefined
 function traceOf(payload: Payload, errorType: string): string {
   const read = readFailureBody(payload)
   if (read === undefined) {
-    const text = textOf(payload).slice(0, MAX_READ_BYTES)
+    const text = utf8OrBase64(toBuffer(payload)).slice(0, MAX_READ_BYTES)
     return text === '' ? errorType : text
   }
   const { message, type, stack = '' } = read

@@ -1,4 +1,5 @@
 import type { Ending, Measured } from '../model/outcome.ts'
+import { utf8Cut } from '../model/utf8.ts'
 import type { LoggedCall } from './contract.ts'
 import { failureOf } from './tencent-scf-failure.ts'
 
@@ -47,10 +48,7 @@ function initReport(requestId: string, measured: Figures): string {
 /** At most {@link MAX_MESSAGE_BYTES} bytes of UTF-8, whole characters. */
 function clipped(text: string): string {
   const bytes = Buffer.from(text)
-  if (bytes.length <= MAX_MESSAGE_BYTES) return text
-  let end = MAX_MESSAGE_BYTES
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1
-  return bytes.toString('utf8', 0, end)
+  return bytes.toString('utf8', 0, utf8Cut(bytes, MAX_MESSAGE_BYTES))
 }
 
 function megabytes({ maxMemoryBytes }: Figures, digits: number): string {

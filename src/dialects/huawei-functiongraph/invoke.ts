@@ -11,6 +11,7 @@ import type { InvokeTarget } from '../../model/invocation.ts'
 import { parsedJson } from '../../model/json.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import { EMPTY_PAYLOAD, payloadOf, toBuffer, type Payload } from '../../model/payload.ts'
+import { utf8End, utf8OrBase64 } from '../../model/utf8.ts'
 import type { AliasRecord, NewTask } from '../../store/store.ts'
 import { extrasOf } from '../extras.ts'
 import { versionByRules } from './alias-rules.ts'
@@ -240,8 +241,8 @@ function resultReply(outcome: Outcome, requestId: string, { wantsLog, version }:
   if (version === 'v1') {
     const content = {
       request_id: requestId,
-      result: textOf(body),
-      log: log === undefined ? '' : textFrom(log),
+      result: utf8OrBase64(toBuffer(body)),
+      log: log === undefined ? '' : utf8End(log),
       status: failure === undefined ? 200 : 500,
     }
     return { status: 200, headers, body: payloadOf(JSON.stringify(content)) }
@@ -252,19 +253,6 @@ function resultReply(outcome: Outcome, requestId: string, { wantsLog, version }:
 
 function resultOf(outcome: Outcome): Payload {
   return outcome.kind === 'returned' ? outcome.payload : EMPTY_PAYLOAD
-}
-
-/** Text that is not UTF-8 cannot be in JSON: it is base64 there. */
-function textOf(payload: Payload): string {
-  const bytes = toBuffer(payload)
-  return bytes.toString(isUtf8(bytes) ? 'utf8' : 'base64')
-}
-
-/** The end of a text: what is left of a character that was cut through is left out. */
-function textFrom(tail: Buffer): string {
-  let start = 0
-  while (start < 3 && ((tail[start] ?? 0) & 0xc0) === 0x80) start += 1
-  return tail.toString('utf8', start)
 }
 
 /** What a result is served as: objects and lists are not looked into. */

@@ -1,11 +1,9 @@
-import { isDeepStrictEqual } from 'node:util'
-import { newId } from '../../definitions/ids.ts'
+import { addFunction, changeFunction, type FunctionChange } from '../../definitions/functions.ts'
 import { ensureNamespace } from '../../definitions/namespaces.ts'
-import { QUOTA, requireFunctionStates, requireQuota } from '../../definitions/quotas.ts'
 import { removeFunction } from '../../definitions/remove.ts'
 import type { Definitions, Draft } from '../../engine/catalogue.ts'
 import { functionKey, tagsKey } from '../../engine/keys.ts'
-import { LATEST, type CodePackage, type FunctionName, type FunctionSpec } from '../../model/function.ts'
+import type { CodePackage, FunctionName, FunctionSpec } from '../../model/function.ts'
 import type { FunctionRecord, Stored } from '../../store/store.ts'
 import { extrasOf, withExtras } from '../extras.ts'
 import { carriesZip, codeSourceOf, takeCode } from './code.ts'
@@ -59,37 +57,20 @@ export const createFunction: Operation = async (call, rooms) => {
   await packages.ensureLayers(layersAhead.map(({ digest }) => digest))
   const nowMs = rooms.now()
   await catalogue.change((draft) => {
-    const { account, namespace, name } = target
+    const { account, namespace } = target
     requireNamespace(draft, account, namespace)
     ensureNamespace(draft, account, namespace, nowMs)
     requireFree(draft, target)
-    const others = functionKey(account, namespace, '')
-    requireQuota(draft, 'function', others, QUOTA.functionsPerNamespace, 'functions in a namespace')
-    requireFunctionStates(draft, account, 1)
     const layers = bindLayers(draft, account, references)
-    draft.put('function', functionKey(account, namespace, name), {
-      account,
-      namespace,
-      name,
-      version: LATEST,
-      functionId: newId(),
-      stateId: newId(),
-      description,
-      spec: {
-        ...run,
-        contract: DIALECT,
-        code,
-        ...(layers.packages.length === 0 ? {} : { layers: layers.packages }),
-      },
-      facts: {
-        appId: appIdOf(account),
-        uin: uinOf(account),
-        ...(role === '' ? {} : { role }),
-      },
-      extras: withExtras({}, DIALECT, { settings: shown, layers: layers.bound }),
-      createdAtMs: nowMs,
-      modifiedAtMs: nowMs,
-    })
+    const spec: FunctionSpec = {
+      ...run,
+      contract: DIALECT,
+      code,
+      ...(layers.packages.length === 0 ? {} : { layers: layers.packages }),
+    }
+    const facts = { appId: appIdOf(account), uin: uinOf(account), ...(role === '' ? {} : { role }) }
+    const extras = withExtras({}, DIALECT, { settings: shown, layers: layers.bound })
+    addFunction(draft, { ...target, description, spec, facts, extras }, nowMs)
     putTags(draft, target, tags, nowMs)
   })
   return {}
@@ -156,9 +137,8 @@ async function update(rooms: Rooms, target: FunctionName, change: FunctionUpdate
   const nowMs = rooms.now()
   await rooms.catalogue.change((draft) => {
     const head = requireLatest(draft, target)
-    const after = changed(draft, head.value, change)
-    const stored = draft.put('function', head.key, { ...after, modifiedAtMs: nowMs })
-    if (after.spec.memoryMib !== head.value.spec.memoryMib) applyReserve(draft, head.value, nowMs)
+    const stored = changeFunction(draft, head, changeOf(draft, head.value, change), nowMs)
+    if (stored.value.spec.memoryMib !== head.value.spec.memoryMib) applyReserve(draft, head.value, nowMs)
     if (change.publishes) publish(draft, stored, '', nowMs)
   })
 }
@@ -167,27 +147,27 @@ async function update(rooms: Rooms, target: FunctionName, change: FunctionUpdate
 async function layOutLayers(
   { packages }: Pick<Rooms, 'packages'>,
   params: JsonObject,
-  after: FunctionRecord,
+  { spec }: Pick<FunctionChange, 'spec'>,
 ): Promise<void> {
   if (readLayers(params) !== undefined)
-    await packages.ensureLayers((after.spec.layers ?? []).map(({ digest }) => digest))
+    await packages.ensureLayers((spec?.layers ?? []).map(({ digest }) => digest))
 }
 
-/** Finds faults of an update before its code is taken in. @returns What it would come to now. @throws {ScfError} */
+/** Finds faults of an update before its code is taken in. @returns What it comes to now. @throws {ScfError} */
 function checkUpdate(
   definitions: Definitions,
   target: FunctionName,
   change: Omit<FunctionUpdate, 'publishes'>,
-): FunctionRecord {
-  return changed(definitions, requireLatest(definitions, target).value, { ...change, publishes: false })
+): FunctionChange {
+  return changeOf(definitions, requireLatest(definitions, target).value, { ...change, publishes: false })
 }
 
-/** The function as it is after an update. A state that is to run differently gets a name of its own. */
-function changed(
+/** What an update makes of a function. */
+function changeOf(
   definitions: Definitions,
   before: FunctionRecord,
   { settings, besideCode, code }: FunctionUpdate,
-): FunctionRecord {
+): FunctionChange {
   const shownBefore = shownOf(before)
   const isAsyncRun = shownBefore['AsyncRunEnable'] === 'TRUE'
   const references = settings && readLayers(settings)
@@ -202,23 +182,17 @@ function changed(
     code: code ?? before.spec.code,
     ...(packages.length === 0 ? {} : { layers: packages }),
   }
-  const facts = withRole(before.facts, settings && readRole(settings))
   const own = extrasOf(before.extras, DIALECT)
   const shown: ShownSettings = readShown(settings ?? installOnly(besideCode), shownBefore)
   return {
-    ...before,
     description: (settings && readDescription(settings)) ?? before.description,
     spec,
-    facts,
+    facts: withRole(before.facts, settings && readRole(settings)),
     extras: withExtras(before.extras, DIALECT, {
       ...own,
       settings: shown,
       ...(layers === undefined ? {} : { layers: layers.bound }),
     }),
-    stateId:
-      isDeepStrictEqual(spec, before.spec) && isDeepStrictEqual(facts, before.facts)
-        ? before.stateId
-        : newId(),
   }
 }
 

@@ -6,6 +6,7 @@ import type { InvokeTarget } from '../../model/invocation.ts'
 import { isJsonObject, parsedJson } from '../../model/json.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import { payloadOf, toBuffer, type Payload } from '../../model/payload.ts'
+import { utf8End } from '../../model/utf8.ts'
 import type { AsyncConfigRecord, Backoff, FunctionRecord } from '../../store/store.ts'
 import { reservedMib } from './concurrency.ts'
 import { ScfError } from './errors.ts'
@@ -122,7 +123,7 @@ async function run(call: Call, rooms: Rooms, { target, payload, isEvent }: Invoc
     RetMsg: retMsg,
     ErrMsg: errMsg,
     // Calls that share an instance share its log.
-    Log: wantsLogTail && outcome.version.instanceConcurrency === 1 ? tailText(outcome.logTail()) : '',
+    Log: wantsLogTail && outcome.version.instanceConcurrency === 1 ? utf8End(outcome.logTail()) : '',
     MemUsage: Math.round(outcome.maxMemoryBytes),
     Duration: Math.round(outcome.durationMs * 1000) / 1000,
     BillDuration: outcome.billedDurationMs,
@@ -244,11 +245,4 @@ function refusalOf(
         'LimitExceeded.FunctionReservedConcurrencyMemory',
         `ResourceLimitReached (432): Function [ ${name} ] concurrency exceeded reserved quota ${mib} MB`,
       )
-}
-
-/** A log's end as text: a character that was cut at its front is left out. */
-function tailText(tail: Buffer): string {
-  let start = 0
-  while (start < 3 && ((tail[start] ?? 0) & 0xc0) === 0x80) start += 1
-  return tail.toString('utf8', start)
 }
