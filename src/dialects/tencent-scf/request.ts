@@ -107,7 +107,7 @@ async function readTc3Request(exchange: Exchange, rooms: RequestRooms): Promise<
   if (exchange.method === 'GET') {
     requireTc3(claim, exchange, SHA256_OF_NOTHING)
     const parameters = readForm(exchange.rawQuery)
-    const action = actionOf('3.0', named ?? valueOf(parameters, 'Action'))
+    const action = signedActionOf(named, valueOf(parameters, 'Action'))
     requireVersion(version ?? valueOf(parameters, 'Version'))
     return { ...action, accountId, region, params: unflatten(entriesOf(parameters)) }
   }
@@ -117,7 +117,7 @@ async function readTc3Request(exchange: Exchange, rooms: RequestRooms): Promise<
   const hash = bodySha256(payload, rooms.largeBodies)
   requireTc3(claim, exchange, typeof hash === 'string' ? hash : await hash)
   const content = await readContent(payload, contentType, expected?.definition, rooms)
-  const action = expected ?? actionOf('3.0', named ?? textMember(content.params, 'Action'))
+  const action = signedActionOf(named, textMember(content.params, 'Action'))
   requireVersion(version ?? textMember(content.params, 'Version'))
   return { ...action, accountId, region, ...content }
 }
@@ -141,6 +141,8 @@ async function readParameterRequest(
     parameters,
     rooms.keyring,
     nowMs,
+    // Only there is a request taken once.
+    { leavesOutFiles: api === '2.0' },
   )
   if (api === '2.0') rooms.replays.requireFirst(signature, timestampS, nowMs)
   const action = actionOf(api, valueOf(parameters, 'Action'))
@@ -149,7 +151,7 @@ async function readParameterRequest(
     ...action,
     accountId: key.accountId,
     region: valueOf(parameters, 'Region'),
-    ...contentOf(parameters, action.definition, rooms),
+    ...contentOf(api, parameters, action.definition, rooms),
   }
 }
 
@@ -176,7 +178,7 @@ async function readContent(
     case 'multipart/form-data':
       return partsContent(readMultipart(contentType, toBuffer(payload)), definition, rooms)
     case 'application/x-www-form-urlencoded':
-      return contentOf(readForm(textOf(toBuffer(payload))), definition, rooms)
+      return contentOf('3.0', readForm(textOf(toBuffer(payload))), definition, rooms)
     default:
       if (definition?.takesEvent === true) return { params: parseJsonObject(toBuffer(payload)) }
   }
@@ -188,6 +190,7 @@ async function readContent(
 
 /** The parameters of a form or a query, the common ones left out. */
 function contentOf(
+  api: Api,
   parameters: readonly Parameter[],
   definition: ActionDefinition | undefined,
   { largeBodies }: RequestRooms,
@@ -200,7 +203,7 @@ function contentOf(
     else if (definition?.takesEvent === true) own.push([key, textOf(large)])
     else if (definition?.takesCode === true && CODE_MEMBERS.includes(key) && archive === undefined) {
       // The legacy clients mark uploaded code by this character.
-      archive = large[0] === 0x40 ? large.subarray(1) : large
+      archive = api === '2.0' && large[0] === 0x40 ? large.subarray(1) : large
       own.push([key, ''])
     } else throw new ScfError('RequestSizeLimitExceeded', 'a parameter of the request is too long')
   }
@@ -256,6 +259,22 @@ function actionOf(api: Api, named: string | undefined): Pick<SignedRequest, 'act
   const found = findAction(api, named)
   if (found !== undefined) return found
   throw new ScfError('InvalidAction', `the action '${named.slice(0, 64)}' is not one of API ${api}`)
+}
+
+/**
+ * The action of a request with a TC3 signature. The vendor's clients do not sign the header that names it: where what is
+ * signed names one too, it must be the same.
+ *
+ * @throws {ScfError} `InvalidParameter`, and what {@link actionOf} throws
+ */
+function signedActionOf(
+  inHeader: string | undefined,
+  inContent: string | undefined,
+): Pick<SignedRequest, 'action' | 'definition'> {
+  const found = actionOf('3.0', inHeader ?? inContent)
+  if (inHeader !== undefined && inContent && findAction('3.0', inContent)?.action !== found.action)
+    throw new ScfError('InvalidParameter', 'X-TC-Action names another action than the parameter Action')
+  return found
 }
 
 /** Some clients write the first letter of an action in the wrong case. */

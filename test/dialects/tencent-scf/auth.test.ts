@@ -65,7 +65,8 @@ async function signerOf(vector: Vector): Promise<string> {
     return claim.key.accountId
   }
   const parameters = readForm(head.method === 'GET' ? head.rawQuery : body)
-  const { key } = await verifyParameters(head, [head.rawPath], parameters, ringFor(vector), nowMs)
+  const options = { leavesOutFiles: head.rawPath !== '/' }
+  const { key } = await verifyParameters(head, [head.rawPath], parameters, ringFor(vector), nowMs, options)
   return key.accountId
 }
 
@@ -239,6 +240,20 @@ describe('TC3', () => {
     expect(await refusalOf(tc3({}, { 'x-tc-action': 'constructor' }), ring, CLOCK_MS)).toBe('InvalidAction')
   })
 
+  test('an action that was signed is not replaced by a header that was not', async () => {
+    const body = Buffer.from('{"Action":"GetFunction","FunctionName":"hello"}')
+    const query = 'Action=GetFunction&FunctionName=hello'
+    for (const more of [{ body }, { method: 'GET', query, body: Buffer.alloc(0) }] as const) {
+      const request = tc3(more)
+      const named = (action: string): RawRequest => ({
+        ...request,
+        headers: { ...request.headers, 'x-tc-action': action },
+      })
+      expect(await refusalOf(named('DeleteFunction'), ring, CLOCK_MS)).toBe('InvalidParameter')
+      expect(await refusalOf(named('getFunction'), ring, CLOCK_MS)).toBeUndefined()
+    }
+  })
+
   test('a lower-case first letter of an action is forgiven', async () => {
     expect(await refusalOf(tc3({}, { 'x-tc-action': 'invoke' }), ring, CLOCK_MS)).toBeUndefined()
   })
@@ -296,6 +311,16 @@ describe('signed parameters', () => {
     const young = exchangeOf(v1({}), CLOCK_MS)
     await readRequest(young, rooms)
     expect(await readRequest(young, rooms)).toMatchObject({ accountId: ACCOUNT })
+  })
+
+  test('a value that begins with @ may come without a signature in the legacy API alone', async () => {
+    const appended = (request: RawRequest): RawRequest => ({
+      ...request,
+      body: `${String(request.body)}&Role=%40someone`,
+    })
+    expect(await refusalOf(appended(v1({}, legacy)), ring, CLOCK_MS)).toBeUndefined()
+    expect(await refusalOf(appended(v1({})), ring, CLOCK_MS)).toBe('AuthFailure.SignatureFailure')
+    expect(await refusalOf(v1({ Role: '@someone' }), ring, CLOCK_MS)).toBeUndefined()
   })
 
   test('a parameter given twice is refused', async () => {

@@ -216,6 +216,16 @@ describe('the parameters of a request', () => {
     expect((await server.send(tc3Request('GetFunction', deep, CLOCK_MS))).code).toBe('InvalidParameter')
   })
 
+  test('of a call are refused however deep they nest', async () => {
+    const [depth, name] = [100_000, '{"1":']
+    const deep = `${name.repeat(depth)}0${'}'.repeat(depth)}`
+    for (const member of ['FunctionName', 'LogType', 'Qualifier', 'RoutingKey', 'ClientContext']) {
+      const body = Buffer.from(`{"FunctionName":"hello","Namespace":"ns","${member}":${deep}}`)
+      const { code } = await server.send(tc3Request('Invoke', body, CLOCK_MS))
+      expect({ member, code }).toEqual({ member, code: expect.stringMatching(/^InvalidParameter/) })
+    }
+  })
+
   test('that are malformed are refused', async () => {
     const broken = '{"FunctionName":'
     for (const body of [broken, '[]', 'raw-bytes', '"x"', Buffer.from([0x7b, 0xff, 0x7d])])
@@ -304,6 +314,24 @@ describe('code in a request', () => {
   test('that is not base64 is refused, short or long', async () => {
     for (const ZipFile of ['!!!!', '!'.repeat(2_000_000)]) {
       const { code } = await server.call('CreateFunction', await functionParams('bad', { Code: { ZipFile } }))
+      expect(code).toBe('InvalidParameterValue.ZipFileBase64BinasciiError')
+    }
+  })
+
+  test('may begin with @ in the legacy API alone', async () => {
+    for (const bytes of [10, 1_500_000]) {
+      const archive = await zipBytesOf({ 'index.js': source, 'noise.bin': noise(bytes) })
+      const marked = `@${archive.toString('base64')}`
+      const params = {
+        functionName: `marked${bytes}x`,
+        runtime: 'Nodejs18.15',
+        handler: 'index.h',
+        code: marked,
+      }
+      expect((await server.callLegacy('CreateFunction', params)).json).toMatchObject({ code: 0 })
+      expect(await codeSizeOf(params.functionName)).toBe(archive.length)
+      const young = await functionParams('young', { Code: { ZipFile: marked } })
+      const { code } = await server.send(v1Request('CreateFunction', young, 'POST'))
       expect(code).toBe('InvalidParameterValue.ZipFileBase64BinasciiError')
     }
   })

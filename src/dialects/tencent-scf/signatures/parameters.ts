@@ -43,9 +43,11 @@ type Rendering = (parameters: readonly Parameter[]) => readonly Parameter[]
  * and `SignatureMethod` and `Token` where they are needed.
  *
  * The clients disagree on what they sign. Tried are every host of {@link signedHosts}, three spellings of names with `_`,
- * and for POST both with and without values that begin with `@`.
+ * and where files may be left out, for POST also without values that begin with `@`.
  *
  * @param paths Those that may have been signed.
+ * @param options.leavesOutFiles Whether values that begin with `@` need no signature. Whoever sees such a request can give it
+ *   any such value, so that it must not be taken twice. Default false.
  * @throws {ScfError} `MissingParameter`, `InvalidParameterValue`, `AuthFailure.*`
  */
 export async function verifyParameters(
@@ -54,6 +56,7 @@ export async function verifyParameters(
   parameters: readonly Parameter[],
   keyring: KeyRing,
   nowMs: number,
+  { leavesOutFiles = false }: { readonly leavesOutFiles?: boolean } = {},
 ): Promise<SignedParameters> {
   const named = new Map(parameters.map(({ key, value }) => [key, value]))
   const secretId = required(named, 'SecretId')
@@ -73,7 +76,7 @@ export async function verifyParameters(
 
   const signed = parameters.filter(({ key: name }) => name !== 'Signature')
   const [ownHost, region] = [headerValue(head.headers, 'host'), named.get('Region')]
-  for (const pairs of candidates(head.method, signed)) {
+  for (const pairs of candidates(signed, leavesOutFiles && head.method === 'POST')) {
     const hasLarge = pairs.some(({ large }) => large !== undefined)
     for (const path of paths) {
       for (const host of signedHosts(ownHost, region)) {
@@ -89,8 +92,11 @@ export async function verifyParameters(
 }
 
 /** The parameters in every way they may have been signed, the cheapest first where they differ in size. */
-function* candidates(method: string, parameters: readonly Parameter[]): Generator<readonly Parameter[]> {
-  const withoutFiles = method === 'POST' ? parameters.filter((parameter) => !isFile(parameter)) : parameters
+function* candidates(
+  parameters: readonly Parameter[],
+  leavesOutFiles: boolean,
+): Generator<readonly Parameter[]> {
+  const withoutFiles = leavesOutFiles ? parameters.filter((parameter) => !isFile(parameter)) : parameters
   const renderings = parameters.some(({ key }) => key.includes('_')) ? RENDERINGS : [byName]
   if (withoutFiles.length < parameters.length) for (const render of renderings) yield render(withoutFiles)
   for (const render of renderings) yield render(parameters)
