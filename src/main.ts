@@ -18,8 +18,10 @@ import { Catalogue } from './engine/catalogue.ts'
 import { functionsThatEnded } from './engine/ended-functions.ts'
 import { Engine } from './engine/engine.ts'
 import type { LaunchPlan } from './engine/instance.ts'
+import { Kept, type KeptEvent } from './engine/kept.ts'
 import { qualifiedKey } from './engine/keys.ts'
 import { PayloadBudget } from './engine/payload-budget.ts'
+import type { PoolLimits } from './engine/pool-setup.ts'
 import { Pool } from './engine/pool.ts'
 import { Listener, type ReadinessCheck } from './http/server.ts'
 import { CodeLinks } from './intake/code-link.ts'
@@ -168,6 +170,18 @@ export async function startServer(
     }
   }
 
+  const limits: PoolLimits = {
+    maxInstances: config.maxInstances,
+    maxInstancesPerFunction: config.maxInstancesPerFunction,
+    maxInstanceAgeMs: MAX_INSTANCE_AGE_MS,
+    // The cap set for a version holds for its instances; one set for an alias holds for none.
+    maxInstancesOf: ({ account, namespace, name, version }) =>
+      catalogue.get('scaling', qualifiedKey(account, namespace, name, version))?.value.maxInstances,
+    maxConcurrentStarts: config.maxConcurrentStarts,
+    memoryBudgetMib: config.memoryBudgetMib,
+    idleTimeoutMs: config.idleTimeoutSeconds * 1000,
+    queueTimeoutMs: config.queueTimeoutSeconds * 1000,
+  }
   const pool = new Pool(
     {
       sandbox: chosen.sandbox,
@@ -178,18 +192,7 @@ export async function startServer(
       clock,
       watchMemory: (process, limitBytes) => memory.watch(process, limitBytes),
     },
-    {
-      maxInstances: config.maxInstances,
-      maxInstancesPerFunction: config.maxInstancesPerFunction,
-      maxInstanceAgeMs: MAX_INSTANCE_AGE_MS,
-      // The cap set for a version holds for its instances; one set for an alias holds for none.
-      maxInstancesOf: ({ account, namespace, name, version }) =>
-        catalogue.get('scaling', qualifiedKey(account, namespace, name, version))?.value.maxInstances,
-      maxConcurrentStarts: config.maxConcurrentStarts,
-      memoryBudgetMib: config.memoryBudgetMib,
-      idleTimeoutMs: config.idleTimeoutSeconds * 1000,
-      queueTimeoutMs: config.queueTimeoutSeconds * 1000,
-    },
+    limits,
     launch,
     {
       instanceStarted: (instance) =>
@@ -204,8 +207,18 @@ export async function startServer(
         }),
     },
   )
+  const kept = new Kept({
+    catalogue,
+    pool,
+    contracts,
+    limits,
+    clock,
+    observe: (event) => tellKept(log, event),
+  })
+  pool.keeper = kept
   catalogue.onRetired = (stateIds) => pool.retire(stateIds)
   catalogue.onChanged = (changes) => {
+    kept.follow(changes)
     if (changes.some(({ kind }) => kind === 'scaling')) pool.applyCaps()
     for (const name of functionsThatEnded(changes, catalogue)) void logs.remove(name)
   }
@@ -246,6 +259,7 @@ export async function startServer(
     engine,
     tasks,
     history: logs,
+    keptOf: kept.keptOf.bind(kept),
     requireRuntime: (name: string): void => void runtimes.resolve(name),
     region,
     now: Date.now,
@@ -275,6 +289,7 @@ export async function startServer(
   const address = await listener.listen(config.listen.host, config.listen.port)
   ownPort = address.port
   delivery.start()
+  kept.begin()
   const sweep = (): void => {
     void logs.sweep(() => catalogue.list('function', '').map(({ value }) => value))
     const specs: FunctionSpec[] = catalogue.list('function', '').map(({ value }) => value.spec)
@@ -288,7 +303,7 @@ export async function startServer(
   sweep()
   const sweepTimer = setInterval(sweep, SWEEP_MS)
   sweepTimer.unref()
-  const kept = undo.move()
+  const opened = undo.move()
 
   const stop = async (graceMs: number): Promise<void> => {
     clearInterval(sweepTimer)
@@ -296,7 +311,7 @@ export async function startServer(
     engine.stopAdmitting()
     await Promise.all([delivery.drain(graceMs), pool.close(graceMs), listener.close(graceMs)])
     memory.close()
-    await kept.disposeAsync()
+    await opened.disposeAsync()
   }
   let stopping: Promise<void> | undefined
   return {
@@ -337,6 +352,19 @@ function sandboxCheck(chosen: Awaited<ReturnType<typeof chooseSandbox>>): Readin
 /** What the probe of the driver that runs functions told. */
 function findingOf({ sandbox, findings }: Awaited<ReturnType<typeof chooseSandbox>>): string {
   return findings.find(({ driver }) => driver === sandbox.name)?.detail ?? ''
+}
+
+function tellKept(log: OperatorLog, event: KeptEvent): void {
+  const { account, namespace, name, version } = event.version
+  const whose = { account, function: `${namespace}/${name}`, version }
+  if (event.kind === 'failing')
+    log.warn('instances that are kept ready fail; they are tried again', { ...whose, reason: event.reason })
+  else
+    log.warn('fewer instances are kept ready than asked for: the limits allow no more', {
+      ...whose,
+      asked: event.asked,
+      kept: event.granted,
+    })
 }
 
 function tellDelivery(log: OperatorLog, event: DeliveryEvent): void {

@@ -1,11 +1,12 @@
 import type { KeyRing } from '../../auth/keyring.ts'
 import type { Catalogue } from '../../engine/catalogue.ts'
+import type { Readiness } from '../../engine/kept.ts'
 import type { CodeLinks } from '../../intake/code-link.ts'
 import { Turns } from '../../intake/slices.ts'
 import type { Caller, InvokeRequest } from '../../model/invocation.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
-import type { NewTask } from '../../store/store.ts'
+import type { NewTask, ProvisionRecord } from '../../store/store.ts'
 import type { Dialect } from '../dialect.ts'
 import { hasOwnScheme } from './auth.ts'
 import { dispatch, type DispatchRooms } from './dispatch.ts'
@@ -20,6 +21,8 @@ export interface AlibabaFcDeps {
   readonly engine: { invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> }
   /** `enqueue` resolves once the task is durable. */
   readonly tasks: { enqueue(task: NewTask): Promise<void> }
+  /** How many of the instances that a record asks for are ready now. */
+  readonly keptOf: (record: ProvisionRecord) => Readiness
   /** Throws `caller/runtime-missing` for a runtime whose interpreter this host lacks. */
   readonly requireRuntime: (runtime: string) => void
   /** Region name shown in ARNs and account settings. */

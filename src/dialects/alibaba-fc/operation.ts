@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Catalogue } from '../../engine/catalogue.ts'
+import type { Readiness } from '../../engine/kept.ts'
 import type { CodeLinks } from '../../intake/code-link.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
+import type { ProvisionRecord } from '../../store/store.ts'
 
 /** The two generations this dialect speaks; they differ in few fields and in where the qualifier travels. */
 export type ApiVersion = '2016-08-15' | '2021-04-06'
@@ -46,6 +48,8 @@ export interface Answer {
 export interface Rooms {
   readonly catalogue: Catalogue
   readonly packages: PackageStore
+  /** How many of the instances that a record asks for are ready now. */
+  readonly keptOf: (record: ProvisionRecord) => Readiness
   readonly region: string
   readonly now: () => number
   /** Throws `caller/runtime-missing` for a runtime whose interpreter this host lacks. */

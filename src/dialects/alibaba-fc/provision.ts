@@ -6,7 +6,7 @@ import type { ProvisionRecord, Stored } from '../../store/store.ts'
 import { FcError } from './errors.ts'
 import { booleanField, field, integerField } from './fields.ts'
 import { etagOf } from './names.ts'
-import type { Answer, Operation } from './operation.ts'
+import type { Answer, Operation, Rooms } from './operation.ts'
 import { ownExtras, withOwnExtras } from './own-extras.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
@@ -19,10 +19,10 @@ import {
 import { qualifiedFunctionOf, type QualifiedFunction } from './target.ts'
 
 /** @throws {FcError} ProvisionConfigNotFound */
-export const getProvisionConfig: Operation = (call, { catalogue }) => {
+export const getProvisionConfig: Operation = (call, { catalogue, keptOf }) => {
   const target = qualifiedFunctionOf(call)
   const config = catalogue.get('provision', keyOf(target))
-  if (config !== undefined) return configAnswer(config)
+  if (config !== undefined) return configAnswer(config, keptOf)
   findFunction(catalogue, target.account, target.service, target.name, target.qualifier)
   throw new FcError(
     'ProvisionConfigNotFound',
@@ -37,7 +37,7 @@ export const getProvisionConfig: Operation = (call, { catalogue }) => {
  *
  * @throws {FcError} InvalidArgument, InstanceMetricsRequired
  */
-export const putProvisionConfig: Operation = async (call, { catalogue, now }) => {
+export const putProvisionConfig: Operation = async (call, { catalogue, keptOf, now }) => {
   const target = qualifiedFunctionOf(call)
   const count = integerField(call.body, 'target', PROVISION_TARGET)
   const alwaysAllocateCPU = booleanField(call.body, 'alwaysAllocateCPU')
@@ -67,11 +67,11 @@ export const putProvisionConfig: Operation = async (call, { catalogue, now }) =>
     requireMetrics(draft, target, targetTrackingPolicies ?? [])
     return draft.put('provision', keyOf(target), after)
   })
-  return configAnswer(stored)
+  return configAnswer(stored, keptOf)
 }
 
 /** The account's configurations, or those of one service or of one of its qualifiers, in the order of `resource`. */
-export const listProvisionConfigs: Operation = (call, { catalogue }) => {
+export const listProvisionConfigs: Operation = (call, { catalogue, keptOf }) => {
   const service = call.query.get('serviceName') ?? ''
   const qualifier = call.query.get('qualifier') ?? ''
   if (qualifier !== '' && service === '')
@@ -82,7 +82,7 @@ export const listProvisionConfigs: Operation = (call, { catalogue }) => {
   const { items, nextToken } = page(call.query, configs, ({ value }) => resourceOf(value))
   return {
     status: 200,
-    body: { provisionConfigs: items.map(({ value }) => configBody(value)), nextToken },
+    body: { provisionConfigs: items.map(({ value }) => configBody(value, keptOf)), nextToken },
   }
 }
 
@@ -115,18 +115,18 @@ function requireMetrics(
   )
 }
 
-function configAnswer(config: Stored<'provision'>): Answer {
-  return { status: 200, body: configBody(config.value), headers: { ETag: etagOf(config) } }
+function configAnswer(config: Stored<'provision'>, keptOf: Rooms['keptOf']): Answer {
+  return { status: 200, body: configBody(config.value, keptOf), headers: { ETag: etagOf(config) } }
 }
 
-/** No instance is started ahead of its first call, so `current` is 0. */
-function configBody(config: ProvisionRecord): Record<string, unknown> {
+function configBody(config: ProvisionRecord, keptOf: Rooms['keptOf']): Record<string, unknown> {
   const { alwaysAllocateCPU = false, scheduledActions = [], targetTrackingPolicies = [] } = ownExtras(config)
+  const { ready, failure = '' } = keptOf(config)
   return {
     resource: resourceOf(config),
     target: config.target,
-    current: 0,
-    currentError: '',
+    current: ready,
+    currentError: failure,
     alwaysAllocateCPU,
     scheduledActions,
     targetTrackingPolicies,

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Catalogue } from '../../engine/catalogue.ts'
+import type { Readiness } from '../../engine/kept.ts'
 import type { Exchange, StreamedBody } from '../../http/exchange.ts'
 import type { CallHistory } from '../../model/call-record.ts'
 import type { Caller, InvokeRequest } from '../../model/invocation.ts'
@@ -7,7 +8,7 @@ import type { JsonObject } from '../../model/json.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Payload } from '../../model/payload.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
-import type { NewTask, TaskLookup } from '../../store/store.ts'
+import type { NewTask, ProvisionRecord, TaskLookup } from '../../store/store.ts'
 
 /** The dialect's name: the key of its part of every record's extras, and the contract of the functions it makes. */
 export const DIALECT = 'huawei-functiongraph'
@@ -61,6 +62,8 @@ export interface Rooms {
     terminate(account: string, requestId: string): Promise<'terminated' | 'cancelled' | 'ended' | 'unknown'>
   }
   readonly history: CallHistory
+  /** How many of the instances that a record asks for are ready now. */
+  readonly keptOf: (record: ProvisionRecord) => Readiness
   readonly region: string
   readonly now: () => number
   /** Throws `caller/runtime-missing` for a runtime whose interpreter this host lacks. */

@@ -37,7 +37,7 @@ export const updateFunctionReservedInstancesCount: Operation = async (call, { ca
   await catalogue.change((draft) => {
     const nowMs = now()
     const { account, namespace, name, version } = requireAt(draft, call.accountId, urn).value
-    const qualifier = urn.isAlias && urn.qualifier !== undefined ? urn.qualifier : version
+    const qualifier = qualifierBehind(urn, version)
     const key = qualifiedKey(account, namespace, name, qualifier)
     const before = draft.get('provision', key)?.value
     if (count === 0 && !hasTactics(tactics_config)) {
@@ -66,7 +66,7 @@ export const updateFunctionReservedInstancesCount: Operation = async (call, { ca
   return { status: 200, body: { count, ...own } }
 }
 
-/** GET F/reservedinstances: how many instances are reserved, by function and qualifier; `urn` narrows it to one function. */
+/** GET F/reservedinstances: how many instances are reserved, whether or not they are ready, by function and qualifier; `urn` narrows it to one function. */
 export const listFunctionReservedInstances: Operation = (call, { catalogue }) => {
   const page = pageOf(call.query, provisionsOf(catalogue, call, 'urn'), CONFIG_PAGES)
   return {
@@ -93,17 +93,33 @@ export const listReservedInstanceConfigs: Operation = (call, { catalogue }) => {
   }
 }
 
-/** GET F/U/instancereports: nothing counts instances over time here, so every value is the one for "not known". */
-export const showFuncReservedInstanceMetrics: Operation = (call, { catalogue, now }) => {
-  requireAt(catalogue, call.accountId, urnOf(call))
+/**
+ * GET F/U/instancereports: nothing counts instances over time here, so every value is the one for "not known", but that of the
+ * reserved instances in the minute of now: those that are ready.
+ */
+export const showFuncReservedInstanceMetrics: Operation = (call, { catalogue, keptOf, now }) => {
+  const urn = urnOf(call)
+  const { account, namespace, name, version } = requireAt(catalogue, call.accountId, urn).value
+  const qualifier = qualifierBehind(urn, version)
+  const record = catalogue.get('provision', qualifiedKey(account, namespace, name, qualifier))?.value
+  const value = record === undefined ? 0 : keptOf(record).ready
   const series = missingSeries(bucketsOf(spanOf(String(REPORT_MINUTES), now())))
-  return { status: 200, body: { instanceNum: series, reservedInstanceNum: series } }
+  const known = series.slice(-1).map(({ timestamp }) => ({ timestamp, value }))
+  return {
+    status: 200,
+    body: { instanceNum: series, reservedInstanceNum: [...series.slice(0, -1), ...known] },
+  }
 }
 
 /** DELETE F/U/reservedinstances/{instance_id}: calls hold no instance beyond their end, so there is nothing left to release. */
 export const releaseReservedInstance: Operation = (call, { catalogue }) => {
   requireAt(catalogue, call.accountId, urnOf(call))
   return { status: 204 }
+}
+
+/** What the record of a URN is kept under: its alias, or the version that it leads to. */
+function qualifierBehind({ isAlias, qualifier }: ReturnType<typeof urnOf>, version: string): string {
+  return isAlias && qualifier !== undefined ? qualifier : version
 }
 
 function configBody(definitions: Definitions, call: Call, record: ProvisionRecord): JsonObject {

@@ -1,11 +1,12 @@
 import type { Catalogue } from '../../engine/catalogue.ts'
+import type { Readiness } from '../../engine/kept.ts'
 import type { Exchange } from '../../http/exchange.ts'
 import type { CallHistory } from '../../model/call-record.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { Caller, InvokeRequest } from '../../model/invocation.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
-import type { NewTask, TaskLookup } from '../../store/store.ts'
+import type { NewTask, ProvisionRecord, TaskLookup } from '../../store/store.ts'
 
 /** The name under which this dialect keeps its own part of records. */
 export const DIALECT = 'tencent-scf'
@@ -63,6 +64,8 @@ export interface Rooms {
   readonly engine: { invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> }
   readonly tasks: Tasks
   readonly history: CallHistory
+  /** How many of the instances that a record asks for are ready now. */
+  readonly keptOf: (record: ProvisionRecord) => Readiness
   /** Throws `caller/runtime-missing` for a runtime whose interpreter this host lacks. */
   readonly requireRuntime: (runtime: string) => void
   /** Region of requests that name none. */

@@ -1,5 +1,6 @@
 import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
+import type { Readiness } from '../../engine/kept.ts'
 import { functionKey, namespaceKey, qualifiedKey } from '../../engine/keys.ts'
 import { EngineError } from '../../model/errors.ts'
 import { LATEST, type FunctionName } from '../../model/function.ts'
@@ -37,7 +38,7 @@ export function provisionedMib(
 }
 
 /**
- * Keeps instances of a published version ready. It is stored and reported; instances start with their first call.
+ * Keeps instances of a published version ready; they are started in the background.
  *
  * @throws {ScfError} `InvalidParameterValue.Qualifier`, `LimitExceeded.FunctionTotalProvisionedConcurrencyMemory`
  */
@@ -78,8 +79,8 @@ export const putProvisionedConcurrencyConfig: Operation = async (call, { catalog
   return {}
 }
 
-/** The settings of one version, or of all. What is set counts as reached: any call gets its instance. */
-export const getProvisionedConcurrencyConfig: Operation = (call, { catalogue }) => {
+/** The settings of one version, or of all, and how many of the instances are ready. */
+export const getProvisionedConcurrencyConfig: Operation = (call, { catalogue, keptOf }) => {
   const target = targetOf(call)
   const qualifier = qualifierOf(call.params)
   const head = requireLatest(catalogue, target).value
@@ -92,7 +93,7 @@ export const getProvisionedConcurrencyConfig: Operation = (call, { catalogue }) 
     UnallocatedConcurrencyNum: Math.max(0, Math.floor(free / head.spec.memoryMib)),
     Allocated: all
       .filter((provision) => qualifier === undefined || provision.qualifier === qualifier)
-      .map(provisionBody),
+      .map((provision) => provisionBody(provision, keptOf(provision))),
   }
 }
 
@@ -173,13 +174,16 @@ function readProvisionType(params: JsonObject): string | undefined {
   })
 }
 
-function provisionBody({ qualifier, target, extras }: ProvisionRecord): JsonObject {
+function provisionBody(
+  { qualifier, target, extras }: ProvisionRecord,
+  { ready, failure }: Readiness,
+): JsonObject {
   const own = extras[DIALECT]
   return {
     AllocatedProvisionedConcurrencyNum: target,
-    AvailableProvisionedConcurrencyNum: target,
-    Status: 'Done',
-    StatusReason: '',
+    AvailableProvisionedConcurrencyNum: ready,
+    Status: ready >= target ? 'Done' : failure === undefined ? 'InProgress' : 'Failed',
+    StatusReason: failure ?? '',
     Qualifier: shownQualifier(qualifier),
     TriggerActions: isJsonObject(own) && Array.isArray(own['triggerActions']) ? own['triggerActions'] : [],
   }

@@ -30,6 +30,8 @@ export class ControlPlane {
   readonly store: MemoryDefinitions
   catalogue: Catalogue
   nowMs = START_MS
+  /** What is said of every provision record. */
+  kept: { readonly ready: number; readonly failure?: string } = { ready: 0 }
 
   private constructor(store: MemoryDefinitions, catalogue: Catalogue) {
     this.store = store
@@ -69,6 +71,7 @@ export class ControlPlane {
           throw new Error('no operation under test touches code packages')
         },
         region: REGION,
+        keptOf: ({ target }) => ({ target, ...this.kept }),
         now: () => this.nowMs,
         requireRuntime: () => undefined,
         links: { link: () => '' },

@@ -78,6 +78,7 @@ export async function openHarness(): Promise<Harness> {
       },
     },
     tasks: store.tasks,
+    keptOf: ({ target }) => ({ ready: 0, target }),
     requireRuntime: (runtime) => {
       if (missingRuntimes.has(runtime))
         throw new EngineError('caller/runtime-missing', { runtime, hint: 'install it' })

@@ -41,16 +41,17 @@ const put = async (body: Record<string, unknown>): Promise<Record<string, unknow
   (await plane.call(putProvisionConfig, { ...target, body })).body
 
 describe('putProvisionConfig', () => {
-  test('answers the target and that nothing is started ahead', async () => {
+  test('answers the target and how many instances are ready', async () => {
     const expected = {
       resource: `${ACCOUNT}#demo#prod#one`,
       target: 10,
-      current: 0,
-      currentError: '',
+      current: 3,
+      currentError: 'the code cannot be loaded: SyntaxError',
       alwaysAllocateCPU: true,
       scheduledActions: [],
       targetTrackingPolicies: [],
     }
+    plane.kept = { ready: 3, failure: 'the code cannot be loaded: SyntaxError' }
     const { status, body, headers } = await plane.call(putProvisionConfig, {
       ...target,
       body: { target: 10, AlwaysAllocateCPU: true },

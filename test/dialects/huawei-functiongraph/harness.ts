@@ -48,6 +48,8 @@ export interface Harness {
   readonly observed: unknown[]
   /** Runtimes this host is said to lack. */
   readonly missingRuntimes: Set<string>
+  /** What is said of every provision record. */
+  kept: { readonly ready: number; readonly failure?: string }
   clockMs: number
   /** How every run ends, and what it logs. */
   ending: Ending
@@ -123,6 +125,7 @@ export async function openHarness(): Promise<Harness> {
       },
     },
     history: { find: (_filter, limit) => Promise.resolve(records.slice(0, limit)) },
+    keptOf: ({ target }) => ({ target, ...harness.kept }),
     requireRuntime: (runtime) => {
       if (missingRuntimes.has(runtime))
         throw new EngineError('caller/runtime-missing', { runtime, hint: 'install it' })
@@ -143,6 +146,7 @@ export async function openHarness(): Promise<Harness> {
     records,
     observed,
     missingRuntimes,
+    kept: { ready: 0 },
     clockMs: Date.parse('2026-11-21T10:00:00Z'),
     ending: { kind: 'returned', payload: payloadOf('{"done":true}') },
     logTail: Buffer.alloc(0),

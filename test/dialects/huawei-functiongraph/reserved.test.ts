@@ -1,5 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { clear, controlPlane, definitionsOf, HELLO, refusal, type ControlPlane } from './control-plane.ts'
+import {
+  clear,
+  controlPlane,
+  definitionsOf,
+  HELLO,
+  pluck,
+  refusal,
+  type ControlPlane,
+} from './control-plane.ts'
 import { F, openHarness, urnOf, type Harness } from './harness.ts'
 
 let server: Harness
@@ -104,13 +112,16 @@ test.each([
   expect(definitionsOf(server)).toEqual(before)
 })
 
-test('reports know of no figures', async () => {
+test('reports know of the reserved instances that are ready now, and of no other figure', async () => {
+  server.kept = { ready: 2 }
+  await reserve('latest', { count: 3 })
   const { status, json } = await api.get(`${F}/${HELLO}/instancereports`)
   expect([status, Object.keys(json).sort()]).toEqual([200, ['instanceNum', 'reservedInstanceNum']])
-  for (const series of Object.values(json)) {
-    expect(series).toHaveLength(60)
-    expect(new Set((series as { value: number }[]).map(({ value }) => value))).toEqual(new Set([-1]))
-  }
+  const unknown = Array(60).fill(-1)
+  expect(pluck(json['instanceNum'], 'value')).toEqual(unknown)
+  expect(pluck(json['reservedInstanceNum'], 'value')).toEqual([...unknown.slice(1), 2])
+  const { json: none } = await api.get(`${F}/${urnOf('hello', 'v1')}/instancereports`)
+  expect(pluck(none['reservedInstanceNum'], 'value').at(-1)).toBe(0)
 })
 
 test('an instance that was held is released', async () => {

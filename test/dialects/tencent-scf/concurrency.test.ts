@@ -85,6 +85,25 @@ describe('provisioned concurrency', () => {
     },
   ]
 
+  test.each([
+    [{ ready: 1 }, 'InProgress', ''],
+    [{ ready: 2 }, 'Done', ''],
+    [{ ready: 1, failure: 'instances cannot be started' }, 'Failed', 'instances cannot be started'],
+  ])('is reported by what is ready: %j', async (kept, Status, StatusReason) => {
+    await call('PutProvisionedConcurrencyConfig', { Qualifier: '1', VersionProvisionedConcurrencyNum: 2 })
+    server.kept = kept
+    const { response } = await call('GetProvisionedConcurrencyConfig')
+    server.kept = { ready: 0 }
+    expect(response['Allocated']).toMatchObject([
+      {
+        AllocatedProvisionedConcurrencyNum: 2,
+        AvailableProvisionedConcurrencyNum: kept.ready,
+        Status,
+        StatusReason,
+      },
+    ])
+  })
+
   test('is stored for a version and reported', async () => {
     const put = await call('PutProvisionedConcurrencyConfig', {
       Qualifier: '1',
@@ -96,8 +115,8 @@ describe('provisioned concurrency', () => {
     expect(response['Allocated']).toEqual([
       {
         AllocatedProvisionedConcurrencyNum: 2,
-        AvailableProvisionedConcurrencyNum: 2,
-        Status: 'Done',
+        AvailableProvisionedConcurrencyNum: 0,
+        Status: 'InProgress',
         StatusReason: '',
         Qualifier: '1',
         TriggerActions,

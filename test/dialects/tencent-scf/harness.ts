@@ -67,6 +67,8 @@ export interface Harness {
   readonly observed: unknown[]
   /** Runtimes this host is said to lack. */
   readonly missingRuntimes: Set<string>
+  /** What is said of every provision record. */
+  kept: { readonly ready: number; readonly failure?: string }
   clockMs: number
   /** How every run ends, and what it logs. */
   ending: Ending
@@ -119,6 +121,7 @@ export async function openHarness(): Promise<Harness> {
     history: {
       find: (filter, limit) => Promise.resolve(records.filter((one) => fits(filter, one)).slice(0, limit)),
     },
+    keptOf: ({ target }) => ({ target, ...harness.kept }),
     requireRuntime: (runtime) => {
       if (missingRuntimes.has(runtime))
         throw new EngineError('caller/runtime-missing', { runtime, hint: 'install it' })
@@ -138,6 +141,7 @@ export async function openHarness(): Promise<Harness> {
     records,
     observed,
     missingRuntimes,
+    kept: { ready: 0 },
     clockMs: CLOCK_MS,
     ending: { kind: 'returned', payload: payloadOf('"done"') },
     refusal: undefined,
