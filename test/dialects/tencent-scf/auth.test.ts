@@ -323,6 +323,14 @@ describe('signed parameters', () => {
     expect(await refusalOf(v1({ Role: '@someone' }), ring, CLOCK_MS)).toBeUndefined()
   })
 
+  test('what was signed for the legacy path is not taken elsewhere, whatever host is named', async () => {
+    const request = v1({ Action: 'Invoke', Version: VERSION }, { path: '/v2/index.php/' })
+    const headers = { ...request.headers, host: `${HOST}/v2/index.php` }
+    expect(await refusalOf({ ...request, path: '/', headers }, ring, CLOCK_MS)).toBe(
+      'AuthFailure.SignatureFailure',
+    )
+  })
+
   test('a parameter given twice is refused', async () => {
     const request = v1({ FunctionName: 'a' })
     const twice = { ...request, body: `${String(request.body)}&FunctionName=b` }

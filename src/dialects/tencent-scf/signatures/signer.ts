@@ -8,8 +8,8 @@ const MAX_CLOCK_SKEW_S = 300
 /** Longest key id that is looked up, characters. */
 const MAX_SECRET_ID_CHARS = 128
 
-/** Longest Host header that a signature is checked for, characters. */
-const MAX_HOST_CHARS = 255
+/** Host headers that a signature is checked for. One with a path in it could stand for a part of what was signed after the host. */
+const HOST = /^[A-Za-z0-9.:[\]_-]{1,255}$/
 
 const REGION = /^[a-z0-9-]{1,64}$/
 
@@ -73,7 +73,7 @@ export function findKey(
  * @param region The region the request names; it is part of one public name.
  */
 export function* signedHosts(host: string | undefined, region: string | undefined): Generator<string> {
-  if (host !== undefined && host.length <= MAX_HOST_CHARS) {
+  if (host !== undefined && HOST.test(host)) {
     yield host
     const name = host.replace(/:\d+$/, '')
     if (name !== host) yield name
