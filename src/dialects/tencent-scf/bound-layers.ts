@@ -16,6 +16,8 @@ import type { JsonObject } from './operation.ts'
 
 /** Source: the vendor's quota page. */
 const MAX_BOUND_LAYERS = 5
+/** Code and layers of a function, unpacked. Source: the same page, "500 MB". */
+const MAX_EXPANDED_BYTES = 500 * 1024 * 1024
 
 /** A layer as a function keeps it: its package, and what it was bound by. */
 interface BoundLayer extends LayerReference {
@@ -53,6 +55,16 @@ export function bindLayers(
     packages: layers.map(({ code }) => code),
     bound: layers.map(({ name, version, code }) => ({ name, version, digest: code.digest })),
   }
+}
+
+/** Makes sure that the code and the layers of a function are not too large together. @throws {ScfError} `LimitExceeded.Layers` */
+export function requireLayersFit(code: CodePackage, layers: readonly CodePackage[]): void {
+  const bytes = layers.reduce((sum, { expandedBytes }) => sum + expandedBytes, code.expandedBytes)
+  if (layers.length > 0 && bytes > MAX_EXPANDED_BYTES)
+    throw new ScfError(
+      'LimitExceeded.Layers',
+      `code and layers have ${bytes} bytes when they are unpacked; at most ${MAX_EXPANDED_BYTES} are allowed`,
+    )
 }
 
 /** The layers of a function as GetFunction answers them, also those that other APIs bound, or that are deleted. */

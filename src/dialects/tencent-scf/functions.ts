@@ -11,7 +11,7 @@ import { applyReserve } from './concurrency.ts'
 import { ScfError, type ScfCode } from './errors.ts'
 import { field, flagField, textField } from './fields.ts'
 import { appIdOf, uinOf } from './identity.ts'
-import { bindLayers, readLayers } from './bound-layers.ts'
+import { bindLayers, readLayers, requireLayersFit } from './bound-layers.ts'
 import { DIALECT, type Call, type JsonObject, type Operation, type Rooms } from './operation.ts'
 import { readHandler, readRun, type RunSettings } from './run-settings.ts'
 import { readShown, shownOf, type ShownSettings } from './shown-settings.ts'
@@ -54,6 +54,7 @@ export const createFunction: Operation = async (call, rooms) => {
   const { packages: layersAhead } = bindLayers(catalogue, target.account, references)
   rooms.requireRuntime(run.runtime)
   const code = await takeCode(call, source, packages)
+  requireLayersFit(code, layersAhead)
   await packages.ensureLayers(layersAhead.map(({ digest }) => digest))
   const nowMs = rooms.now()
   await catalogue.change((draft) => {
@@ -176,6 +177,7 @@ function changeOf(
     settings === undefined ? withHandler(before.spec, besideCode) : readRun(settings, before.spec, isAsyncRun)
   const { layers: layersBefore, ...specBefore } = before.spec
   const packages = layers?.packages ?? layersBefore ?? []
+  if (layers !== undefined || code !== undefined) requireLayersFit(code ?? before.spec.code, packages)
   const spec: FunctionSpec = {
     ...specBefore,
     ...run,

@@ -4,7 +4,7 @@ import { aliasKey, functionKey, namespaceKey } from '../../engine/keys.ts'
 import { EngineError } from '../../model/errors.ts'
 import { LATEST, type FunctionName } from '../../model/function.ts'
 import type { Stored } from '../../store/store.ts'
-import type { ScfCode } from './errors.ts'
+import { ScfError, type ScfCode } from './errors.ts'
 import { textField } from './fields.ts'
 import { DEFAULT_NAMESPACE, type Call, type JsonObject } from './operation.ts'
 
@@ -16,6 +16,8 @@ export const DEFAULT_ALIAS = '$DEFAULT'
 
 /** Source: the vendor's CreateFunction page. */
 const NEW_FUNCTION_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,58}[A-Za-z0-9]$/
+/** Longest name of a new function with that of its namespace, characters. Source: the same page. */
+const MAX_NEW_NAMES_CHARS = 118
 /** Also names that other APIs give, which are a little freer. */
 const FUNCTION_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,127}$/
 /** Source of the length: the vendor's quota page; the text of its error says 30. */
@@ -37,7 +39,13 @@ export function targetOf(call: Call): FunctionName {
 export function newTargetOf(call: Call): FunctionName {
   const code = 'InvalidParameterValue.FunctionName'
   textField(call.params, 'FunctionName', { required: true, pattern: NEW_FUNCTION_NAME, code })
-  return targetOf(call)
+  const target = targetOf(call)
+  if (target.namespace.length + target.name.length > MAX_NEW_NAMES_CHARS)
+    throw new ScfError(
+      code,
+      `the names of a function and its namespace have ${MAX_NEW_NAMES_CHARS} characters together at most`,
+    )
+  return target
 }
 
 /** `Namespace`, default `default`; empty text counts as absent. @throws {ScfError} */

@@ -72,6 +72,15 @@ describe('creating', () => {
     })
   })
 
+  test('a name and the name of its namespace have 118 characters together at most', async () => {
+    const Namespace = 'n'.repeat(60)
+    await server.call('CreateNamespace', { Namespace })
+    const create = async (name: string): Promise<unknown> =>
+      (await server.call('CreateFunction', await functionParams(name, { Namespace }))).code
+    expect(await create('f'.repeat(59))).toBe('InvalidParameterValue.FunctionName')
+    expect(await create('f'.repeat(58))).toBeUndefined()
+  })
+
   test('the default namespace is made with its first function, any other must be there', async () => {
     const reply = await server.call('CreateFunction', await functionParams('lost', { Namespace: 'nowhere' }))
     expect(reply.code).toBe('ResourceNotFound.Namespace')
@@ -251,8 +260,9 @@ describe('reading', () => {
   test('a client whose Host header can be none is led to the port of this server', async () => {
     await create('unhosted')
     const params = { FunctionName: 'unhosted' }
-    const sent = tc3Request('GetFunctionAddress', params, server.clockMs, { host: 'no host' })
-    const { response } = await server.send(sent)
+    const host = 'scf.tencentcloudapi.com'
+    const signed = tc3Request('GetFunctionAddress', params, server.clockMs, { host })
+    const { response } = await server.send({ ...signed, headers: { ...signed.headers, host: 'no host' } })
     expect(new URL(String(response['Url'])).origin).toBe('http://localhost:7400')
   })
 })

@@ -64,6 +64,32 @@ test('lists have the newest version of each layer, or all of one', async () => {
   expect(some.response['LayerVersions']).toMatchObject([{ LayerVersion: 2 }])
 })
 
+test('code and layers of a function have at most 500 MB together when they are unpacked', async () => {
+  const half = { digest: 'd'.repeat(64), crc64: '0', sizeBytes: 1, expandedBytes: 250 * 1024 * 1024 }
+  await server.catalogue.change((draft) => {
+    for (const name of ['half-a', 'half-b'])
+      draft.put('layer', layerKey(ACCOUNT, name, 1), {
+        account: ACCOUNT,
+        name,
+        version: 1,
+        description: '',
+        code: half,
+        extras: {},
+        createdAtMs: 0,
+        modifiedAtMs: 0,
+      })
+  })
+  const Layers = ['half-a', 'half-b'].map((LayerName) => ({ LayerName, LayerVersion: 1 }))
+  const made = await server.call('CreateFunction', await functionParams('heavy', { Layers }))
+  expect(made.code).toBe('LimitExceeded.Layers')
+  await server.call('CreateFunction', await functionParams('light'))
+  const bound = await server.call('UpdateFunctionConfiguration', { FunctionName: 'light', Layers })
+  expect(bound.code).toBe('LimitExceeded.Layers')
+  await server.catalogue.change((draft) => {
+    for (const name of ['half-a', 'half-b']) draft.delete('layer', layerKey(ACCOUNT, name, 1))
+  })
+})
+
 test('a function keeps the packages of its layers in their order, also when these are deleted', async () => {
   const Layers = [
     { LayerName: 'other', LayerVersion: 1 },
