@@ -1,7 +1,7 @@
 import type { Definitions, Draft } from '../engine/catalogue.ts'
 import { functionKey, namespaceKey, versionKey } from '../engine/keys.ts'
 import { LATEST } from '../model/function.ts'
-import type { Stored } from '../store/store.ts'
+import type { FunctionRecord, Stored } from '../store/store.ts'
 import { newId } from './ids.ts'
 import { QUOTA, requireQuota } from './quotas.ts'
 
@@ -51,6 +51,13 @@ export function namespaceFunctions(
   return version === LATEST
     ? functions
     : functions.filter(({ value }) => !isOwnVersion(definitions, account, namespace, value.name, version))
+}
+
+/** The latest states of all functions of an account, by namespace and name. */
+export function accountFunctions(definitions: Definitions, account: string): readonly FunctionRecord[] {
+  return definitions
+    .list('function', `${account}/`)
+    .flatMap(({ value }) => (value.version === LATEST ? [value] : []))
 }
 
 /** Whether a version belongs to that function alone. */

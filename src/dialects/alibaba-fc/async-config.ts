@@ -1,4 +1,5 @@
 import { findFunction } from '../../definitions/find-function.ts'
+import { settingMembers } from '../../definitions/settings.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
 import { isJsonObject } from '../../model/json.ts'
 import type { AsyncConfigRecord, Stored } from '../../store/store.ts'
@@ -9,7 +10,7 @@ import type { Answer, JsonObject, Operation } from './operation.ts'
 import { ownExtras, withOwnExtras } from './own-extras.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
-import { qualifiedFunctionOf, type QualifiedFunction } from './target.ts'
+import { namedBy, qualifiedFunctionOf, type QualifiedFunction } from './target.ts'
 
 /** Repeats after a failed run. Source: the vendor's PutFunctionAsyncInvokeConfig page. */
 const RETRIES = { min: 0, max: 8 }
@@ -48,13 +49,9 @@ export const putFunctionAsyncInvokeConfig: Operation = async (call, { catalogue,
     findFunction(draft, target.account, target.service, target.name, target.qualifier)
     const before = draft.get('asyncConfig', keyOf(target))
     if (before !== undefined) requireMatch(call, before)
-    const nowMs = now()
     return draft.put('asyncConfig', keyOf(target), {
       ...before?.value,
-      account: target.account,
-      namespace: target.service,
-      functionName: target.name,
-      qualifier: target.qualifier,
+      ...settingMembers(draft, 'asyncConfig', namedBy(target), target.qualifier, now()),
       ...(maxRetries !== undefined && { maxRetries }),
       ...(maxAgeSeconds !== undefined && { maxAgeMs: maxAgeSeconds * 1000 }),
       extras: withOwnExtras(before?.value, {
@@ -62,8 +59,6 @@ export const putFunctionAsyncInvokeConfig: Operation = async (call, { catalogue,
         ...(stateful !== undefined && { statefulInvocation: stateful }),
         destinationConfig: destinations(destinationsOf(before?.value)),
       }),
-      createdAtMs: before?.value.createdAtMs ?? nowMs,
-      modifiedAtMs: nowMs,
     })
   })
   return configAnswer(stored)

@@ -1,4 +1,4 @@
-import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
+import { putCap } from '../../definitions/settings.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
 import { LATEST } from '../../model/function.ts'
 import type { ScalingRecord, Stored } from '../../store/store.ts'
@@ -8,7 +8,7 @@ import { etagOf, functionResource } from './names.ts'
 import type { Answer, Operation } from './operation.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
-import { qualifiedFunctionOf, type QualifiedFunction } from './target.ts'
+import { namedBy, qualifiedFunctionOf, type QualifiedFunction } from './target.ts'
 
 /** Instances; the vendor's clients declare a 32-bit number. 0 admits no call. */
 const INSTANCES = { min: 0, max: 2_147_483_647 }
@@ -29,20 +29,7 @@ export const putFunctionOnDemandConfig: Operation = async (call, { catalogue, no
   const stored = await catalogue.change((draft) => {
     const before = draft.get('scaling', keyOf(target))
     if (before !== undefined) requireMatch(call, before)
-    else {
-      const others = `${target.account}/`
-      requireQuota(draft, 'scaling', others, QUOTA.settingsPerAccount, 'on-demand configs in the account')
-    }
-    const nowMs = now()
-    return draft.put('scaling', keyOf(target), {
-      account: target.account,
-      namespace: target.service,
-      functionName: target.name,
-      qualifier: target.qualifier,
-      maxInstances,
-      createdAtMs: before?.value.createdAtMs ?? nowMs,
-      modifiedAtMs: nowMs,
-    })
+    return putCap(draft, namedBy(target), target.qualifier, maxInstances, now())
   })
   return configAnswer(stored)
 }

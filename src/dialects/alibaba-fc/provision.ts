@@ -1,4 +1,5 @@
 import { findFunction } from '../../definitions/find-function.ts'
+import { settingMembers } from '../../definitions/settings.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { namespaceKey, qualifiedKey } from '../../engine/keys.ts'
 import { isJsonObject } from '../../model/json.ts'
@@ -16,7 +17,7 @@ import {
   targetTrackingPoliciesField,
   type TargetTrackingPolicy,
 } from './provision-policies.ts'
-import { qualifiedFunctionOf, type QualifiedFunction } from './target.ts'
+import { namedBy, qualifiedFunctionOf, type QualifiedFunction } from './target.ts'
 
 /** @throws {FcError} ProvisionConfigNotFound */
 export const getProvisionConfig: Operation = (call, { catalogue, keptOf }) => {
@@ -46,12 +47,8 @@ export const putProvisionConfig: Operation = async (call, { catalogue, keptOf, n
   const stored = await catalogue.change((draft) => {
     const before = draft.get('provision', keyOf(target))
     if (before !== undefined) requireMatch(call, before)
-    const nowMs = now()
     const after: ProvisionRecord = {
-      account: target.account,
-      namespace: target.service,
-      functionName: target.name,
-      qualifier: target.qualifier,
+      ...settingMembers(draft, 'provision', namedBy(target), target.qualifier, now()),
       target: count ?? before?.value.target ?? 0,
       extras: withOwnExtras(before?.value, {
         ...ownExtras(before?.value),
@@ -59,8 +56,6 @@ export const putProvisionConfig: Operation = async (call, { catalogue, keptOf, n
         ...(scheduledActions !== undefined && { scheduledActions }),
         ...(targetTrackingPolicies !== undefined && { targetTrackingPolicies }),
       }),
-      createdAtMs: before?.value.createdAtMs ?? nowMs,
-      modifiedAtMs: nowMs,
     }
     if (before === undefined || asksForInstances(after))
       findFunction(draft, target.account, target.service, target.name, target.qualifier)

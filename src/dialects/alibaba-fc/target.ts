@@ -1,7 +1,7 @@
 import type { Definitions } from '../../engine/catalogue.ts'
 import { namespaceKey, versionKey } from '../../engine/keys.ts'
 import { EngineError } from '../../model/errors.ts'
-import { LATEST } from '../../model/function.ts'
+import { LATEST, type FunctionName } from '../../model/function.ts'
 import type { Stored } from '../../store/store.ts'
 import { requireFunctionName, requireQualifier, requireServiceName } from './names.ts'
 import type { Call } from './operation.ts'
@@ -13,6 +13,11 @@ export interface QualifiedFunction {
   readonly name: string
   /** `LATEST` where the request names none. */
   readonly qualifier: string
+}
+
+/** The function without its qualifier, as the engine names it. */
+export function namedBy({ account, service, name }: QualifiedFunction): FunctionName {
+  return { account, namespace: service, name }
 }
 
 /** A path parameter of the operation's pattern. @throws {TypeError} the pattern has no such parameter */

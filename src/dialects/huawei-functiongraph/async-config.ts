@@ -1,4 +1,4 @@
-import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
+import { settingMembers } from '../../definitions/settings.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
 import { isJsonObject, parsedJson } from '../../model/json.ts'
@@ -41,28 +41,14 @@ export const updateFunctionAsyncInvokeConfig: Operation = async (call, { catalog
   const maxRetries = integerField(body, 'max_async_retry_attempts', RETRIES)
   const own = readOwn(body)
   const record = await catalogue.change((draft) => {
-    const nowMs = now()
     const target = requireAt(draft, call.accountId, urnOf(call)).value
     const key = keyOf(target)
     const before = draft.get('asyncConfig', key)?.value
-    if (before === undefined)
-      requireQuota(
-        draft,
-        'asyncConfig',
-        `${target.account}/`,
-        QUOTA.settingsPerAccount,
-        'settings of asynchronous calls',
-      )
     return draft.put('asyncConfig', key, {
-      account: target.account,
-      namespace: target.namespace,
-      functionName: target.name,
-      qualifier: target.version,
+      ...settingMembers(draft, 'asyncConfig', target, target.version, now()),
       ...(maxRetries !== undefined && { maxRetries }),
       ...(maxAgeS !== undefined && { maxAgeMs: maxAgeS * 1000 }),
       extras: withExtras(before?.extras ?? {}, DIALECT, own),
-      createdAtMs: before?.createdAtMs ?? nowMs,
-      modifiedAtMs: nowMs,
     })
   })
   return { status: 200, body: configBody(call, record.value) }

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
+import { findVersion } from '../../definitions/function-versions.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
-import { qualifiedKey, versionKey } from '../../engine/keys.ts'
+import { qualifiedKey } from '../../engine/keys.ts'
 import { extrasOf } from '../extras.ts'
-import { LATEST } from '../../model/function.ts'
 import { isJsonObject } from '../../model/json.ts'
-import type { FunctionRecord, VersionRecord } from '../../store/store.ts'
+import type { FunctionRecord } from '../../store/store.ts'
 import { asyncSettingsBody } from './async-settings.ts'
 import { codeFactsOf } from './code-facts.ts'
 import { dependenciesOf, dependencyBody, dependencyFactsOf } from './dependency-records.ts'
@@ -88,7 +88,7 @@ export function functionBody(definitions: Definitions, call: Call, record: Funct
   const dependencies = dependenciesOf(definitions, account, spec, own)
   const dependencyIds = dependencies.map((each) => dependencyFactsOf(each).id)
   const shown = (name: string, fallback: unknown): unknown => own[name] ?? fallback
-  const version = versionRecordOf(definitions, record)
+  const version = findVersion(definitions, record, record.version)
   const vpc = own['func_vpc']
   return {
     ...Object.fromEntries(
@@ -183,18 +183,6 @@ export function maxInstancesOf(definitions: Definitions, record: FunctionRecord)
   const scaling = definitions.get('scaling', qualifiedKey(account, namespace, name, version))
   if (scaling !== undefined) return scaling.value.maxInstances
   return extrasOf(record.extras, DIALECT)['is_unlimited'] === true ? -1 : DEFAULT_MAX_INSTANCES
-}
-
-/** The record of the version a snapshot belongs to, its own or its namespace's. */
-export function versionRecordOf(
-  definitions: Definitions,
-  { account, namespace, name, version }: FunctionRecord,
-): VersionRecord | undefined {
-  if (version === LATEST) return undefined
-  const record =
-    definitions.get('version', versionKey(account, namespace, version, name)) ??
-    definitions.get('version', versionKey(account, namespace, version))
-  return record?.value
 }
 
 function logMembers(record: FunctionRecord): JsonObject {

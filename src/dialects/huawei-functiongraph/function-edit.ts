@@ -1,4 +1,4 @@
-import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
+import { putCap } from '../../definitions/settings.ts'
 import type { Draft } from '../../engine/catalogue.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
 import { extrasOf } from '../extras.ts'
@@ -11,30 +11,18 @@ import { DIALECT } from './operation.ts'
  */
 export function withCap(
   draft: Draft,
-  { account, namespace, name, version }: Pick<FunctionRecord, 'account' | 'namespace' | 'name' | 'version'>,
+  record: Pick<FunctionRecord, 'account' | 'namespace' | 'name' | 'version'>,
   own: Extras,
   maxInstances: number | undefined,
   nowMs: number,
 ): Extras {
   if (maxInstances === undefined) return own
-  const key = qualifiedKey(account, namespace, name, version)
   const { is_unlimited: _, ...others } = own
-  const before = draft.get('scaling', key)?.value
   if (maxInstances < 0) {
-    draft.delete('scaling', key)
+    draft.delete('scaling', qualifiedKey(record.account, record.namespace, record.name, record.version))
     return { ...others, is_unlimited: true }
   }
-  if (before === undefined)
-    requireQuota(draft, 'scaling', `${account}/`, QUOTA.settingsPerAccount, 'caps of instances')
-  draft.put('scaling', key, {
-    account,
-    namespace,
-    functionName: name,
-    qualifier: version,
-    maxInstances,
-    createdAtMs: before?.createdAtMs ?? nowMs,
-    modifiedAtMs: nowMs,
-  })
+  putCap(draft, record, record.version, maxInstances, nowMs)
   return others
 }
 

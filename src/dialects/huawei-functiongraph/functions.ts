@@ -1,5 +1,5 @@
 import { addFunction } from '../../definitions/functions.ts'
-import { ensureNamespace } from '../../definitions/namespaces.ts'
+import { accountFunctions, ensureNamespace } from '../../definitions/namespaces.ts'
 import { removeFunction } from '../../definitions/remove.ts'
 import type { Draft } from '../../engine/catalogue.ts'
 import { functionKey } from '../../engine/keys.ts'
@@ -18,7 +18,7 @@ import { FUNCTION_NAME } from './names.ts'
 import { DIALECT, type Call, type JsonObject, type Operation } from './operation.ts'
 import { FUNCTION_PAGES, pageMembers, pageOf } from './paging.ts'
 import { tagsOfText, putTags } from './tag-records.ts'
-import { headsOf, namesLatest, requireHead, urnOf } from './target.ts'
+import { namesLatest, requireHead, urnOf } from './target.ts'
 import { DEFAULT_PACKAGE } from './urn.ts'
 import { removeVersionThrough } from './versions.ts'
 
@@ -52,7 +52,7 @@ export const createFunction: Operation = async (call, rooms) => {
 export const listFunctions: Operation = (call, { catalogue }) => {
   const namespace = call.query.get('package_name') ?? ''
   const part = call.query.get('func_name') ?? ''
-  const functions = headsOf(catalogue, call.accountId).filter(
+  const functions = accountFunctions(catalogue, call.accountId).filter(
     (value) => (namespace === '' || value.namespace === namespace) && value.name.includes(part),
   )
   const page = pageOf(call.query, functions, FUNCTION_PAGES)
@@ -100,7 +100,7 @@ export function makeFunction(
 ): FunctionRecord {
   const account = call.accountId
   requireFree(draft, account, namespace, name)
-  if (headsOf(draft, account).length >= QUOTA.functions)
+  if (accountFunctions(draft, account).length >= QUOTA.functions)
     throw new FssError('FSS.1041', `there may be no more than ${QUOTA.functions} functions`)
   ensureNamespace(draft, account, namespace, nowMs)
   const { layers = [], ids = [] } = readDependencies(draft, account, body) ?? {}

@@ -1,3 +1,4 @@
+import { accountFunctions } from '../../definitions/namespaces.ts'
 import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import { documentKey } from '../../engine/keys.ts'
 import type { CallRecord } from '../../model/call-record.ts'
@@ -7,7 +8,7 @@ import { booleanField, integerField, mapField, stringField } from './fields.ts'
 import { logPlaceOf } from './log-places.ts'
 import { shownVersion } from './names.ts'
 import { DIALECT, type Call, type Operation, type Rooms } from './operation.ts'
-import { headsOf, requireAt, urnOf } from './target.ts'
+import { requireAt, urnOf } from './target.ts'
 import { formatUrn } from './urn.ts'
 
 /** The member of an account's documents that says logging was switched on. */
@@ -150,7 +151,7 @@ function linesOf(call: Call, { head, record, place }: LoggedCall): LogLine[] {
 /** The functions that log to the stream the path names. */
 function requireStream(call: Call, { catalogue }: Rooms): readonly FunctionRecord[] {
   const { group_id: groupId, stream_id: streamId } = call.params
-  const found = headsOf(catalogue, call.accountId).filter((record) => {
+  const found = accountFunctions(catalogue, call.accountId).filter((record) => {
     const place = logPlaceOf(record)
     return place.groupId === groupId && place.streamId === streamId
   })

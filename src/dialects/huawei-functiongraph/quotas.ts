@@ -1,6 +1,6 @@
+import { accountFunctions } from '../../definitions/namespaces.ts'
 import { QUOTA } from './limits.ts'
 import type { Operation } from './operation.ts'
-import { headsOf } from './target.ts'
 
 /** Figures of the vendor's limits page and of the sample of its ListQuotas page; what is not enforced here is the last four. */
 const CODE_MB = 10_240
@@ -11,7 +11,7 @@ const IDLE_S = 100
 
 /** GET /fgs/quotas: what may be used of each resource, and how much is. */
 export const listQuotas: Operation = (call, { catalogue }) => {
-  const functions = headsOf(catalogue, call.accountId)
+  const functions = accountFunctions(catalogue, call.accountId)
   const codeBytes = functions.reduce((sum, { spec }) => sum + spec.code.sizeBytes, 0)
   const resource = (type: string, quota: number, used: number, unit = ''): object => ({
     type,

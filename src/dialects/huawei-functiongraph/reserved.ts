@@ -1,5 +1,5 @@
-import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import { findFunction } from '../../definitions/find-function.ts'
+import { settingMembers } from '../../definitions/settings.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { aliasKey, functionKey, qualifiedKey } from '../../engine/keys.ts'
 import { extrasOf, withExtras } from '../extras.ts'
@@ -35,7 +35,6 @@ export const updateFunctionReservedInstancesCount: Operation = async (call, { ca
   const tactics_config = readTactics(body)
   const own = { idle_mode, ...(tactics_config !== undefined && { tactics_config }) }
   await catalogue.change((draft) => {
-    const nowMs = now()
     const { account, namespace, name, version } = requireAt(draft, call.accountId, urn).value
     const qualifier = qualifierBehind(urn, version)
     const key = qualifiedKey(account, namespace, name, qualifier)
@@ -44,23 +43,10 @@ export const updateFunctionReservedInstancesCount: Operation = async (call, { ca
       draft.delete('provision', key)
       return
     }
-    if (before === undefined)
-      requireQuota(
-        draft,
-        'provision',
-        `${account}/`,
-        QUOTA.settingsPerAccount,
-        'configurations of reserved instances',
-      )
     draft.put('provision', key, {
-      account,
-      namespace,
-      functionName: name,
-      qualifier,
+      ...settingMembers(draft, 'provision', { account, namespace, name }, qualifier, now()),
       target: count,
       extras: withExtras(before?.extras ?? {}, DIALECT, own),
-      createdAtMs: before?.createdAtMs ?? nowMs,
-      modifiedAtMs: nowMs,
     })
   })
   return { status: 200, body: { count, ...own } }

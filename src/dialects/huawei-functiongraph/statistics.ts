@@ -1,3 +1,4 @@
+import { accountFunctions } from '../../definitions/namespaces.ts'
 import type { FunctionRecord } from '../../store/store.ts'
 import {
   bucketsOf,
@@ -11,7 +12,7 @@ import {
 import { FssError } from './errors.ts'
 import { pageMembers, pageOf } from './paging.ts'
 import type { Call, JsonObject, Operation, Rooms } from './operation.ts'
-import { headsOf, namesLatest, requireAt, urnOf } from './target.ts'
+import { namesLatest, requireAt, urnOf } from './target.ts'
 import { formatUrn } from './urn.ts'
 
 /** Calls that a report looks at, of one function: figures come from kept logs, which are read for it. */
@@ -118,7 +119,7 @@ async function allCalls(
   { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
 ): Promise<readonly { head: FunctionRecord; record: CallFigures }[]> {
   const found: { head: FunctionRecord; record: CallFigures }[] = []
-  for (const head of headsOf(catalogue, call.accountId).slice(0, MAX_FUNCTIONS)) {
+  for (const head of accountFunctions(catalogue, call.accountId).slice(0, MAX_FUNCTIONS)) {
     const { account, namespace, name } = head
     const calls = await history.find({ account, namespace, name, fromMs, toMs }, MAX_CALLS)
     // Without their logs, which of all functions together may be long.

@@ -1,3 +1,4 @@
+import { accountFunctions } from '../../definitions/namespaces.ts'
 import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import type { Definitions, Draft } from '../../engine/catalogue.ts'
 import { documentKey, functionKey, tagsKey } from '../../engine/keys.ts'
@@ -15,7 +16,6 @@ import {
 } from './fields.ts'
 import { DIALECT, type Call, type JsonObject, type Operation } from './operation.ts'
 import { putTags, tagsOfList, type Tags } from './tag-records.ts'
-import { headsOf } from './target.ts'
 import { formatUrn, parseUrn } from './urn.ts'
 
 /** The one type of resource that has tags. */
@@ -71,7 +71,7 @@ export const deleteTags: Operation = async (call, { catalogue, now }) => {
 /** GET /{resource_type}/tags: every key that some function has, with its values. */
 export const showProjectTagsList: Operation = (call, { catalogue }) => {
   requireType(call)
-  const heads = headsOf(catalogue, call.accountId)
+  const heads = accountFunctions(catalogue, call.accountId)
   return {
     status: 200,
     body: {
@@ -96,7 +96,7 @@ export const showResInstanceInfo: Operation = (call, { catalogue }) => {
   )
   const limit = integerField(body, 'limit', PAGE) || PAGE.max
   const offset = integerField(body, 'offset', PAGE) ?? 0
-  const found = headsOf(catalogue, call.accountId).filter((record) => {
+  const found = accountFunctions(catalogue, call.accountId).filter((record) => {
     const tags = tagsOf(catalogue, record)
     return (
       names.every((name) => record.name.includes(name)) &&
@@ -124,7 +124,7 @@ export const showResInstanceInfo: Operation = (call, { catalogue }) => {
 function requireResource(definitions: Definitions, call: Call): FunctionRecord {
   requireType(call)
   const id = call.params['resource_id'] ?? ''
-  const byId = headsOf(definitions, call.accountId).find(({ functionId }) => functionId === id)
+  const byId = accountFunctions(definitions, call.accountId).find(({ functionId }) => functionId === id)
   if (byId !== undefined) return byId
   const { namespace, name } = parseUrn(id, call)
   const record = definitions.get('function', functionKey(call.accountId, namespace, name))

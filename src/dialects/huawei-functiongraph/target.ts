@@ -2,8 +2,7 @@ import type { Definitions } from '../../engine/catalogue.ts'
 import { aliasKey, functionKey } from '../../engine/keys.ts'
 import { findFunction } from '../../definitions/find-function.ts'
 import { EngineError } from '../../model/errors.ts'
-import { LATEST } from '../../model/function.ts'
-import type { FunctionRecord, Stored } from '../../store/store.ts'
+import type { Stored } from '../../store/store.ts'
 import { FssError } from './errors.ts'
 import type { Call } from './operation.ts'
 import { LATEST_VERSION, parseUrn, type FunctionUrn } from './urn.ts'
@@ -64,11 +63,4 @@ export function requireAt(definitions: Definitions, account: string, urn: Functi
   if (isKnown) return findFunction(definitions, account, namespace, name, qualifier)
   requireHead(definitions, account, urn)
   throw new EngineError('caller/alias-not-found', { namespace, alias: qualifier })
-}
-
-/** The latest states of all functions of an account. */
-export function headsOf(definitions: Definitions, account: string): readonly FunctionRecord[] {
-  return definitions
-    .list('function', `${account}/`)
-    .flatMap(({ value }) => (value.version === LATEST ? [value] : []))
 }

@@ -1,15 +1,16 @@
+import { allVersions, ownVersions, type FunctionVersionRecords } from '../../definitions/function-versions.ts'
 import { isVersionTaken, isUnchangedSince, publishFunction } from '../../definitions/publish.ts'
-import { QUOTA as DEFINITIONS, requireQuota } from '../../definitions/quotas.ts'
 import { removeFunctionVersion, removeSettingsThrough } from '../../definitions/remove.ts'
+import { putCap } from '../../definitions/settings.ts'
 import type { Definitions, Draft } from '../../engine/catalogue.ts'
-import { aliasKey, functionKey, namespaceKey, qualifiedKey, versionKey } from '../../engine/keys.ts'
+import { aliasKey, qualifiedKey, versionKey } from '../../engine/keys.ts'
 import { LATEST } from '../../model/function.ts'
 import type { FunctionRecord } from '../../store/store.ts'
 import { additionalVersionsOf, aliasesOf } from './alias-records.ts'
 import { codeFactsOf } from './code-facts.ts'
 import { FssError } from './errors.ts'
 import { stringField } from './fields.ts'
-import { versionBody, versionItem, versionRecordOf } from './function-body.ts'
+import { versionBody, versionItem } from './function-body.ts'
 import { ownOf } from './function-edit.ts'
 import { QUOTA } from './limits.ts'
 import { VERSION_NAME } from './names.ts'
@@ -43,12 +44,12 @@ export const createFunctionVersion: Operation = async (call, rooms) => {
     const published = ownVersions(draft, head.value)
     if (published.length + 1 >= QUOTA.versions)
       throw new FssError('FSS.0403', `a function may have no more than ${QUOTA.versions} versions`)
-    if (newest(published).some((snapshot) => isUnchangedSince(head.value, snapshot.record)))
+    if (newest(published).some(({ state }) => isUnchangedSince(head.value, state)))
       throw new FssError('FSS.1016', 'neither code nor configuration was changed since the newest version')
     const name = given === '' ? freeName(draft, head.value, nowMs) : given
     requireFreeName(draft, head.value, name)
     publishFunction(draft, head, { name, description, nowMs })
-    copyCap(draft, head.value, name)
+    copyCap(draft, head.value, name, nowMs)
     return requireAt(draft, call.accountId, { ...urn, qualifier: name, isAlias: false }).value
   })
   return { status: 200, body: versionBody(rooms.catalogue, call, record) }
@@ -92,36 +93,17 @@ export function removeVersionThrough(draft: Draft, account: string, urn: Functio
     if (gone.has(value.qualifier)) draft.delete('trigger', key)
 }
 
-interface Snapshot {
-  readonly record: FunctionRecord
-  readonly createdAtMs: number
-}
-
-/** A function's own versions, in the order of their names. */
-function ownVersions(
-  definitions: Definitions,
-  { account, namespace, name }: FunctionRecord,
-): readonly Snapshot[] {
-  return definitions.list('version', versionKey(account, namespace, '', name)).flatMap(({ value }) => {
-    const record = definitions.get('function', functionKey(account, namespace, name, value.version))
-    return record === undefined ? [] : [{ record: record.value, createdAtMs: value.createdAtMs }]
-  })
-}
-
 /** The newest of some versions: several, when they were made within one millisecond. */
-function newest(versions: readonly Snapshot[]): readonly Snapshot[] {
-  const atMs = Math.max(...versions.map(({ createdAtMs }) => createdAtMs))
-  return versions.filter(({ createdAtMs }) => createdAtMs === atMs)
+function newest(versions: readonly FunctionVersionRecords[]): readonly FunctionVersionRecords[] {
+  const atMs = Math.max(...versions.map(({ version }) => version.createdAtMs))
+  return versions.filter(({ version }) => version.createdAtMs === atMs)
 }
 
 /** All snapshots of a function, those that were published with its whole package included, newest first. */
 function snapshotsOf(definitions: Definitions, head: FunctionRecord): readonly FunctionRecord[] {
-  return definitions
-    .list('function', `${namespaceKey(head.account, head.namespace)}/`)
-    .flatMap(({ value }) => (value.name === head.name && value.version !== LATEST ? [value] : []))
-    .map((value) => ({ value, atMs: versionRecordOf(definitions, value)?.createdAtMs ?? 0 }))
-    .sort((a, b) => b.atMs - a.atMs)
-    .map(({ value }) => value)
+  return allVersions(definitions, head)
+    .toSorted((a, b) => b.version.createdAtMs - a.version.createdAtMs)
+    .map(({ state }) => state)
 }
 
 /** Whatever else clients send there is no digest of ours: their model calls it an MD5. */
@@ -154,9 +136,7 @@ function requireFreeName(draft: Draft, { account, namespace, name }: FunctionRec
 }
 
 /** The cap of instances is part of what is published. */
-function copyCap(draft: Draft, { account, namespace, name }: FunctionRecord, version: string): void {
-  const cap = draft.get('scaling', qualifiedKey(account, namespace, name, LATEST))
-  if (cap === undefined) return
-  requireQuota(draft, 'scaling', `${account}/`, DEFINITIONS.settingsPerAccount, 'caps of instances')
-  draft.put('scaling', qualifiedKey(account, namespace, name, version), { ...cap.value, qualifier: version })
+function copyCap(draft: Draft, head: FunctionRecord, version: string, nowMs: number): void {
+  const cap = draft.get('scaling', qualifiedKey(head.account, head.namespace, head.name, LATEST))
+  if (cap !== undefined) putCap(draft, head, version, cap.value.maxInstances, nowMs)
 }

@@ -1,6 +1,6 @@
+import { accountFunctions } from '../../definitions/namespaces.ts'
 import { QUOTA } from '../../definitions/quotas.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
-import { LATEST } from '../../model/function.ts'
 import type { FunctionRecord } from '../../store/store.ts'
 import { AGE_S, MAX_RETRIES } from './async-config.ts'
 import { reservedMib, TOTAL_MEMORY_MIB } from './concurrency.ts'
@@ -30,8 +30,7 @@ const TRIGGER_KINDS = [
 export const getAccount: Operation = (call, { catalogue }) => {
   const names = namespacesOf(catalogue, call.accountId).map(({ name }) => name)
   const functions = new Map<string, FunctionRecord[]>(names.map((name) => [name, []]))
-  for (const { value } of catalogue.list('function', `${call.accountId}/`))
-    if (value.version === LATEST) functions.get(value.namespace)?.push(value)
+  for (const head of accountFunctions(catalogue, call.accountId)) functions.get(head.namespace)?.push(head)
   const provisioned = provisionedMib(catalogue, call.accountId)
   const usage = [...functions].map(([name, own]) => usageBody(catalogue, name, own, provisioned))
   return {

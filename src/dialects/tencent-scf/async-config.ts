@@ -1,4 +1,4 @@
-import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
+import { settingMembers } from '../../definitions/settings.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
 import { LATEST } from '../../model/function.ts'
 import { isJsonObject } from '../../model/json.ts'
@@ -29,26 +29,12 @@ export const updateFunctionEventInvokeConfig: Operation = async (call, { catalog
     requireLatest(draft, target)
     const key = qualifiedKey(target.account, target.namespace, target.name, LATEST)
     const before = draft.get('asyncConfig', key)?.value
-    const nowMs = now()
-    if (before === undefined)
-      requireQuota(
-        draft,
-        'asyncConfig',
-        `${target.account}/`,
-        QUOTA.settingsPerAccount,
-        'asynchronous settings in the account',
-      )
     draft.put('asyncConfig', key, {
       ...before,
-      account: target.account,
-      namespace: target.namespace,
-      functionName: target.name,
-      qualifier: LATEST,
+      ...settingMembers(draft, 'asyncConfig', target, LATEST, now()),
       ...(retries === undefined ? {} : { maxRetries: retries }),
       ...(ageS === undefined ? {} : { maxAgeMs: ageS * 1000 }),
       extras: before?.extras ?? {},
-      createdAtMs: before?.createdAtMs ?? nowMs,
-      modifiedAtMs: nowMs,
     })
   })
   return {}

@@ -1,8 +1,10 @@
+import { ownVersions } from '../../definitions/function-versions.ts'
 import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
+import { putCap } from '../../definitions/settings.ts'
 import type { Definitions, Draft } from '../../engine/catalogue.ts'
-import { documentKey, functionKey, qualifiedKey, versionKey } from '../../engine/keys.ts'
+import { documentKey, qualifiedKey } from '../../engine/keys.ts'
 import { LATEST, type FunctionName } from '../../model/function.ts'
-import type { FunctionRecord, Stored } from '../../store/store.ts'
+import type { FunctionRecord } from '../../store/store.ts'
 import { ScfError } from './errors.ts'
 import { integerField } from './fields.ts'
 import { DIALECT, type Operation } from './operation.ts'
@@ -35,7 +37,6 @@ export const putReservedConcurrencyConfig: Operation = async (call, { catalogue,
     if (before === undefined) {
       const all = `${target.account}/`
       requireQuota(draft, 'document', all, QUOTA.documentsPerAccount, 'documents in the account')
-      requireQuota(draft, 'scaling', all, QUOTA.settingsPerAccount, 'scaling settings in the account')
     }
     draft.put('document', key, {
       account: target.account,
@@ -62,8 +63,8 @@ export const deleteReservedConcurrencyConfig: Operation = async (call, { catalog
   await catalogue.change((draft) => {
     requireLatest(draft, target)
     draft.delete('document', reserveKey(target))
-    for (const { value } of statesOf(draft, target))
-      draft.delete('scaling', qualifiedKey(target.account, target.namespace, target.name, value.version))
+    for (const { version } of statesOf(draft, target))
+      draft.delete('scaling', qualifiedKey(target.account, target.namespace, target.name, version))
   })
   return {}
 }
@@ -76,20 +77,10 @@ export function applyReserve(draft: Draft, target: FunctionName, nowMs: number):
   const mib = writtenReserveMib(draft, target)
   if (mib === undefined) return
   const { account, namespace, name } = target
-  for (const { value: state } of statesOf(draft, target)) {
-    const key = qualifiedKey(account, namespace, name, state.version)
-    const before = draft.get('scaling', key)
-    const maxInstances = Math.floor(mib / state.spec.memoryMib)
-    if (before?.value.maxInstances === maxInstances) continue
-    draft.put('scaling', key, {
-      account,
-      namespace,
-      functionName: name,
-      qualifier: state.version,
-      maxInstances,
-      createdAtMs: before?.value.createdAtMs ?? nowMs,
-      modifiedAtMs: nowMs,
-    })
+  for (const { version, spec } of statesOf(draft, target)) {
+    const before = draft.get('scaling', qualifiedKey(account, namespace, name, version))
+    const maxInstances = Math.floor(mib / spec.memoryMib)
+    if (before?.value.maxInstances !== maxInstances) putCap(draft, target, version, maxInstances, nowMs)
   }
 }
 
@@ -113,12 +104,9 @@ function writtenReserveMib(definitions: Definitions, target: FunctionName): numb
 }
 
 /** The latest state of a function and its own published ones. */
-function statesOf(definitions: Definitions, target: FunctionName): readonly Stored<'function'>[] {
-  const { account, namespace, name } = target
-  const versions = definitions.list('version', versionKey(account, namespace, '', name))
-  return [LATEST, ...versions.map(({ value }) => value.version)].flatMap(
-    (version) => definitions.get('function', functionKey(account, namespace, name, version)) ?? [],
-  )
+function statesOf(definitions: Definitions, target: FunctionName): readonly FunctionRecord[] {
+  const published = ownVersions(definitions, target).map(({ state }) => state)
+  return [requireLatest(definitions, target).value, ...published]
 }
 
 /** All reserves together leave the rest of the account something. */

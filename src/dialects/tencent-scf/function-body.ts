@@ -1,3 +1,4 @@
+import { findVersion } from '../../definitions/function-versions.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { functionKey } from '../../engine/keys.ts'
 import type { FunctionRecord } from '../../store/store.ts'
@@ -16,7 +17,6 @@ import { tagsBody, tagsOf } from './tags.ts'
 import { namespaceOf, qualifierOf, requireAt, requireNamespace, shownQualifier, targetOf } from './targets.ts'
 import { formatTime } from './times.ts'
 import { triggerBody, triggersOf } from './trigger-records.ts'
-import { versionDescription } from './versions.ts'
 
 /** Some clients read these without asking whether they are there. */
 const ALWAYS_THERE: JsonObject = {
@@ -84,7 +84,7 @@ export function functionBody(
     FunctionVersion: shownQualifier(record.version),
     Qualifier: shownQualifier(record.version),
     Handler: spec.handler,
-    Description: versionDescription(definitions, record, record.version) || record.description,
+    Description: findVersion(definitions, record, record.version)?.description || record.description,
     CodeInfo: entry !== undefined && 'source' in entry ? entry.source : '',
     CodeSize: spec.code.sizeBytes,
     CodeResult: fault === '' ? 'success' : 'failed',

@@ -1,4 +1,4 @@
-import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
+import { settingMembers } from '../../definitions/settings.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import type { Readiness } from '../../engine/kept.ts'
 import { functionKey, namespaceKey, qualifiedKey } from '../../engine/keys.ts'
@@ -6,6 +6,7 @@ import { EngineError } from '../../model/errors.ts'
 import { LATEST, type FunctionName } from '../../model/function.ts'
 import { isJsonObject } from '../../model/json.ts'
 import type { FunctionRecord, ProvisionRecord } from '../../store/store.ts'
+import { withExtras } from '../extras.ts'
 import { reservedMib, TOTAL_MEMORY_MIB, UNRESERVED_MEMORY_MIB } from './concurrency.ts'
 import { cronFault } from './cron.ts'
 import { ScfError } from './errors.ts'
@@ -51,29 +52,15 @@ export const putProvisionedConcurrencyConfig: Operation = async (call, { catalog
     const { memoryMib } = requireVersion(draft, target, qualifier).spec
     const key = qualifiedKey(target.account, target.namespace, target.name, qualifier)
     const before = draft.get('provision', key)
-    if (before === undefined)
-      requireQuota(
-        draft,
-        'provision',
-        `${target.account}/`,
-        QUOTA.settingsPerAccount,
-        'provision settings in the account',
-      )
     if (count * memoryMib > TOTAL_MEMORY_MIB)
       throw new ScfError(
         'LimitExceeded.FunctionProvisionedConcurrencyMemory',
         `${count} instances of ${memoryMib} MB exceed the account's ${TOTAL_MEMORY_MIB} MB`,
       )
-    const nowMs = now()
     draft.put('provision', key, {
-      account: target.account,
-      namespace: target.namespace,
-      functionName: target.name,
-      qualifier,
+      ...settingMembers(draft, 'provision', target, qualifier, now()),
       target: count,
-      extras: { ...before?.value.extras, [DIALECT]: settings },
-      createdAtMs: before?.value.createdAtMs ?? nowMs,
-      modifiedAtMs: nowMs,
+      extras: withExtras(before?.value.extras ?? {}, DIALECT, settings),
     })
   })
   return {}

@@ -1,7 +1,8 @@
+import { allVersions } from '../../definitions/function-versions.ts'
 import { publishFunction } from '../../definitions/publish.ts'
 import { removeFunctionVersion } from '../../definitions/remove.ts'
 import type { Definitions, Draft } from '../../engine/catalogue.ts'
-import { functionKey, namespaceKey, versionKey } from '../../engine/keys.ts'
+import { versionKey } from '../../engine/keys.ts'
 import { LATEST, type FunctionName } from '../../model/function.ts'
 import type { Stored } from '../../store/store.ts'
 import { aliasesOf } from './alias-records.ts'
@@ -124,28 +125,8 @@ export function removeVersion(draft: Draft, target: FunctionName, version: strin
   removeFunctionVersion(draft, account, namespace, name, version)
 }
 
-/** The description a version was published with; undefined for the latest state. */
-export function versionDescription(
-  definitions: Definitions,
-  { account, namespace, name }: FunctionName,
-  version: string,
-): string | undefined {
-  const record =
-    definitions.get('version', versionKey(account, namespace, version, name)) ??
-    definitions.get('version', versionKey(account, namespace, version))
-  return record?.value.description
-}
-
 function versionsOf(definitions: Definitions, target: FunctionName): readonly ShownVersion[] {
-  const { account, namespace, name } = target
-  const own = definitions.list('version', versionKey(account, namespace, '', name))
-  const common = definitions
-    .list('version', `${namespaceKey(account, namespace)}//`)
-    .filter(
-      ({ value }) =>
-        definitions.get('function', functionKey(account, namespace, name, value.version)) !== undefined,
-    )
-  return [...own, ...common]
-    .map(({ value }) => value)
+  return allVersions(definitions, target)
+    .map(({ version }) => version)
     .sort((a, b) => b.version.localeCompare(a.version, 'en', { numeric: true }))
 }
