@@ -293,7 +293,8 @@ describe('room', () => {
   test('is not taken from busy ones, and a call that waits for it comes first', async () => {
     const gates = [1, 2, 3].map(() => Promise.withResolvers<void>())
     await open({
-      limits: { maxInstances: 2, memoryBudgetMib: 1024 },
+      // Beside the busy ones there is room for the small one, and none for the call.
+      limits: { memoryBudgetMib: 1024 + 128 },
       script: () => async (process) => {
         await process.begin()
         process.ready()
