@@ -7,7 +7,7 @@ import { ScfError } from './errors.ts'
 import { field, integerField, objectField, objectListField, textField } from './fields.ts'
 import { listFunctions } from './function-body.ts'
 import { createFunction, deleteFunction, updateCodeAndConfiguration } from './functions.ts'
-import { findCalls, retCodeOf, shownMs, startOf } from './logs.ts'
+import { findCalls, retCodeOf, retMsgOf, shownMs, startOf } from './logs.ts'
 import { TopLevel, topLevel, type Call, type JsonObject, type Operation } from './operation.ts'
 import { qualifierOf, requireAt, requireLatest, targetOf } from './targets.ts'
 import { formatTime } from './times.ts'
@@ -129,7 +129,7 @@ export const getFunctionLogsLegacy: Operation = async (call, rooms) => {
     data: calls.map((one) => ({
       functionName: target.name,
       requestId: one.requestId,
-      retMsg: one.result ?? '',
+      retMsg: retMsgOf(one),
       startTime: formatTime(startOf(one)),
       retCode: retCodeOf(one),
       invokeFinished: 1,

@@ -165,6 +165,14 @@ export function retCodeOf({ ending }: CallRecord): 0 | 1 | 3 {
   return ending === 'cancelled' || ending === 'terminated' ? 3 : 1
 }
 
+/** What a call answered. A failure of the platform's making is no result: it stands in the last ERROR line of the log. */
+export function retMsgOf({ requestId, ending, result = '', log }: CallRecord): string {
+  if (result !== '' || ending === 'returned') return result
+  const mark = `\nERROR RequestId:${requestId} Result:`
+  const at = log.lastIndexOf(mark)
+  return at < 0 ? '' : (log.slice(at + mark.length).split('\n', 1)[0] ?? '')
+}
+
 /** Milliseconds as answers show them: three decimals at most. */
 export function shownMs(ms: number): number {
   return Math.round(ms * 1000) / 1000
@@ -173,7 +181,7 @@ export function shownMs(ms: number): number {
 function logBody(functionName: string, call: CallRecord): JsonObject {
   return {
     FunctionName: functionName,
-    RetMsg: call.result ?? '',
+    RetMsg: retMsgOf(call),
     RequestId: call.requestId,
     StartTime: formatTime(startOf(call)),
     RetCode: retCodeOf(call),
@@ -191,7 +199,7 @@ function logBody(functionName: string, call: CallRecord): JsonObject {
 function statusBody(functionName: string, call: CallRecord): JsonObject {
   return {
     FunctionName: functionName,
-    RetMsg: call.result ?? '',
+    RetMsg: retMsgOf(call),
     RequestId: call.requestId,
     StartTime: formatTime(startOf(call)),
     RetCode: call.ending === 'returned' ? 0 : -1,

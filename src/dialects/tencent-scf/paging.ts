@@ -10,14 +10,20 @@ export interface Page {
   readonly limit: number
 }
 
-/** `Offset` and `Limit` of a request. A large limit is taken: the vendor's tools ask for hundreds. @throws {ScfError} */
+/**
+ * `Offset` and `Limit` of a request. A large limit is taken: the vendor's tools ask for hundreds.
+ *
+ * @param options.maxLimit A larger limit counts as this one. Default: none does.
+ * @throws {ScfError}
+ */
 export function pageOf(params: JsonObject, options: { readonly maxLimit?: number } = {}): Page {
   const { maxLimit = Number.MAX_SAFE_INTEGER } = options
   return {
     offset: integerField(params, 'Offset', { code: 'InvalidParameterValue.Offset' }) ?? 0,
-    limit:
-      integerField(params, 'Limit', { max: maxLimit, code: 'InvalidParameterValue.Limit' }) ??
-      DEFAULT_PAGE_ENTRIES,
+    limit: Math.min(
+      integerField(params, 'Limit', { code: 'InvalidParameterValue.Limit' }) ?? DEFAULT_PAGE_ENTRIES,
+      maxLimit,
+    ),
   }
 }
 

@@ -57,6 +57,28 @@ async function ids(params: object): Promise<unknown> {
 }
 
 describe('logs', () => {
+  test('of a call that the platform ended show the failure that its caller was answered', async () => {
+    const body = '{"errorCode":-1,"errorMessage":"Invoking task timed out after 3 seconds","statusCode":433}'
+    const log =
+      'START RequestId: slow\nERROR RequestId:slow Result:mine\n' +
+      `ERROR RequestId:slow Result:${body}\nEND RequestId: slow\nReport RequestId: slow\n`
+    const slow = recordOf('slow', { ending: 'timedOut', log })
+    server.records.push(slow, { ...slow, requestId: 'fine', ending: 'returned' })
+    const shown = async (requestId: string): Promise<unknown[]> => {
+      const params = { FunctionRequestId: requestId }
+      const one = await call('GetFunctionLogs', params)
+      const status = await call('GetRequestStatus', params)
+      const legacy = await server.callLegacy('GetFunctionLogs', { functionName: FunctionName, requestId })
+      return [one.response['Data'], status.response['Data'], legacy.json['data']]
+    }
+    try {
+      expect(await shown('slow')).toMatchObject([[{ RetMsg: body }], [{ RetMsg: body }], [{ retMsg: body }]])
+      expect(await shown('fine')).toMatchObject([[{ RetMsg: '' }], [{ RetMsg: '' }], [{ retMsg: '' }]])
+    } finally {
+      server.records.splice(-2)
+    }
+  })
+
   test('have every member of the vendor’s model', async () => {
     const { response } = await call('GetFunctionLogs', { Limit: 1 })
     expect(response).toMatchObject({
