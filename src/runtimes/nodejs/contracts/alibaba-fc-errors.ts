@@ -1,7 +1,7 @@
 import type { CallEnd, Failure } from '../call.ts'
 import { RESULT_FLAG } from '../frames.ts'
 import { LoadError, type LoadErrorKind } from '../loader.ts'
-import { plainText } from '../unknown.ts'
+import { isError, textOf } from '../unknown.ts'
 
 /** From nodejs18 on: results of promises, ES modules, the newer stack traces. */
 export const PROMISE_GENERATION = 18
@@ -88,21 +88,4 @@ function stackTrace(error: Error, generation: number): string[] {
   if (typeof stack !== 'string') return []
   const lines = stack.split('\n')
   return generation >= PROMISE_GENERATION ? lines : lines.slice(1).map((line) => line.trim())
-}
-
-function textOf(value: unknown): string {
-  if (typeof value === 'string') return value
-  if (typeof value === 'object') {
-    try {
-      return JSON.stringify(value)
-    } catch {
-      return Object.prototype.toString.call(value)
-    }
-  }
-  return plainText(value)
-}
-
-/** Errors of another realm (`vm`) are no `instanceof` of ours. */
-function isError(value: unknown): value is Error {
-  return value instanceof Error || Object.prototype.toString.call(value) === '[object Error]'
 }

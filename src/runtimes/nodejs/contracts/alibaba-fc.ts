@@ -2,7 +2,7 @@ import type { Call, CallEnd, Failure } from '../call.ts'
 import type { Contract, Host, LogLevel, Setup } from '../contract.ts'
 import { RESULT_FLAG } from '../frames.ts'
 import { loadFunction, type UserFunction } from '../loader.ts'
-import { plainText } from '../unknown.ts'
+import { isThenable, plainText } from '../unknown.ts'
 import { Context, type InstanceContext } from './alibaba-fc-context.ts'
 import {
   failureOf,
@@ -154,12 +154,6 @@ function serialised(value: unknown): Buffer | string {
   if (typeof value === 'string' || Buffer.isBuffer(value)) return value
   if (typeof value === 'object') return JSON.stringify(value) ?? ''
   return plainText(typeof value === 'function' ? value.constructor : value)
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    value !== null && typeof value === 'object' && typeof (value as { then?: unknown }).then === 'function'
-  )
 }
 
 export function createAlibabaFc(setup: Setup, host: Host): Contract {

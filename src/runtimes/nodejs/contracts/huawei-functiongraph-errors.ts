@@ -1,7 +1,7 @@
 import type { CallEnd, Failure } from '../call.ts'
 import { RESULT_FLAG } from '../frames.ts'
 import { LoadError } from '../loader.ts'
-import { isRecord, plainText } from '../unknown.ts'
+import { isError, plainText, textOf } from '../unknown.ts'
 
 /** What precedes a message. Source: the vendor's runtime. */
 const PREFIX = {
@@ -115,12 +115,7 @@ function loadProblem(error: LoadError, isInitializer: boolean, handler: string):
 
 function problemOf(error: unknown, unnamed: string): Problem {
   if (isError(error)) return { message: plainText(error.message), type: plainText(error.name) }
-  if (!isRecord(error)) return { message: plainText(error), type: unnamed }
-  try {
-    return { message: JSON.stringify(error) ?? plainText(error), type: unnamed }
-  } catch {
-    return { message: Object.prototype.toString.call(error), type: unnamed }
-  }
+  return { message: textOf(error), type: unnamed }
 }
 
 /** The frames from the first one to the last one of the code: below are those that called it. */
@@ -151,9 +146,4 @@ function hidden(text: string, codeDir: string): string {
 
 function end(flag: number, errorType: string, body: string): CallEnd & Failure {
   return { flag, errorType, payload: body, body }
-}
-
-/** Errors of another realm (`vm`) are no `instanceof` of ours. */
-function isError(value: unknown): value is Error {
-  return value instanceof Error || Object.prototype.toString.call(value) === '[object Error]'
 }

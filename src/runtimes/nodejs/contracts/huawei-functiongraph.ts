@@ -4,7 +4,7 @@ import { RESULT_FLAG } from '../frames.ts'
 import { jsonEventOf } from '../json-event.ts'
 import { loadFunction, type UserFunction } from '../loader.ts'
 import { nowMs } from '../measure.ts'
-import { plainText } from '../unknown.ts'
+import { isThenable, plainText } from '../unknown.ts'
 import { type CallFacts, Context, type InstanceContext } from './huawei-functiongraph-context.ts'
 import {
   EntryError,
@@ -186,12 +186,6 @@ function serialised(value: unknown): string {
 
 function isAsync(value: UserFunction): boolean {
   return value.constructor.name === 'AsyncFunction'
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    value !== null && typeof value === 'object' && typeof (value as { then?: unknown }).then === 'function'
-  )
 }
 
 export function createHuaweiFunctionGraph(setup: Setup, host: Host): Contract {

@@ -1,7 +1,7 @@
 import type { CallEnd, Failure } from '../call.ts'
 import { RESULT_FLAG } from '../frames.ts'
 import { LoadError } from '../loader.ts'
-import { isRecord, plainText } from '../unknown.ts'
+import { isError, plainText, textOf } from '../unknown.ts'
 
 /** The largest result of a synchronous call. Source: the vendor's quota page, "6 MB"; counted as MiB by its runtimes. */
 export const MAX_RESULT_BYTES = 6 * 1024 * 1024
@@ -92,15 +92,5 @@ function traceOf(error: unknown): string {
     const lines = stack.split('\n')
     return lines.filter((line) => !/^\s+at /.test(line) || !line.includes(OWN_FILES)).join('\n')
   }
-  if (!isRecord(error)) return plainText(error)
-  try {
-    return JSON.stringify(error) ?? plainText(error)
-  } catch {
-    return Object.prototype.toString.call(error)
-  }
-}
-
-/** Errors of another realm (`vm`) are no `instanceof` of ours. */
-function isError(value: unknown): value is Error {
-  return value instanceof Error || Object.prototype.toString.call(value) === '[object Error]'
+  return textOf(error)
 }

@@ -4,6 +4,7 @@ import { RESULT_FLAG } from '../frames.ts'
 import { jsonEventOf } from '../json-event.ts'
 import { loadFunction, type UserFunction } from '../loader.ts'
 import { nowMs } from '../measure.ts'
+import { isThenable } from '../unknown.ts'
 import { type CallDoor, contextOf, type InstanceContext } from './tencent-scf-context.ts'
 import {
   loadFailure,
@@ -138,12 +139,6 @@ function succeeded(value: unknown, requestId: string): CallEnd {
   } catch (error) {
     return unserialisableEnd(error, requestId)
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    value !== null && typeof value === 'object' && typeof (value as { then?: unknown }).then === 'function'
-  )
 }
 
 export function createTencentScf(setup: Setup, host: Host): Contract {

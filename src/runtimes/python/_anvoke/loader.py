@@ -15,6 +15,12 @@ class LoadError(Exception):
         self.module = module
         self.function = function
 
+    def is_module_missing(self):
+        """Whether it is the handler's own module, or a folder above it, that was not found."""
+        name = self.module.replace("/", ".")
+        cause = self.__cause__
+        return isinstance(cause, ModuleNotFoundError) and ("%s." % name).startswith("%s." % cause.name)
+
 
 def load_function(handler):
     """Imports the function that `module.function` or `dir/module.function` names. Raises LoadError."""

@@ -1,22 +1,20 @@
 """Error bodies: pretty-printed with sorted keys, as the vendor's agent writes them."""
 
 import json
-import os
 import traceback
 
 from ..loader import LoadError
+from ..raised import code_frames, frame_lines, text_of
 
 # The largest result of a synchronous call. Source: the vendor's limits page, "32 MB".
 MAX_RESULT_BYTES = 32 * 1024 * 1024
-
-_OWN_DIRECTORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def exception_failure(error):
     """What the handler or the initializer raised: (error type, body). One list for each frame of the stack."""
     error_type = type(error).__name__
-    trace = [_frame_parts(frame) for frame in _code_frames(error)]
-    return error_type, _body(_text(error), error_type, trace)
+    trace = [_frame_parts(frame) for frame in code_frames(error)]
+    return error_type, _body(text_of(error), error_type, trace)
 
 
 def failure_of(error):
@@ -43,7 +41,7 @@ def _load_words(error, cause):
     if error.kind == "syntax_error":
         return "UserCodeSyntaxError", "Syntax error in module '%s'" % error.module
     if error.kind == "module_raised":
-        return "UserCodeError", "Module initialization error: '%s'" % _text(cause)
+        return "UserCodeError", "Module initialization error: '%s'" % text_of(cause)
     if error.kind == "handler_not_found":
         return "HandlerNotFound", "Handler '%s' is missing on module '%s'" % (error.function, error.module)
     return "InvalidHandleName", "Invalid handler '%s'" % error.module
@@ -61,33 +59,7 @@ def _frame_parts(frame):
 
 
 def _flat_trace(error):
-    lines = []
-    for frame in _code_frames(error):
-        lines.append('File "%s", line %d, in %s' % (frame.filename, frame.lineno, frame.name))
-        if frame.line:
-            lines.append(frame.line)
+    lines = frame_lines(error)
     for line in traceback.format_exception_only(type(error), error):
         lines.extend(part.strip() for part in line.splitlines())
     return lines
-
-
-def _code_frames(error):
-    """The stack without the frames that led into the code: this program's and the import machinery's."""
-    stack = list(traceback.extract_tb(error.__traceback__))
-    while stack and _is_ours(stack[0].filename):
-        del stack[0]
-    return stack
-
-
-def _is_ours(filename):
-    return (
-        filename.startswith((_OWN_DIRECTORY, "<frozen importlib"))
-        or os.sep + "importlib" + os.sep in filename
-    )
-
-
-def _text(error):
-    try:
-        return str(error)
-    except Exception:
-        return "<%s whose text cannot be formed>" % type(error).__name__

@@ -1,16 +1,14 @@
 """Error bodies: members in alphabetical order, the stack as the text that Python prints."""
 
 import json
-import os
 import sys
 import traceback
 
 from ..loader import LoadError
+from ..raised import code_traceback
 
 # The largest result of a synchronous call. Source: the vendor's quota page, "6 MB"; counted as MiB by its runtimes.
 MAX_RESULT_BYTES = 6 * 1024 * 1024
-
-_OWN_DIRECTORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def exception_failure(error, request_id):
@@ -59,7 +57,6 @@ def json_bytes(value, separators=None):
 def _load_words(error):
     if not isinstance(error, LoadError):
         return False, _trace(error)
-    cause = error.__cause__
     if error.kind == "invalid_handler_name":
         return True, _text_of("ValueError", "Invalid handler '%s'" % error.module)
     if error.kind == "handler_not_found":
@@ -67,12 +64,7 @@ def _load_words(error):
         if hasattr(sys.modules.get(name), error.function):
             return False, _text_of("TypeError", "'%s' of module '%s' is not callable" % (error.function, name))
         return False, _text_of("AttributeError", "module '%s' has no attribute '%s'" % (name, error.function))
-    return _is_entry(cause, error.module.replace("/", ".")), _trace(cause)
-
-
-def _is_entry(cause, name):
-    """Whether it is the handler's own module, or a folder above it, that was not found."""
-    return isinstance(cause, ModuleNotFoundError) and ("%s." % name).startswith("%s." % cause.name)
+    return error.is_module_missing(), _trace(error.__cause__)
 
 
 def _text_of(error_type, message):
@@ -81,20 +73,11 @@ def _text_of(error_type, message):
 
 def _trace(error):
     """As Python prints it, without the frames that led into the code: this program's and the import machinery's."""
-    frame = error.__traceback__
-    while frame is not None and _is_ours(frame.tb_frame.f_code.co_filename):
-        frame = frame.tb_next
+    frame = code_traceback(error)
     lines = traceback.format_exception(type(error), error, frame)
     if frame is None:
         lines.insert(0, "Traceback (most recent call last):\n")
     return "".join(lines).rstrip("\n")
-
-
-def _is_ours(filename):
-    return (
-        filename.startswith((_OWN_DIRECTORY, "<frozen importlib"))
-        or os.sep + "importlib" + os.sep in filename
-    )
 
 
 def _body(members):
