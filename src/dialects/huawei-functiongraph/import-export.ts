@@ -1,9 +1,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
-import { parse, stringify } from 'yaml'
+import { stringify } from 'yaml'
 import { storedZip, type StoredFile } from '../../intake/stored-zip.ts'
-import { isJsonObject } from '../../model/json.ts'
 import { payloadOf } from '../../model/payload.ts'
 import type { FunctionRecord } from '../../store/store.ts'
 import { CODE_TYPES, type CodeFacts } from './code-facts.ts'
@@ -16,13 +15,11 @@ import { makeFunction, packageOf, requireFree } from './functions.ts'
 import { FUNCTION_NAME } from './names.ts'
 import type { Answer, Call, JsonObject, Operation, Rooms } from './operation.ts'
 import { requireAt, urnOf } from './target.ts'
+import { MAX_DESCRIPTION_BYTES, readDescription } from './yaml-description.ts'
 
 /** What an exported archive holds beside each other. */
 const CONFIG_SUFFIX = '.yaml'
 const CODE_SUFFIX = '.zip'
-
-/** Longest description in an archive, bytes. */
-const MAX_CONFIG_BYTES = 256 * 1024
 
 /** Settings that an export takes along. Those that name things outside of the function are the importer's to make. */
 const EXPORTED = [
@@ -132,34 +129,17 @@ async function openExport(
   if (code === undefined)
     throw new FssError('FSS.1012', 'the archive has no code: export the function with its code')
   return {
-    description: descriptionIn(await bytesOf(join(tree, config), MAX_CONFIG_BYTES)),
+    description: readDescription((await bytesOf(join(tree, config), MAX_DESCRIPTION_BYTES)).toString('utf8')),
     zip: await bytesOf(join(tree, code), MAX_PACKAGE_BYTES),
   }
 }
 
+/** The bytes of a file. A symbolic link of an archive may lead nowhere. */
 async function bytesOf(path: string, limitBytes: number): Promise<Buffer> {
-  const { size, isFile } = await stat(path).then((found) => ({ size: found.size, isFile: found.isFile() }))
-  if (!isFile || size > limitBytes)
+  const found = await stat(path).catch(() => undefined)
+  if (found?.isFile() !== true || found.size > limitBytes)
     throw new FssError('FSS.1023', `a file in the archive exceeds ${limitBytes} bytes, or is none`)
   return readFile(path)
-}
-
-/** The settings of the one function that a description is of. */
-function descriptionIn(bytes: Buffer): JsonObject {
-  const value = parsedYaml(bytes)
-  const functions = isJsonObject(value) ? value['functions'] : undefined
-  const [first, ...others] = isJsonObject(functions) ? Object.values(functions) : []
-  if (!isJsonObject(first)) throw new FssError('FSS.1057', 'the YAML file describes no function')
-  if (others.length > 0) throw new FssError('FSS.1025', 'the YAML file describes more than one function')
-  return first
-}
-
-function parsedYaml(bytes: Buffer): unknown {
-  try {
-    return parse(bytes.toString('utf8'))
-  } catch {
-    throw new FssError('FSS.1025', 'the YAML file is not valid')
-  }
 }
 
 async function keepCode({ packages }: Rooms, description: JsonObject, zip: Buffer): Promise<TakenCode> {

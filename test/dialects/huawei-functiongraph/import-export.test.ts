@@ -1,5 +1,7 @@
+import { setImmediate } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { storedZip } from '../../../src/intake/stored-zip.ts'
+import { LINK, rawZip } from '../../store/packages/zip-bytes.ts'
 import { clear, controlPlane, definitionsOf, HELLO, refusal, type ControlPlane } from './control-plane.ts'
 import { ACCOUNT, F, openHarness, urnOf, zipOf, type Harness } from './harness.ts'
 
@@ -24,6 +26,13 @@ const zipped = (files: Readonly<Record<string, string | Buffer>>): string =>
   storedZip(
     Object.entries(files).map(([path, content]) => ({ path, content: Buffer.from(content as string) })),
   ).toString('base64')
+
+/** The same, with one more entry: a symbolic link that leads nowhere. */
+const linked = (path: string, files: Readonly<Record<string, string>>): string =>
+  rawZip([
+    { name: path, data: Buffer.from('nowhere'), mode: LINK },
+    ...Object.entries(files).map(([name, content]) => ({ name, data: Buffer.from(content) })),
+  ]).toString('base64')
 
 const YAML =
   'functions:\n  a:\n    runtime: Node.js18.15\n    handler: index.handler\n    timeout: 3\n    memory_size: 128\n'
@@ -114,14 +123,14 @@ describe('a refused import', () => {
     ],
     [
       'with a description too deep',
-      () => zipped({ 'a.yaml': '['.repeat(100_000), 'a.zip': 'x' }),
+      () => zipped({ 'a.yaml': '['.repeat(60_000), 'a.zip': 'x' }),
       {},
       400,
       'FSS.1025',
     ],
     [
       'with a description too long',
-      () => zipped({ 'a.yaml': `# ${'x'.repeat(300_000)}`, 'a.zip': 'x' }),
+      () => zipped({ 'a.yaml': `# ${'x'.repeat(70_000)}`, 'a.zip': 'x' }),
       {},
       400,
       'FSS.1023',
@@ -141,11 +150,48 @@ describe('a refused import', () => {
       'FSS.1007',
     ],
     ['with code that is no zip', () => zipped({ 'a.yaml': YAML, 'a.zip': 'x' }), {}, 400, 'FSS.1011'],
+    [
+      'with a description whose keys are structures within each other',
+      () => zipped({ 'a.yaml': '? '.repeat(500), 'a.zip': 'x' }),
+      {},
+      400,
+      'FSS.1025',
+    ],
+    [
+      'with a description that says something twice',
+      () => zipped({ 'a.yaml': `${YAML}    timeout: 4\n`, 'a.zip': 'x' }),
+      {},
+      400,
+      'FSS.1025',
+    ],
+    [
+      'with a description that refers to itself',
+      () => zipped({ 'a.yaml': 'functions: &a {b: *a}', 'a.zip': 'x' }),
+      {},
+      400,
+      'FSS.1025',
+    ],
+    ['with a description behind a dead link', () => linked('a.yaml', { 'a.zip': 'x' }), {}, 400, 'FSS.1023'],
+    ['with code behind a dead link', () => linked('a.zip', { 'a.yaml': YAML }), {}, 400, 'FSS.1023'],
     ['with a folder for code', () => zipped({ 'a.yaml': YAML, 'a.zip/x': 'x' }), {}, 400, 'FSS.1023'],
   ]
   test.each(cases)('%s changes nothing', async (_, file, more, status, code) => {
     const before = definitionsOf(server)
     expect(refusal(await bring(file(), more))).toEqual([status, code])
     expect(definitionsOf(server)).toEqual(before)
+  })
+
+  test('prints nothing of a description that is not understood', async () => {
+    const warnings: Error[] = []
+    const collect = (warning: Error): number => warnings.push(warning)
+    process.on('warning', collect)
+    try {
+      await bring(zipped({ 'a.yaml': '!secret s3cret', 'a.zip': 'x' }))
+      await bring(zipped({ 'a.yaml': '? {a: s3cret}\n: 1', 'a.zip': 'x' }))
+      await setImmediate()
+    } finally {
+      process.off('warning', collect)
+    }
+    expect(warnings).toEqual([])
   })
 })
