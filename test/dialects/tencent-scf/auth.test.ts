@@ -331,6 +331,19 @@ describe('signed parameters', () => {
     )
   })
 
+  test('a wrong signature of long parameters does not hold up others while all spellings are tried', async () => {
+    const long = v1({ long_name: 'x'.repeat(100_000) }, legacy)
+    let turns = 0
+    let next = setImmediate(function count() {
+      turns += 1
+      next = setImmediate(count)
+    })
+    const spoilt = { ...long, body: String(long.body).replace('long_name=x', 'long_name=y') }
+    expect(await refusalOf(spoilt, ring, CLOCK_MS)).toBe('4100')
+    clearImmediate(next)
+    expect(turns).toBeGreaterThan(20)
+  })
+
   test('a parameter given twice is refused', async () => {
     const request = v1({ FunctionName: 'a' })
     const twice = { ...request, body: `${String(request.body)}&FunctionName=b` }
