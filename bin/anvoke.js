@@ -28,8 +28,8 @@ function relaunch() {
   if (carried === undefined) {
     process.stderr.write(
       `anvoke: needs Node.js ${OLDEST_NODE_MAJOR} or later; this is ${process.version} on ${process.platform}-${process.arch}.\n` +
-        `  The Node.js that comes along as an optional dependency is not installed here.\n` +
-        `  Install Node.js ${OLDEST_NODE_MAJOR}+, or install again without --omit=optional on linux-x64 or linux-arm64.\n`,
+        `  The Node.js that comes along with the packages is not installed here.\n` +
+        `  Run "npm install" here first (without --omit=optional, on linux-x64 or linux-arm64), or install Node.js ${OLDEST_NODE_MAJOR}+.\n`,
     )
     process.exitCode = 1
     return

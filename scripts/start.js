@@ -29,6 +29,8 @@ const SAMPLES = [
 process.stdout.on('error', () => {})
 
 const flags = process.argv.slice(2)
+if (flags.length > 0 && !flags[0].startsWith('-'))
+  fail(`npm kept the flags for itself. Put -- before them:\n  npm start -- --listen ${flags[0]}`)
 const environment = environmentOfServer()
 setUp()
 if (flags.some((flag) => flag === '--help' || flag === '-h')) process.exit(run(['dev', '--help']).status ?? 1)

@@ -53,7 +53,11 @@ export function listenAddress(): Field<ListenAddress> {
     z.transform((value, context) => {
       const address = parseListenAddress(value)
       if (address !== undefined) return address
-      context.issues.push({ code: 'custom', message: 'is not HOST:PORT', input: value })
+      context.issues.push({
+        code: 'custom',
+        message: 'is not HOST:PORT with a port of 0 … 65535',
+        input: value,
+      })
       return z.NEVER
     }),
   )

@@ -146,12 +146,12 @@ export const settingDocs: { readonly [Key in SettingKey]: SettingDoc } = {
     fallback: 'auto',
   },
   nodePath: {
-    why: 'Node.js that runs functions; unset: the one that runs the server',
+    why: 'a further Node.js for functions, beside those found on the host: each runs on the version nearest to its runtime name',
     unit: 'file',
     fallback: undefined,
   },
   pythonPath: {
-    why: 'Python that runs functions; unset: the best of the system directories and the PATH',
+    why: 'a further Python for functions, beside those found on the host: each runs on the version nearest to its runtime name',
     unit: 'file',
     fallback: undefined,
   },

@@ -88,6 +88,7 @@ describe('npm start', () => {
   test.each<[string[], Record<string, string>, number, RegExp]>([
     [[], { ANVOKE_LISTEN: '7570' }, 2, /listen cannot be used\n {2}why {2}'7570' is not HOST:PORT/],
     [['--foo'], {}, 2, /unknown option '--foo'/],
+    [['127.0.0.1:7570'], {}, 1, /Put -- before them:\n {2}npm start -- --listen 127\.0\.0\.1:7570/],
     [['--listen', '0.0.0.0:0'], {}, 2, /anvoke dev does not listen on 0\.0\.0\.0/],
     [['--help'], {}, 0, /Usage: anvoke dev/],
   ])('ends at once for %j %j, with %d', async (flags, environment, code, explanation) => {

@@ -189,10 +189,14 @@ const INTERNAL = 'an internal error has occurred; retry'
 
 const FSS_ERRORS: { [C in EngineErrorCode]: (details: EngineErrorDetails[C]) => FssError } = {
   // A function's package is made with it: where it is missing, so is the function.
-  'caller/namespace-not-found': () => new FssError('FSS.1051', 'Not found the function'),
-  'caller/function-not-found': () => new FssError('FSS.1051', 'Not found the function'),
-  'caller/version-not-found': () => new FssError('FSS.1052', 'Not found the function version'),
-  'caller/alias-not-found': () => new FssError('FSS.1053', 'Not found the function version alias'),
+  'caller/namespace-not-found': ({ namespace }) =>
+    new FssError('FSS.1051', `Not found the function: there is no package '${namespace}'`),
+  'caller/function-not-found': ({ namespace, name }) =>
+    new FssError('FSS.1051', `Not found the function '${name}' in the package '${namespace}'`),
+  'caller/version-not-found': ({ version }) =>
+    new FssError('FSS.1052', `Not found the function version '${version}'`),
+  'caller/alias-not-found': ({ alias }) =>
+    new FssError('FSS.1053', `Not found the function version alias '${alias}'`),
   'caller/runtime-missing': ({ runtime, hint }) =>
     new FssError('FSS.1005', `the runtime ${runtime} is not available on this server: ${hint}`),
   'caller/concurrency-exceeded': ({ scope, limit }) =>

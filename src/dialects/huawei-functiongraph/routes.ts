@@ -179,7 +179,10 @@ function isUnder(rawPath: string, word: string, from: number): boolean {
 
 function requireProjectId(text: string): string {
   if (!PROJECT_ID.test(text))
-    throw new FssError('FSS.0400', `invalid parameter: the project id '${shown(text)}' is none`)
+    throw new FssError(
+      'FSS.0400',
+      `invalid parameter: '${shown(text)}' is not a project id; give the client one, any will do`,
+    )
   return text
 }
 

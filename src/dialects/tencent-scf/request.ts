@@ -258,7 +258,7 @@ function actionOf(api: Api, named: string | undefined): Pick<SignedRequest, 'act
     throw new ScfError('MissingParameter', 'the request is missing the parameter Action')
   const found = findAction(api, named)
   if (found !== undefined) return found
-  throw new ScfError('InvalidAction', `the action '${named.slice(0, 64)}' is not one of API ${api}`)
+  throw new ScfError('InvalidAction', `this server has no action '${named.slice(0, 64)}' of API ${api}`)
 }
 
 /**

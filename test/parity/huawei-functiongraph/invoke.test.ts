@@ -96,7 +96,7 @@ describe('the official client', () => {
     expect(await refusal(invoke(client, urn.replace(':node:', ':none:'), {}))).toEqual({
       httpStatusCode: 404,
       errorCode: 'FSS.1051',
-      errorMsg: 'Not found the function',
+      errorMsg: "Not found the function 'none' in the package 'default'",
       requestId: expect.stringMatching(id),
     })
     expect(await refusal(invoke(client, urn.replace('latest', 'v9'), {}))).toMatchObject({
