@@ -61,7 +61,10 @@ describe('the dialect', () => {
       path: `${F}/${urnOf('none')}/config`,
     })
     expect(status).toBe(404)
-    expect(json).toEqual({ error_code: 'FSS.1051', error_msg: "Not found the function 'none' in the package 'default'" })
+    expect(json).toEqual({
+      error_code: 'FSS.1051',
+      error_msg: "Not found the function 'none' in the package 'default'",
+    })
     expect(headers).toEqual({
       'X-Request-Id': expect.stringMatching(/^[0-9a-f]{32}$/),
       'Content-Type': 'application/json',
