@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { TestServer } from '../helpers/server.ts'
+import { KEY_ID, KEY_SECRET, TestServer } from '../helpers/server.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const README = await readFile(join(ROOT, 'README.md'), 'utf8')
@@ -19,11 +19,7 @@ describe('the README', () => {
 
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'anvoke-readme-'))
-    // The keys of `anvoke dev`.
-    server = await TestServer.start({
-      ANVOKE_ACCESS_KEY_ID: 'anvoke-dev',
-      ANVOKE_ACCESS_KEY_SECRET: 'anvoke-dev-secret',
-    })
+    server = await TestServer.start()
   })
   afterAll(async () => {
     await server?.close()
@@ -38,7 +34,11 @@ describe('the README', () => {
   test.each(SAMPLES)('%s runs as it is, twice', async (name, code) => {
     const file = join(dir, name)
     expect(code).toContain('127.0.0.1:7400')
-    await writeFile(file, code.replaceAll('127.0.0.1:7400', server.endpoint))
+    const program = code
+      .replaceAll('127.0.0.1:7400', server.endpoint)
+      .replaceAll('anvoke-dev-secret', KEY_SECRET)
+      .replaceAll('anvoke-dev', KEY_ID)
+    await writeFile(file, program)
     for (const turn of ['first', 'second']) {
       const { stdout } = await promisify(execFile)(process.execPath, [file], {
         env: { ...process.env, NODE_PATH: join(ROOT, 'node_modules') },
