@@ -8,6 +8,7 @@ import { ScfError } from './errors.ts'
 import { invalidValue, objectListField, textField } from './fields.ts'
 import { DEFAULT_NAMESPACE, type JsonObject, type Operation } from './operation.ts'
 import { inOrder, onPage, orderOf, pageOf } from './paging.ts'
+import { withQuotaCode } from './quota-codes.ts'
 import { requiredNamespaceOf } from './targets.ts'
 import { formatTime } from './times.ts'
 
@@ -18,7 +19,7 @@ const MAX_SEARCH_KEYS = 10
 /** What lists show of a namespace. */
 type Shown = Pick<NamespaceRecord, 'name' | 'description' | 'createdAtMs' | 'modifiedAtMs'>
 
-/** @throws {ScfError} `ResourceInUse.Namespace`, `InvalidParameterValue.DefaultNamespace` */
+/** @throws {ScfError} `ResourceInUse.Namespace`, `InvalidParameterValue.DefaultNamespace`, `LimitExceeded.Namespace` */
 export const createNamespace: Operation = async (call, { catalogue, now }) => {
   const name = requiredNamespaceOf(call.params, { isNew: true })
   const description = readDescription(call.params) ?? ''
@@ -28,7 +29,9 @@ export const createNamespace: Operation = async (call, { catalogue, now }) => {
     const key = namespaceKey(call.accountId, name)
     if (draft.get('namespace', key) !== undefined)
       throw new ScfError('ResourceInUse.Namespace', `namespace '${name}' already exists`)
-    const made = ensureNamespace(draft, call.accountId, name, now())
+    const made = withQuotaCode('LimitExceeded.Namespace', () =>
+      ensureNamespace(draft, call.accountId, name, now()),
+    )
     draft.put('namespace', key, { ...made.value, description })
   })
   return {}

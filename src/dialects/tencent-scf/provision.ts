@@ -41,7 +41,8 @@ export function provisionedMib(
 /**
  * Keeps instances of a published version ready; they are started in the background.
  *
- * @throws {ScfError} `InvalidParameterValue.Qualifier`, `LimitExceeded.FunctionTotalProvisionedConcurrencyMemory`
+ * @throws {ScfError} `InvalidParameterValue.Qualifier`, `LimitExceeded.FunctionProvisionedConcurrencyMemory`,
+ *   `LimitExceeded.FunctionTotalProvisionedConcurrencyMemory`
  */
 export const putProvisionedConcurrencyConfig: Operation = async (call, { catalogue, now }) => {
   const target = targetOf(call)
@@ -56,6 +57,13 @@ export const putProvisionedConcurrencyConfig: Operation = async (call, { catalog
       throw new ScfError(
         'LimitExceeded.FunctionProvisionedConcurrencyMemory',
         `${count} instances of ${memoryMib} MB exceed the account's ${TOTAL_MEMORY_MIB} MB`,
+      )
+    const others = provisionedMibOf(draft, target) - (before?.value.target ?? 0) * memoryMib
+    const room = roomMibOf(draft, requireLatest(draft, target).value)
+    if (others + count * memoryMib > room)
+      throw new ScfError(
+        'LimitExceeded.FunctionTotalProvisionedConcurrencyMemory',
+        `all versions of function '${target.name}' together may take ${room} MB; others take ${others} MB`,
       )
     draft.put('provision', key, {
       ...settingMembers(draft, 'provision', target, qualifier, now()),
@@ -72,10 +80,7 @@ export const getProvisionedConcurrencyConfig: Operation = (call, { catalogue, ke
   const qualifier = qualifierOf(call.params)
   const head = requireLatest(catalogue, target).value
   const all = provisionsOf(catalogue, target)
-  const room = reservedMib(catalogue, head) ?? TOTAL_MEMORY_MIB - UNRESERVED_MEMORY_MIB
-  const own = qualifiedKey(target.account, target.namespace, target.name, '')
-  const free =
-    room - (provisionedMib(catalogue, target.account, own).get(`${target.namespace}/${target.name}`) ?? 0)
+  const free = roomMibOf(catalogue, head) - provisionedMibOf(catalogue, target)
   return {
     UnallocatedConcurrencyNum: Math.max(0, Math.floor(free / head.spec.memoryMib)),
     Allocated: all
@@ -93,6 +98,17 @@ export const deleteProvisionedConcurrencyConfig: Operation = async (call, { cata
     draft.delete('provision', qualifiedKey(target.account, target.namespace, target.name, qualifier))
   })
   return {}
+}
+
+/** What {@link provisionedMib} tells of one function. */
+function provisionedMibOf(definitions: Definitions, { account, namespace, name }: FunctionName): number {
+  const own = qualifiedKey(account, namespace, name, '')
+  return provisionedMib(definitions, account, own).get(`${namespace}/${name}`) ?? 0
+}
+
+/** Memory that provisioned instances of a function may take, MB: its reserve, or what may be reserved where it has none. */
+function roomMibOf(definitions: Definitions, head: FunctionRecord): number {
+  return reservedMib(definitions, head) ?? TOTAL_MEMORY_MIB - UNRESERVED_MEMORY_MIB
 }
 
 /** The published version a request is about. */

@@ -104,6 +104,22 @@ describe('provisioned concurrency', () => {
     ])
   })
 
+  test('of all versions together fits into the reserve of the function', async () => {
+    await server.call('CreateFunction', await functionParams('pair'))
+    const pair = (action: string, params: object = {}): Promise<TestReply> =>
+      server.call(action, { FunctionName: 'pair', ...params })
+    const put = async (Qualifier: string, VersionProvisionedConcurrencyNum: number): Promise<unknown> =>
+      (await pair('PutProvisionedConcurrencyConfig', { Qualifier, VersionProvisionedConcurrencyNum })).code
+    await pair('PublishVersion')
+    await pair('UpdateFunctionConfiguration', { MemorySize: 256, Publish: 'TRUE' })
+    await pair('PutReservedConcurrencyConfig', { ReservedConcurrencyMem: 512 })
+    expect(await put('1', 2)).toBeUndefined()
+    expect(await put('2', 2)).toBe('LimitExceeded.FunctionTotalProvisionedConcurrencyMemory')
+    expect(await put('2', 1)).toBeUndefined()
+    expect(await put('1', 2)).toBeUndefined()
+    await pair('DeleteFunction')
+  })
+
   test('is stored for a version and reported', async () => {
     const put = await call('PutProvisionedConcurrencyConfig', {
       Qualifier: '1',

@@ -1,5 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { QUOTA } from '../../../src/definitions/quotas.ts'
+import { functionKey, namespaceKey } from '../../../src/engine/keys.ts'
 import { functionParams, openHarness, type Harness } from './harness.ts'
+import { ACCOUNT } from './signing.ts'
 
 let server: Harness
 
@@ -20,6 +23,26 @@ test('default is listed before anything is made in it, and cannot be made or del
   await server.call('UpdateNamespace', { Namespace: 'default', Description: 'mine' })
   const updated = await server.call('ListNamespaces')
   expect(updated.response).toMatchObject({ TotalCount: 1, Namespaces: [{ Description: 'mine' }] })
+})
+
+test('there may be so many namespaces, and so many functions in each', async () => {
+  await server.call('CreateFunction', await functionParams('f0'))
+  await server.catalogue.change((draft) => {
+    const [first] = draft.list('function', '')
+    const [namespace] = draft.list('namespace', '')
+    if (first === undefined || namespace === undefined) throw new TypeError('nothing was made')
+    for (let index = 1; index < QUOTA.functionsPerNamespace; index += 1)
+      draft.put('function', functionKey(ACCOUNT, 'default', `f${index}`), {
+        ...first.value,
+        name: `f${index}`,
+      })
+    for (let index = 1; index < QUOTA.namespacesPerAccount; index += 1)
+      draft.put('namespace', namespaceKey(ACCOUNT, `n${index}`), { ...namespace.value, name: `n${index}` })
+  })
+  expect((await server.call('CreateFunction', await functionParams('more'))).code).toBe(
+    'LimitExceeded.Function',
+  )
+  expect((await server.call('CreateNamespace', { Namespace: 'more' })).code).toBe('LimitExceeded.Namespace')
 })
 
 test('a namespace is made, described, searched for and deleted when it is empty', async () => {
