@@ -107,6 +107,26 @@ describe('signatures made by the official clients', () => {
     })
   })
 
+  test('a path signed with a second slash in front says what is wrong with the endpoint', () => {
+    const nowMs = Date.parse('2026-11-21T10:00:00Z')
+    const headers = { host: 'h:1', 'x-sdk-date': sdkDate(nowMs) }
+    const authorization = signSdk({ method: 'GET', rawPath: '//v2/p/fgs/functions', headers })
+    const request = {
+      method: 'GET',
+      rawPath: '/v2/p/fgs/functions',
+      rawQuery: '',
+      headers: { ...headers, authorization },
+    }
+    const ring = new KeyRing(
+      [{ accessKeyId: KEY_ID, accessKeySecret: SECRET, accountId: ACCOUNT }],
+      Buffer.alloc(32, 7),
+    )
+    const verdict = authenticate(request, ring, new Tokens(tokenKey, ring), nowMs)
+    expect(verdict.kind === 'signed' && verdict.check(sha256Hex([]))).toMatchObject({
+      message: expect.stringContaining('take the slash off the end of its endpoint'),
+    })
+  })
+
   test('values of one query name are signed in their own order, whatever order they are sent in', () => {
     const entry = vector('array-query-values')
     expect(verdictOf({ ...wireOf(entry), rawQuery: 'tag=b&A=1&tag=a' }, ringFor(entry)).kind).toBe('signed')
