@@ -1,3 +1,4 @@
+import { putTags } from '../../definitions/tags.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { functionKey, tagsKey } from '../../engine/keys.ts'
 import { EngineError } from '../../model/errors.ts'
@@ -29,20 +30,12 @@ export const tagResource: Operation = async (call, { catalogue, now }) => {
   const given = tagsField(call.body)
   await catalogue.change((draft) => {
     requireResource(draft, call.accountId, resource)
-    const key = tagsKeyOf(call.accountId, resource)
-    const before = draft.get('tags', key)?.value
+    const before = draft.get('tags', tagsKeyOf(call.accountId, resource))?.value
     const tags = { ...before?.tags, ...given }
     const count = Object.keys(tags).length
     if (count > MAX_TAGS)
       throw new FcError('LimitExceeded', `a resource has too many tags (max: ${MAX_TAGS}, actual: ${count})`)
-    const nowMs = now()
-    draft.put('tags', key, {
-      account: call.accountId,
-      resource: pathOf(resource),
-      tags,
-      createdAtMs: before?.createdAtMs ?? nowMs,
-      modifiedAtMs: nowMs,
-    })
+    putTags(draft, call.accountId, pathOf(resource), tags, now())
   })
   return { status: 204 }
 }
@@ -59,9 +52,7 @@ export const untagResource: Operation = async (call, { catalogue, now }) => {
     const before = draft.get('tags', tagsKeyOf(call.accountId, resource))
     if (before === undefined) return
     const kept = Object.entries(before.value.tags).filter(([key]) => !all && !keys.includes(key))
-    if (kept.length === 0) draft.delete('tags', before.key)
-    else
-      draft.put('tags', before.key, { ...before.value, tags: Object.fromEntries(kept), modifiedAtMs: now() })
+    putTags(draft, call.accountId, pathOf(resource), Object.fromEntries(kept), now())
   })
   return { status: 204 }
 }

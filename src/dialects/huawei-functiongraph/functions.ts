@@ -17,7 +17,7 @@ import { QUOTA } from './limits.ts'
 import { FUNCTION_NAME } from './names.ts'
 import { DIALECT, type Call, type JsonObject, type Operation } from './operation.ts'
 import { FUNCTION_PAGES, pageMembers, pageOf } from './paging.ts'
-import { tagsOfText, putTags } from './tag-records.ts'
+import { tagsOfText, addTags } from './tag-records.ts'
 import { namesLatest, requireHead, urnOf } from './target.ts'
 import { DEFAULT_PACKAGE } from './urn.ts'
 import { removeVersionThrough } from './versions.ts'
@@ -42,7 +42,7 @@ export const createFunction: Operation = async (call, rooms) => {
     (await codeElsewhere(call, rooms.packages, settings.run))
   const record = await rooms.catalogue.change((draft) => {
     const made = makeFunction(draft, call, { namespace, name, body, settings, code, nowMs: rooms.now() })
-    if (Object.keys(tags).length > 0) putTags(draft, made, tags, rooms.now())
+    if (Object.keys(tags).length > 0) addTags(draft, made, tags, rooms.now())
     return made
   })
   return { status: 200, body: functionBody(rooms.catalogue, call, record) }

@@ -1,4 +1,4 @@
-import { QUOTA as DEFINITIONS, requireQuota } from '../../definitions/quotas.ts'
+import { putTags } from '../../definitions/tags.ts'
 import type { Draft } from '../../engine/catalogue.ts'
 import { tagsKey } from '../../engine/keys.ts'
 import { isJsonObject, parsedJson } from '../../model/json.ts'
@@ -33,7 +33,7 @@ export function tagsOfText(text: string): Tags {
 }
 
 /** Adds tags to a function; a key it already has gets the new value. @throws {FssError} `FSS.0400`: too many */
-export function putTags(
+export function addTags(
   draft: Draft,
   { account, namespace, name }: FunctionRecord,
   added: Tags,
@@ -45,15 +45,7 @@ export function putTags(
   const count = Object.keys(tags).length
   if (count > QUOTA.tags)
     throw new FssError('FSS.0400', `a function may have no more than ${QUOTA.tags} tags`)
-  if (before === undefined)
-    requireQuota(draft, 'tags', `${account}/`, DEFINITIONS.settingsPerAccount, 'resources with tags')
-  draft.put('tags', tagsKey(account, resource), {
-    account,
-    resource,
-    tags,
-    createdAtMs: before?.createdAtMs ?? nowMs,
-    modifiedAtMs: nowMs,
-  })
+  putTags(draft, account, resource, tags, nowMs)
 }
 
 function requireTag(name: string, key: unknown, value: unknown): readonly [string, string] {

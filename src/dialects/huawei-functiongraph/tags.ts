@@ -1,5 +1,6 @@
 import { accountFunctions } from '../../definitions/namespaces.ts'
 import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
+import { putTags } from '../../definitions/tags.ts'
 import type { Definitions, Draft } from '../../engine/catalogue.ts'
 import { documentKey, functionKey, tagsKey } from '../../engine/keys.ts'
 import type { FunctionRecord } from '../../store/store.ts'
@@ -15,7 +16,7 @@ import {
   stringListField,
 } from './fields.ts'
 import { DIALECT, type Call, type JsonObject, type Operation } from './operation.ts'
-import { putTags, tagsOfList, type Tags } from './tag-records.ts'
+import { addTags, tagsOfList, type Tags } from './tag-records.ts'
 import { formatUrn, parseUrn } from './urn.ts'
 
 /** The one type of resource that has tags. */
@@ -44,7 +45,7 @@ export const createTags: Operation = async (call, { catalogue, now }) => {
   const { tags, system } = givenTags(call.body)
   await catalogue.change((draft) => {
     const record = requireResource(draft, call)
-    if (Object.keys(tags).length > 0) putTags(draft, record, tags, now())
+    if (Object.keys(tags).length > 0) addTags(draft, record, tags, now())
     if (Object.keys(system).length > 0)
       putSystemTags(draft, record, { ...systemTagsOf(draft, record), ...system }, now())
   })
@@ -59,9 +60,7 @@ export const deleteTags: Operation = async (call, { catalogue, now }) => {
     const record = requireResource(draft, call)
     const before = draft.get('tags', keyOf(record))
     const kept = without(before?.value.tags ?? {}, tags)
-    if (before !== undefined && Object.keys(kept).length === 0) draft.delete('tags', before.key)
-    else if (before !== undefined)
-      draft.put('tags', before.key, { ...before.value, tags: kept, modifiedAtMs: now() })
+    if (before !== undefined) putTags(draft, before.value.account, before.value.resource, kept, now())
     if (Object.keys(system).length > 0)
       putSystemTags(draft, record, without(systemTagsOf(draft, record), system), now())
   })

@@ -8,13 +8,8 @@ import {
   putReservedConcurrencyConfig,
 } from './concurrency.ts'
 import { getFunction, listFunctions } from './function-body.ts'
-import {
-  createFunction,
-  deleteFunction,
-  getFunctionAddress,
-  updateFunctionCode,
-  updateFunctionConfiguration,
-} from './functions.ts'
+import { updateFunctionCode, updateFunctionConfiguration } from './function-update.ts'
+import { createFunction, deleteFunction, getFunctionAddress } from './functions.ts'
 import { invoke, invokeFunction, invokeFunctionLegacy } from './invoke.ts'
 import {
   deleteLayerVersion,

@@ -6,8 +6,9 @@ import { EngineError } from '../../model/errors.ts'
 import { payloadOf } from '../../model/payload.ts'
 import { PackageError } from '../../store/packages/package-error.ts'
 import { RevisionConflict } from '../../store/store.ts'
-import { legacyCodeOf, ScfError, scfErrorOf } from './errors.ts'
+import { ScfError, scfErrorOf } from './errors.ts'
 import { scfErrorOfIntake, scfErrorOfPackage } from './intake-errors.ts'
+import { legacyCodeOf } from './legacy-codes.ts'
 import { TopLevel, type Api, type JsonObject } from './operation.ts'
 
 /**

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { ScfError, scfErrorOf, SCF_CODES, legacyCodeOf } from '../../../src/dialects/tencent-scf/errors.ts'
+import { ScfError, scfErrorOf, SCF_CODES } from '../../../src/dialects/tencent-scf/errors.ts'
+import { legacyCodeOf } from '../../../src/dialects/tencent-scf/legacy-codes.ts'
 import type { RequestHead } from '../../../src/dialects/dialect.ts'
 import { isJsonObject } from '../../../src/model/json.ts'
 import { unflatten } from '../../../src/dialects/tencent-scf/unflatten.ts'
