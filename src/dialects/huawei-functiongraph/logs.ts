@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { accountFunctions } from '../../definitions/namespaces.ts'
 import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import { documentKey } from '../../engine/keys.ts'
@@ -5,6 +6,7 @@ import type { CallRecord } from '../../model/call-record.ts'
 import type { FunctionRecord } from '../../store/store.ts'
 import { FssError } from './errors.ts'
 import { booleanField, integerField, mapField, stringField } from './fields.ts'
+import { historyTurns } from './history-turns.ts'
 import { logPlaceOf } from './log-places.ts'
 import { shownVersion } from './names.ts'
 import { DIALECT, type Call, type Operation, type Rooms } from './operation.ts'
@@ -21,6 +23,9 @@ const MAX_LINES = 5000
 /** Calls of one function, and functions of one stream, that a query looks at: their lines are read from files. */
 const MAX_CALLS = 10_000
 const MAX_FUNCTIONS = 20
+
+/** Lines that are looked at before others get their turn: a few milliseconds. */
+const LINES_PER_TURN = 10_000
 
 /** GET F/U/lts-log-detail */
 export const showLtsLogDetails: Operation = (call, { catalogue }) => {
@@ -67,28 +72,33 @@ export const enableLtsLogs: Operation = async (call, { catalogue, now }) => {
 export const listLogs: Operation = async (call, rooms) => {
   const { body } = call
   const time = { min: 0, max: Number.MAX_SAFE_INTEGER }
-  const fromMs = integerField(body, 'start_time', time)
-  const toMs = integerField(body, 'end_time', time)
-  const keywords = stringField(body, 'keywords') ?? ''
-  const labels = Object.entries(mapField(body, 'labels') ?? {})
-  const limit = integerField(body, 'limit', { min: 0, max: MAX_LINES }) || DEFAULT_LINES
-  const isNewestFirst = booleanField(body, 'is_desc') ?? false
-  const isCounted = booleanField(body, 'is_count') ?? false
-  const calls = await callsOf(requireStream(call, rooms), rooms, fromMs, toMs)
-  if (isNewestFirst) calls.reverse()
-  const fits = (line: LogLine): boolean =>
-    line.content.includes(keywords) &&
-    labels.every(([key, value]) => Object.hasOwn(line.labels, key) && line.labels[key] === value)
-  const logs: LogLine[] = []
-  let count = 0
-  for (const each of calls) {
-    if (logs.length >= limit && !isCounted) break
-    const lines = linesOf(call, each).filter(fits)
-    count += lines.length
-    if (isNewestFirst) lines.reverse()
-    for (const line of lines.slice(0, limit - logs.length)) logs.push(line)
+  const wishes: Wishes = {
+    fromMs: integerField(body, 'start_time', time),
+    toMs: integerField(body, 'end_time', time),
+    keywords: stringField(body, 'keywords') ?? '',
+    labels: Object.entries(mapField(body, 'labels') ?? {}),
+    limit: integerField(body, 'limit', { min: 0, max: MAX_LINES }) || DEFAULT_LINES,
+    isNewestFirst: booleanField(body, 'is_desc') ?? false,
+    isCounted: booleanField(body, 'is_count') ?? false,
   }
-  return { status: 200, body: { ...(isCounted && { count }), logs } }
+  const functions = requireStream(call, rooms)
+  const { count, logs } = await historyTurns.run(async () =>
+    linesOf(call, await callsOf(functions, rooms, wishes), wishes),
+  )
+  return { status: 200, body: { ...(wishes.isCounted && { count }), logs } }
+}
+
+/** What a query asks for. */
+interface Wishes {
+  readonly fromMs: number | undefined
+  readonly toMs: number | undefined
+  readonly keywords: string
+  readonly labels: readonly (readonly [string, string])[]
+  /** Lines of the answer. */
+  readonly limit: number
+  readonly isNewestFirst: boolean
+  /** Whether all lines that fit are counted, beyond those of the answer. */
+  readonly isCounted: boolean
 }
 
 /** A line as answers show it. */
@@ -110,8 +120,7 @@ interface LoggedCall {
 async function callsOf(
   functions: readonly FunctionRecord[],
   { history }: Rooms,
-  fromMs: number | undefined,
-  toMs: number | undefined,
+  { fromMs, toMs }: Wishes,
 ): Promise<LoggedCall[]> {
   const found: { head: FunctionRecord; record: CallRecord }[] = []
   for (const head of functions.slice(0, MAX_FUNCTIONS)) {
@@ -132,20 +141,43 @@ async function callsOf(
   })
 }
 
-function linesOf(call: Call, { head, record, place }: LoggedCall): LogLine[] {
-  const { log, requestId, version, endedAtMs } = record
-  const labels = {
+/** The lines of some calls that fit, up to the limit. Waits now and then: there may be millions of them. */
+async function linesOf(
+  call: Call,
+  calls: readonly LoggedCall[],
+  { keywords, labels: wanted, limit, isNewestFirst, isCounted }: Wishes,
+): Promise<{ count: number; logs: readonly LogLine[] }> {
+  const logs: LogLine[] = []
+  let count = 0
+  let looked = 0
+  for (const each of isNewestFirst ? calls.toReversed() : calls) {
+    const labels = labelsOf(call, each)
+    if (!wanted.every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value)) continue
+    const lines = each.record.log.replace(/\n$/, '').split('\n')
+    const start = `${each.record.endedAtMs}${String(each.place).padStart(4, '0')}`
+    for (const at of lines.keys()) {
+      if (logs.length >= limit && !isCounted) return { count, logs }
+      looked += 1
+      if (looked % LINES_PER_TURN === 0) await setImmediate()
+      const number = isNewestFirst ? lines.length - 1 - at : at
+      const content = lines[number] ?? ''
+      if (!content.includes(keywords)) continue
+      count += 1
+      if (logs.length < limit)
+        logs.push({ content, labels, line_num: start + String(number).padStart(7, '0') })
+    }
+  }
+  return { count, logs }
+}
+
+function labelsOf(call: Call, { head, record }: LoggedCall): Readonly<Record<string, string>> {
+  return {
     functionName: head.name,
     package: head.namespace,
-    version: shownVersion(version),
-    requestId,
-    functionUrn: formatUrn(call, head, version),
+    version: shownVersion(record.version),
+    requestId: record.requestId,
+    functionUrn: formatUrn(call, head, record.version),
   }
-  const start = `${endedAtMs}${String(place).padStart(4, '0')}`
-  return log
-    .replace(/\n$/, '')
-    .split('\n')
-    .map((content, at) => ({ content, labels, line_num: start + String(at).padStart(7, '0') }))
 }
 
 /** The functions that log to the stream the path names. */

@@ -10,6 +10,7 @@ import {
   type CallFigures,
 } from './buckets.ts'
 import { FssError } from './errors.ts'
+import { historyTurns } from './history-turns.ts'
 import { pageMembers, pageOf } from './paging.ts'
 import type { Call, JsonObject, Operation, Rooms } from './operation.ts'
 import { namesLatest, requireAt, urnOf } from './target.ts'
@@ -89,7 +90,7 @@ async function functionSeries(call: Call, { catalogue, history, now }: Rooms): P
   const isOneVersion = urn.qualifier !== undefined || namesLatest(call)
   const { fromMs, toMs } = span
   const filter = { account, namespace, name, fromMs, toMs, ...(isOneVersion && { version }) }
-  return seriesOf(span, await history.find(filter, MAX_CALLS))
+  return seriesOf(span, await historyTurns.run(() => history.find(filter, MAX_CALLS)))
 }
 
 async function monthlyReport(call: Call, rooms: Rooms): Promise<JsonObject> {
@@ -121,7 +122,8 @@ async function allCalls(
   const found: { head: FunctionRecord; record: CallFigures }[] = []
   for (const head of accountFunctions(catalogue, call.accountId).slice(0, MAX_FUNCTIONS)) {
     const { account, namespace, name } = head
-    const calls = await history.find({ account, namespace, name, fromMs, toMs }, MAX_CALLS)
+    const filter = { account, namespace, name, fromMs, toMs }
+    const calls = await historyTurns.run(() => history.find(filter, MAX_CALLS))
     // Without their logs, which of all functions together may be long.
     for (const { endedAtMs, ending, durationMs, billedDurationMs } of calls)
       found.push({ head, record: { endedAtMs, ending, durationMs, billedDurationMs } })

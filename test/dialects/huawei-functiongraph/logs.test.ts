@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { CallRecord } from '../../../src/model/call-record.ts'
 import { clear, controlPlane, HELLO, P, pluck, refusal, type ControlPlane } from './control-plane.ts'
 import { F, openHarness, urnOf, type Harness } from './harness.ts'
@@ -132,4 +132,41 @@ test('logs are enabled once', async () => {
     'FSS.1221',
     'LTS log has been enabled',
   ])
+})
+
+describe('a query of very many lines', () => {
+  const LINES = 200_000
+  /** Turns of the event loop since it began. */
+  let turns = 0
+  let next: NodeJS.Immediate
+  const turn = (): void => {
+    turns += 1
+    next = setImmediate(turn)
+  }
+  beforeEach(() => {
+    turns = 0
+    server.records.splice(0, Infinity, called('a', NOW_MS, '\n'.repeat(LINES)))
+    next = setImmediate(turn)
+  })
+  afterEach(() => clearImmediate(next))
+
+  test('lets others have their turn', async () => {
+    expect((await query({ is_count: true, keywords: 'none' })).json).toEqual({ count: 0, logs: [] })
+    expect(turns).toBeGreaterThanOrEqual(LINES / 10_000)
+  })
+
+  test('is over before the next begins to read', async () => {
+    const { group_id, stream_id } = await detail()
+    const path = `${P}/groups/${String(group_id)}/streams/${String(stream_id)}/content/query`
+    const readAt: number[] = []
+    const { records } = server
+    const slice = vi.spyOn(records, 'slice').mockImplementation((from, to) => {
+      readAt.push(turns)
+      return Array.prototype.slice.call(records, from, to)
+    })
+    await Promise.all([1, 2].map(() => api.post(path, { is_count: true })))
+    slice.mockRestore()
+    const [first = 0, second = 0] = readAt
+    expect(second - first).toBeGreaterThanOrEqual(LINES / 10_000)
+  })
 })
