@@ -25,7 +25,6 @@ const LEGACY_CLASSES: Readonly<Record<CodeClass, LegacyCode>> = {
   ResourceInUse: { code: 5100, codeDesc: 'FailedOperation' },
   ResourceInsufficient: { code: 5100, codeDesc: 'FailedOperation' },
   ResourceNotFound: { code: 5000, codeDesc: 'ResourceNotFound' },
-  ResourceUnavailable: { code: 5100, codeDesc: 'FailedOperation' },
   ServiceUnavailable: { code: 6200, codeDesc: 'ServiceUnavailable' },
   UnauthorizedOperation: { code: 4101, codeDesc: 'UnauthorizedOperation' },
   UnsupportedOperation: { code: 5100, codeDesc: 'FailedOperation' },
