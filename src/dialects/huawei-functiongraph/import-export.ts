@@ -1,7 +1,9 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { stringify } from 'yaml'
+import { Slots } from '../../intake/slots.ts'
 import { storedZip, type StoredFile } from '../../intake/stored-zip.ts'
 import { payloadOf } from '../../model/payload.ts'
 import type { FunctionRecord } from '../../store/store.ts'
@@ -21,6 +23,10 @@ import { MAX_DESCRIPTION_BYTES, readDescription } from './yaml-description.ts'
 const CONFIG_SUFFIX = '.yaml'
 const CODE_SUFFIX = '.zip'
 
+/** Longest code that is exported with its settings without a slot, bytes, and how many of the longer ones are held at once. */
+const SMALL_CODE_BYTES = 1024 * 1024
+const slots = new Slots(4)
+
 /** Settings that an export takes along. Those that name things outside of the function are the importer's to make. */
 const EXPORTED = [
   ...['runtime', 'handler', 'timeout', 'memory_size', 'description', 'user_data', 'initializer_handler'],
@@ -39,15 +45,14 @@ const EXPORTED = [
  * GET F/U/export: `code=true` gives the package as it was uploaded, `config=true` a zip with the function's settings in
  * `{name}.yaml`, and both, the default, that with the package as `{name}.zip`; `type=code` and `type=config` say the same.
  *
- * @throws {FssError} `FSS.1001`; `FSS.1071`: code too long to be exported with its settings
+ * @throws {FssError} `FSS.1001`; `FSS.1071`: code too long to be exported with its settings; `FSS.0429`: too much of it at once
  */
 export const exportFunction: Operation = async (call, rooms) => {
   const { value } = requireAt(rooms.catalogue, call.accountId, urnOf(call))
   const { config, code } = wishesOf(call.query)
   if (!config) return zipAnswer(await rooms.packages.openArchive(value.spec.code.digest))
-  const files: StoredFile[] = [{ path: value.name + CONFIG_SUFFIX, content: describe(call, rooms, value) }]
-  if (code) files.push({ path: value.name + CODE_SUFFIX, content: await archiveOf(rooms, value) })
-  return zipAnswer(payloadOf(storedZip(files)))
+  const settings = { path: value.name + CONFIG_SUFFIX, content: describe(call, rooms, value) }
+  return zipAnswer(code ? await withCode(settings, rooms, value) : payloadOf(storedZip([settings])))
 }
 
 /**
@@ -101,6 +106,27 @@ function describe(call: Call, rooms: Rooms, record: FunctionRecord): Buffer {
   const body = functionBody(rooms.catalogue, call, record)
   const settings = Object.fromEntries(EXPORTED.map((name) => [name, body[name]]))
   return Buffer.from(stringify({ functions: { [record.name]: settings } }))
+}
+
+/** A function's settings and its code in one archive, which is held until the client has taken it. */
+async function withCode(
+  settings: StoredFile,
+  rooms: Rooms,
+  record: FunctionRecord,
+): Promise<NonNullable<Answer['raw']>['body']> {
+  const giveBack = record.spec.code.sizeBytes > SMALL_CODE_BYTES ? slots.take() : () => undefined
+  if (giveBack === undefined)
+    throw new FssError('FSS.0429', `too many requests: more than ${slots.limit} large exports at once`)
+  try {
+    const code = { path: record.name + CODE_SUFFIX, content: await archiveOf(rooms, record) }
+    const zip = storedZip([settings, code])
+    const stream = Readable.from([zip], { objectMode: false })
+    stream.once('close', giveBack)
+    return { stream, sizeBytes: zip.length }
+  } catch (error) {
+    giveBack()
+    throw error
+  }
 }
 
 async function archiveOf(rooms: Rooms, record: FunctionRecord): Promise<Buffer> {

@@ -97,6 +97,27 @@ describe('exportFunction', () => {
   })
 })
 
+describe('exports of large code', () => {
+  beforeEach(async () => {
+    const file = storedZip([{ path: 'index.js', content: Buffer.alloc(2 * 1024 * 1024, 0x20) }])
+    const { status } = await api.put(`${F}/${HELLO}/code`, {
+      code_type: 'zip',
+      func_code: { file: file.toString('base64') },
+    })
+    expect(status).toBe(200)
+  })
+
+  test('are refused when there are too many at once', async () => {
+    const exported = await Promise.all(Array.from({ length: 6 }, () => api.get(EXPORT)))
+    const refused = exported.filter(({ status }) => status !== 200)
+    expect(refused.map(refusal)).toEqual([1, 2].map(() => [429, 'FSS.0429']))
+  })
+
+  test('are held no longer than their answers', async () => {
+    for (let at = 0; at < 6; at += 1) expect((await api.get(EXPORT)).status).toBe(200)
+  })
+})
+
 describe('a refused import', () => {
   const cases: [string, () => string | undefined, object, number, string][] = [
     ['of no file', () => undefined, {}, 400, 'FSS.1012'],
