@@ -25,11 +25,7 @@ import { removeVersionThrough } from './versions.ts'
 /** POST F @throws {FssError} with the vendor's code for what is wrong; `FSS.1061`, `FSS.1041` */
 export const createFunction: Operation = async (call, rooms) => {
   const { body } = call
-  const name = required(
-    stringField(body, 'func_name', { pattern: FUNCTION_NAME, code: 'FSS.1002' }),
-    'func_name',
-    'FSS.1002',
-  )
+  const name = newNameOf(body)
   const namespace = packageOf(body)
   const settings = readSettings(body, undefined, call.projectId)
   const tags = tagsOfText(stringField(body, 'tags') ?? '')
@@ -131,6 +127,12 @@ export function makeFunction(
     },
     nowMs,
   ).value
+}
+
+/** The name a request gives a new function. @throws {FssError} `FSS.1002` */
+export function newNameOf(body: JsonObject): string {
+  const code = 'FSS.1002'
+  return required(stringField(body, 'func_name', { pattern: FUNCTION_NAME, code }), 'func_name', code)
 }
 
 /** The package a request names, `default` where it names none. @throws {FssError} `FSS.1004` */

@@ -3,7 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
-import { ZipFile } from 'yazl'
 import { KeyRing } from '../../../src/auth/keyring.ts'
 import { createAlibabaFc } from '../../../src/dialects/alibaba-fc/dialect.ts'
 import type { Dialect } from '../../../src/dialects/dialect.ts'
@@ -17,6 +16,7 @@ import type { Ending, Outcome } from '../../../src/model/outcome.ts'
 import { payloadOf, toBuffer } from '../../../src/model/payload.ts'
 import { PackageStore } from '../../../src/store/packages/packages.ts'
 import { SqliteStore } from '../../../src/store/sqlite/sqlite-store.ts'
+import { zipOf as zipOfFiles } from '../../helpers/zip.ts'
 
 export const ACCOUNT = '1234567890123456'
 export const KEY_ID = 'testAccessKeyId'
@@ -121,17 +121,8 @@ export function pluck(reply: TestReply, list: string, member: string): unknown[]
 }
 
 /** A zip with one file, as base64 text. */
-export function zipOf(source = 'exports.handler = () => 1\n'): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const zip = new ZipFile()
-    zip.addBuffer(Buffer.from(source), 'index.js', { mtime: new Date(0) })
-    zip.end()
-    const chunks: Buffer[] = []
-    zip.outputStream
-      .on('data', (chunk: Buffer) => chunks.push(chunk))
-      .on('error', reject)
-      .on('end', () => resolve(Buffer.concat(chunks).toString('base64')))
-  })
+export async function zipOf(source = 'exports.handler = () => 1\n'): Promise<string> {
+  return (await zipOfFiles({ 'index.js': source })).toString('base64')
 }
 
 /** The members every create request for a function needs. */

@@ -1,33 +1,9 @@
 import * as fc from 'fast-check'
 import { OPERATIONS, UNSUPPORTED } from '../../../src/dialects/huawei-functiongraph/operations.ts'
+import { mostly, strangeSegment } from '../arbitrary.ts'
 import { functionBody, PROJECT, urnOf, zipOf, type TestRequest } from './harness.ts'
 
 const CODE = await zipOf()
-
-/** Draws what a client would send, and one time in `oneIn` something else. */
-function mostly<A, B>(usual: fc.Arbitrary<A>, strange: fc.Arbitrary<B>, oneIn = 12): fc.Arbitrary<A | B> {
-  return fc.oneof({ weight: oneIn - 1, arbitrary: usual }, { weight: 1, arbitrary: strange })
-}
-
-const strangeSegment = fc.oneof(
-  fc.constantFrom(
-    '',
-    '..',
-    '%2F',
-    '%',
-    '%zz',
-    '%00',
-    'a%2Fb',
-    '__proto__',
-    'constructor',
-    '.',
-    '*',
-    ':',
-    '!',
-  ),
-  fc.string({ maxLength: 12 }).map((text) => encodeURIComponent(text.toWellFormed())),
-  fc.string({ maxLength: 12 }).map((text) => text.replaceAll(/[?/]/g, '')),
-)
 
 const urn = mostly(
   fc.constantFrom(

@@ -3,7 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
-import { ZipFile } from 'yazl'
 import { KeyRing } from '../../../src/auth/keyring.ts'
 import type { Dialect } from '../../../src/dialects/dialect.ts'
 import { createHuaweiFunctionGraph } from '../../../src/dialects/huawei-functiongraph/dialect.ts'
@@ -19,6 +18,7 @@ import type { Ending, Outcome } from '../../../src/model/outcome.ts'
 import { payloadOf, toBuffer } from '../../../src/model/payload.ts'
 import { PackageStore } from '../../../src/store/packages/packages.ts'
 import { SqliteStore } from '../../../src/store/sqlite/sqlite-store.ts'
+import { zipOf as zipOfFiles } from '../../helpers/zip.ts'
 import { KEY_ID, SECRET, sdkDate, signSdk } from './signing.ts'
 
 export const ACCOUNT = '1234567890123456'
@@ -177,20 +177,11 @@ export function functionBody(name: string, more: Readonly<Record<string, unknown
 }
 
 /** A zip with one file, as base64 text. */
-export function zipOf(
+export async function zipOf(
   source = 'exports.handler = async (event) => event\n',
   file = 'index.js',
 ): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const zip = new ZipFile()
-    zip.addBuffer(Buffer.from(source), file, { mtime: new Date(0) })
-    zip.end()
-    const chunks: Buffer[] = []
-    zip.outputStream
-      .on('data', (chunk: Buffer) => chunks.push(chunk))
-      .on('error', reject)
-      .on('end', () => resolve(Buffer.concat(chunks).toString('base64')))
-  })
+  return (await zipOfFiles({ [file]: source })).toString('base64')
 }
 
 export function exchangeOf(

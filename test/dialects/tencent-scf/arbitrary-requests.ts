@@ -1,14 +1,10 @@
 import * as fc from 'fast-check'
 import { API2, API3 } from '../../../src/dialects/tencent-scf/operations.ts'
+import { mostly } from '../arbitrary.ts'
 import { HOST, legacyRequest, tc3Request, zipOf, type RawRequest } from './harness.ts'
 import { CLOCK_MS, flatten, SECRET_ID, signParameters, signTc3, VERSION } from './signing.ts'
 
 const CODE = await zipOf()
-
-/** Draws what a client would send, and one time in `oneIn` something else. */
-function mostly<A, B>(usual: fc.Arbitrary<A>, strange: fc.Arbitrary<B>, oneIn = 12): fc.Arbitrary<A | B> {
-  return fc.oneof({ weight: oneIn - 1, arbitrary: usual }, { weight: 1, arbitrary: strange })
-}
 
 const scalar = fc.oneof(
   fc.constantFrom(null, true, false, 0, 1, -1, 128, 1e308, '', 'x', '1', 'TRUE', 'false', '$LATEST', 'a.b'),

@@ -7,13 +7,13 @@ import { unflatten } from '../../../src/dialects/tencent-scf/unflatten.ts'
 import { EngineError, type EngineErrorCode, type EngineErrorDetails } from '../../../src/model/errors.ts'
 import { payloadOf, toBuffer } from '../../../src/model/payload.ts'
 import { RevisionConflict } from '../../../src/store/store.ts'
+import { zipOf as zipOfFiles } from '../../helpers/zip.ts'
 import {
   functionParams,
   HOST,
   legacyRequest,
   openHarness,
   tc3Request,
-  zipBytesOf,
   type Harness,
   type RawRequest,
 } from './harness.ts'
@@ -284,7 +284,7 @@ describe('code in a request', () => {
   }
 
   test('may be much longer than what is parsed', async () => {
-    const archive = await zipBytesOf({ 'index.js': source, 'noise.bin': noise(3_000_000) })
+    const archive = await zipOfFiles({ 'index.js': source, 'noise.bin': noise(3_000_000) })
     const Code = { ZipFile: archive.toString('base64') }
     const { code } = await server.call('CreateFunction', await functionParams('large', { Code }))
     expect(code).toBeUndefined()
@@ -292,7 +292,7 @@ describe('code in a request', () => {
   })
 
   test('may come in a form', async () => {
-    const archive = await zipBytesOf({ 'index.js': source, 'noise.bin': noise(1_500_000) })
+    const archive = await zipOfFiles({ 'index.js': source, 'noise.bin': noise(1_500_000) })
     const Code = { ZipFile: archive.toString('base64') }
     const params = await functionParams('form', { Code })
     const { code, message } = await server.send(v1Request('CreateFunction', params, 'POST'))
@@ -301,7 +301,7 @@ describe('code in a request', () => {
   })
 
   test('may come as a file', async () => {
-    const archive = await zipBytesOf({ 'index.js': source })
+    const archive = await zipOfFiles({ 'index.js': source })
     const body = multipart([
       ['FunctionName', 'file'],
       ['Runtime', 'Nodejs18.15'],
@@ -321,7 +321,7 @@ describe('code in a request', () => {
 
   test('may begin with @ in the legacy API alone', async () => {
     for (const bytes of [10, 1_500_000]) {
-      const archive = await zipBytesOf({ 'index.js': source, 'noise.bin': noise(bytes) })
+      const archive = await zipOfFiles({ 'index.js': source, 'noise.bin': noise(bytes) })
       const marked = `@${archive.toString('base64')}`
       const params = {
         functionName: `marked${bytes}x`,

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { functionKey } from '../../../src/engine/keys.ts'
-import { functionParams, openHarness, tc3Request, zipBytesOf, zipOf, type Harness } from './harness.ts'
+import { zipOf as zipOfFiles } from '../../helpers/zip.ts'
+import { functionParams, openHarness, tc3Request, zipOf, type Harness } from './harness.ts'
 import { ACCOUNT } from './signing.ts'
 
 let server: Harness
@@ -229,7 +230,7 @@ describe('reading', () => {
       CodeInfo: 'exports.main_handler = () => 1\n',
       CodeResult: 'success',
     })
-    const zip = await zipBytesOf({ 'src/app.py': 'def main_handler(event, context):\n    return 1\n' })
+    const zip = await zipOfFiles({ 'src/app.py': 'def main_handler(event, context):\n    return 1\n' })
     const Code = { ZipFile: zip.toString('base64') }
     await create('nested', { Runtime: 'Python3.10', Handler: 'src/app.main_handler', Code })
     expect(await get('nested', { ShowCode: 'true' })).toMatchObject({

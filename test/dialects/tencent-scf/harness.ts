@@ -2,7 +2,6 @@ import { createSecretKey } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ZipFile } from 'yazl'
 import { KeyRing } from '../../../src/auth/keyring.ts'
 import type { Dialect } from '../../../src/dialects/dialect.ts'
 import { createTencentScf } from '../../../src/dialects/tencent-scf/dialect.ts'
@@ -18,6 +17,7 @@ import type { Ending, Outcome } from '../../../src/model/outcome.ts'
 import { payloadOf, toBuffer } from '../../../src/model/payload.ts'
 import { PackageStore } from '../../../src/store/packages/packages.ts'
 import { SqliteStore } from '../../../src/store/sqlite/sqlite-store.ts'
+import { zipOf as zipOfFiles } from '../../helpers/zip.ts'
 import {
   ACCOUNT,
   CLOCK_MS,
@@ -209,22 +209,7 @@ export function legacyRequest(
 
 /** A zip with one file, as base64 text. */
 export async function zipOf(source = 'exports.main_handler = () => 1\n', file = 'index.js'): Promise<string> {
-  return (await zipBytesOf({ [file]: source })).toString('base64')
-}
-
-/** A zip of files by their names. */
-export function zipBytesOf(files: Readonly<Record<string, string | Buffer>>): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const zip = new ZipFile()
-    for (const [name, content] of Object.entries(files))
-      zip.addBuffer(Buffer.from(content), name, { mtime: new Date(0) })
-    zip.end()
-    const chunks: Buffer[] = []
-    zip.outputStream
-      .on('data', (chunk: Buffer) => chunks.push(chunk))
-      .on('error', reject)
-      .on('end', () => resolve(Buffer.concat(chunks)))
-  })
+  return (await zipOfFiles({ [file]: source })).toString('base64')
 }
 
 /** The parameters every CreateFunction needs. */
