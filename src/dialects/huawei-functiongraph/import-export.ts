@@ -13,8 +13,7 @@ import { FssError } from './errors.ts'
 import { enumField, required, stringField } from './fields.ts'
 import { functionBody } from './function-body.ts'
 import { readSettings } from './function-settings.ts'
-import { makeFunction, packageOf, requireFree } from './functions.ts'
-import { FUNCTION_NAME } from './names.ts'
+import { makeFunction, newNameOf, packageOf, requireFree } from './functions.ts'
 import type { Answer, Call, JsonObject, Operation, Rooms } from './operation.ts'
 import { requireAt, urnOf } from './target.ts'
 import { MAX_DESCRIPTION_BYTES, readDescription } from './yaml-description.ts'
@@ -63,11 +62,7 @@ export const exportFunction: Operation = async (call, rooms) => {
  */
 export const importFunction: Operation = async (call, rooms) => {
   const { body } = call
-  const name = required(
-    stringField(body, 'func_name', { pattern: FUNCTION_NAME, code: 'FSS.1002' }),
-    'func_name',
-    'FSS.1002',
-  )
+  const name = newNameOf(body)
   const namespace = packageOf(body)
   const fileName = required(
     stringField(body, 'file_name', { min: 1, max: 255, code: 'FSS.1013' }),
