@@ -28,6 +28,14 @@ export const RUN_CODE = Object.freeze({
 const TOO_LARGE = 'FunctionResponseTooLarge'
 const INVALID = 'FunctionResultInvalid'
 
+/** Error types by which they and the vendor's runtimes name what is no exception of the code. */
+const CODE_OF_TYPE: ReadonlyMap<string, number> = new Map([
+  [TOO_LARGE, RUN_CODE.resultTooLarge],
+  [INVALID, RUN_CODE.resultInvalid],
+  ['FunctionLoadError', RUN_CODE.entryFailed],
+  ['FunctionConfigError', RUN_CODE.entryFailed],
+])
+
 /** An ending and the version it happened to: every {@link import('../model/outcome.ts').Outcome} is one. */
 export type VersionEnding = Ending & { readonly version: FunctionVersion }
 
@@ -67,6 +75,11 @@ export function errorCodeOf(ending: Ending): number {
     case 'terminated':
       return RUN_CODE.cancelled
   }
+}
+
+/** The vendor's number for a failure of which nothing but the error type is known: that of an exception where it names no other. */
+export function errorCodeOfType(errorType: string): number {
+  return CODE_OF_TYPE.get(errorType) ?? RUN_CODE.threw
 }
 
 /**

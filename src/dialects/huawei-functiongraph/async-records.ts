@@ -1,4 +1,4 @@
-import { RUN_CODE } from '../../contracts/huawei-functiongraph.ts'
+import { errorCodeOfType, RUN_CODE } from '../../contracts/huawei-functiongraph.ts'
 import type { TaskFilter, TaskRecord } from '../../store/store.ts'
 import { FssError } from './errors.ts'
 import { queryInteger, required, stringField } from './fields.ts'
@@ -14,8 +14,9 @@ const MAX_REQUESTS = 10
 /** Records of so long ago are listed when the query does not say. Source: as above, "the last hour". */
 const DEFAULT_SPAN_MS = 3_600_000
 
-/** A function that does not exist any more. Source: the vendor's open-source kernel. */
+/** A function that does not exist any more, and one that was at its limit till the end. Source: the vendor's open-source kernel. */
 const META_NOT_FOUND = 4024
+const MAX_INSTANCES_REACHED = 150_429
 
 /** The words of the API, and the states behind them. */
 type ShownStatus = 'WAIT' | 'RUNNING' | 'SUCCESS' | 'FAIL' | 'DISCARD'
@@ -138,7 +139,8 @@ function codeOf({ status, lastError = '' }: TaskRecord): number {
   if (status === 'cancelled') return RUN_CODE.cancelled
   if (lastError === '') return RUN_CODE.success
   if (lastError === 'timedOut') return RUN_CODE.timedOut
-  return lastError.endsWith('-not-found') ? META_NOT_FOUND : RUN_CODE.threw
+  if (/^caller\/[a-z]+-not-found$/.test(lastError)) return META_NOT_FOUND
+  return lastError === 'caller/concurrency-exceeded' ? MAX_INSTANCES_REACHED : errorCodeOfType(lastError)
 }
 
 /** @throws {FssError} FSS.0400 */

@@ -16,6 +16,7 @@ beforeAll(async () => {
     server.clockMs += 60_000
   }
   await accept('other')
+  await server.send({ method: 'POST', path: F, body: functionBody('failing') })
   // The first two end, one by one; the third runs; the rest waits.
   const claimed = await server.store.tasks.claim(3, server.clockMs, 3_600_000)
   const [first, second] = claimed.map(({ lease }) => lease)
@@ -162,5 +163,31 @@ test('the log of states is always on, and has a place', async () => {
     group_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
     stream_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
     stream_name: expect.any(String),
+  })
+})
+
+describe('the number of a failure', () => {
+  const cases: [string, number][] = [
+    ['TypeError', 4002],
+    ['exited', 4002],
+    ['my-not-found', 4002],
+    ['timedOut', 4010],
+    ['FunctionLoadError', 4001],
+    ['FunctionConfigError', 4001],
+    ['FunctionResponseTooLarge', 4004],
+    ['FunctionResultInvalid', 4007],
+    ['caller/function-not-found', 4024],
+    ['caller/concurrency-exceeded', 150_429],
+  ]
+  test.each(cases)('called %s is %d', async (lastError, code) => {
+    const id = await accept('failing')
+    const claimed = await server.store.tasks.claim(100, server.clockMs, 3_600_000)
+    const lease = claimed.find(({ requestId }) => requestId === id)?.lease ?? ''
+    await server.store.tasks.settle(lease, { ending: 'failed', attempts: 1, lastError })
+    const path = `${F}/${urnOf('failing')}/async-invocations?request_id=${id}`
+    expect(shown(await server.send({ method: 'GET', path }))[0]).toMatchObject({
+      error_message: lastError,
+      error_code: code,
+    })
   })
 })
