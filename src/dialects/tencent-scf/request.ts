@@ -1,22 +1,19 @@
 import type { KeyRing } from '../../auth/keyring.ts'
 import { sha256HexOfText } from '../../auth/digest.ts'
 import type { Exchange } from '../../http/exchange.ts'
-import { decodeBase64InPlace } from '../../intake/base64.ts'
 import { bodySha256 } from '../../intake/body-hash.ts'
-import { parseJsonObject, readJsonBody } from '../../intake/json-body.ts'
 import { PARSED_BODY_BYTES } from '../../intake/large-body.ts'
-import type { Turns } from '../../intake/slices.ts'
 import { isJsonObject } from '../../model/json.ts'
-import { toBuffer, type Payload } from '../../model/payload.ts'
+import { toBuffer } from '../../model/payload.ts'
+import { contentOf, queryContent, readContent, type ContentRooms } from './content.ts'
 import { ScfError } from './errors.ts'
 import { readForm, readLargeForm, textOf, type Parameter } from './form.ts'
-import { mediaTypeOf, readMultipart, type Part } from './multipart.ts'
+import { mediaTypeOf } from './multipart.ts'
 import type { Api, Call, JsonObject } from './operation.ts'
 import { API2, API3, type ActionDefinition } from './operations.ts'
 import type { Replays } from './replays.ts'
 import { verifyParameters } from './signatures/parameters.ts'
 import { readTc3, requireTc3 } from './signatures/tc3.ts'
-import { requireShallow, unflatten } from './unflatten.ts'
 
 /** The one version there is. */
 const VERSION = '2018-04-16'
@@ -28,25 +25,6 @@ const CODE_BODY_BYTES = 70 * 1024 * 1024
 /** Forms and multipart bodies are longer than what they hold: enough for an archive of 10 MB, the most of the legacy API. */
 const FORM_BODY_BYTES = 20 * 1024 * 1024
 
-/** Where an archive may be in a request. */
-const CODE_MEMBERS = ['ZipFile', 'Code.ZipFile', 'Content.ZipFile', 'code']
-
-/** Parameters of the request itself, which travel beside the action's own in queries and forms. */
-const COMMON_PARAMETERS = new Set([
-  'Action',
-  'Region',
-  'Timestamp',
-  'Nonce',
-  'SecretId',
-  'Signature',
-  'SignatureMethod',
-  'Token',
-  'Version',
-  'Language',
-  'RequestClient',
-  'RequestSource',
-])
-
 /** What a legacy request is signed for; one of the vendor's samples has a slash at its end. */
 const LEGACY_PATHS = ['/v2/index.php', '/v2/index.php/']
 
@@ -54,10 +32,8 @@ const SHA256_OF_NOTHING = sha256HexOfText('')
 const OPEN_BRACE = 0x7b
 
 /** What requests are read with. */
-export interface RequestRooms {
+export interface RequestRooms extends ContentRooms {
   readonly keyring: KeyRing
-  /** Where bodies too large to be parsed whole wait for each other. */
-  readonly largeBodies: Turns
   readonly replays: Replays
   /** Epoch milliseconds. */
   readonly now: () => number
@@ -69,9 +45,6 @@ export interface SignedRequest extends Pick<Call, 'action' | 'accountId' | 'para
   readonly region: string | undefined
   readonly definition: ActionDefinition
 }
-
-/** What a body or a query holds, by the means it was written with. */
-type Content = Pick<Call, 'params' | 'takeZipFile'>
 
 /**
  * Reads a request of API 3.0: who sent it, what it asks for and its parameters.
@@ -109,7 +82,7 @@ async function readTc3Request(exchange: Exchange, rooms: RequestRooms): Promise<
     const parameters = readForm(exchange.rawQuery)
     const action = signedActionOf(named, valueOf(parameters, 'Action'))
     requireVersion(version ?? valueOf(parameters, 'Version'))
-    return { ...action, accountId, region, params: unflatten(entriesOf(parameters)) }
+    return { ...action, accountId, region, params: queryContent(parameters) }
   }
   const expected = named === undefined ? undefined : findAction('3.0', named)
   const contentType = headerText(headers['content-type']) ?? ''
@@ -165,91 +138,6 @@ async function readFormBody(exchange: Exchange, rooms: RequestRooms): Promise<re
   return payload.byteLength <= PARSED_BODY_BYTES
     ? readForm(textOf(body))
     : rooms.largeBodies.run(() => readLargeForm(body))
-}
-
-/** The parameters of a body whose request has been found to be genuine. */
-async function readContent(
-  payload: Payload,
-  contentType: string,
-  definition: ActionDefinition | undefined,
-  rooms: RequestRooms,
-): Promise<Content> {
-  switch (mediaTypeOf(contentType)) {
-    case 'multipart/form-data':
-      return partsContent(readMultipart(contentType, toBuffer(payload)), definition, rooms)
-    case 'application/x-www-form-urlencoded':
-      return contentOf('3.0', readForm(textOf(toBuffer(payload))), definition, rooms)
-    default:
-      if (definition?.takesEvent === true) return { params: parseJsonObject(toBuffer(payload)) }
-  }
-  const paths = definition?.takesCode === true ? CODE_MEMBERS : []
-  const { body, takeCut } = await readJsonBody(payload, rooms.largeBodies, paths)
-  requireShallow(body)
-  return takeCut === undefined ? { params: body } : { params: body, takeZipFile: takeCut }
-}
-
-/** The parameters of a form or a query, the common ones left out. */
-function contentOf(
-  api: Api,
-  parameters: readonly Parameter[],
-  definition: ActionDefinition | undefined,
-  { largeBodies }: RequestRooms,
-): Content {
-  let archive: Buffer | undefined
-  const own: (readonly [string, string])[] = []
-  for (const { key, value, large } of parameters) {
-    if (COMMON_PARAMETERS.has(key)) continue
-    if (large === undefined) own.push([key, value])
-    else if (definition?.takesEvent === true) own.push([key, textOf(large)])
-    else if (definition?.takesCode === true && CODE_MEMBERS.includes(key) && archive === undefined) {
-      // The legacy clients mark uploaded code by this character.
-      archive = api === '2.0' && large[0] === 0x40 ? large.subarray(1) : large
-      own.push([key, ''])
-    } else throw new ScfError('RequestSizeLimitExceeded', 'a parameter of the request is too long')
-  }
-  const params = unflatten(own)
-  const code = archive
-  return code === undefined
-    ? { params }
-    : { params, takeZipFile: () => largeBodies.run(() => decodeBase64InPlace([code])) }
-}
-
-function partsContent(
-  parts: readonly Part[],
-  definition: ActionDefinition | undefined,
-  { largeBodies }: RequestRooms,
-): Content {
-  let takeZipFile: Content['takeZipFile']
-  const entries: (readonly [string, unknown])[] = []
-  for (const { name, content, contentType, isFile } of parts) {
-    if (definition?.takesCode === true && CODE_MEMBERS.includes(name) && takeZipFile === undefined) {
-      // A file is the archive itself, a text its base64. Only an archive begins like one.
-      const isArchive = (isFile || contentType === 'application/octet-stream') && content[0] === 0x50
-      takeZipFile =
-        isArchive && content[1] === 0x4b
-          ? () => Promise.resolve([content])
-          : () => largeBodies.run(() => decodeBase64InPlace([content]))
-      entries.push([name, ''])
-    } else if (contentType === 'application/json') {
-      const value = jsonPart(content)
-      requireShallow(value)
-      entries.push([name, value])
-    } else entries.push([name, textOf(content)])
-  }
-  const params = unflatten(entries)
-  return takeZipFile === undefined ? { params } : { params, takeZipFile }
-}
-
-function jsonPart(content: Buffer): unknown {
-  try {
-    return JSON.parse(textOf(content))
-  } catch {
-    throw new ScfError('InvalidRequest', 'a part of the multipart body is not valid JSON')
-  }
-}
-
-function entriesOf(parameters: readonly Parameter[]): readonly (readonly [string, string])[] {
-  return parameters.filter(({ key }) => !COMMON_PARAMETERS.has(key)).map(({ key, value }) => [key, value])
 }
 
 /** @throws {ScfError} `MissingParameter`, `InvalidAction` */
