@@ -108,7 +108,7 @@ async function readParameterRequest(
   if (api === '3.0' && !isSigned)
     throw new ScfError('AuthFailure.InvalidAuthorization', 'the request is not signed')
   const nowMs = rooms.now()
-  const { key, signature, timestampS } = await verifyParameters(
+  const { key, signature } = await verifyParameters(
     exchange,
     paths,
     parameters,
@@ -117,7 +117,7 @@ async function readParameterRequest(
     // Only there is a request taken once.
     { leavesOutFiles: api === '2.0' },
   )
-  if (api === '2.0') rooms.replays.requireFirst(signature, timestampS, nowMs)
+  if (api === '2.0') rooms.replays.requireFirst(signature, nowMs)
   const action = actionOf(api, valueOf(parameters, 'Action'))
   if (api === '3.0') requireVersion(valueOf(parameters, 'Version'))
   return {

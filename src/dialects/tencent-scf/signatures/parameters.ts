@@ -32,10 +32,9 @@ const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
   ['TC2-HmacSHA256', { algorithm: 'sha256', hashesParameters: true }],
 ])
 
-/** Who signed, and when; the signature is the same for no two requests that differ. */
+/** Who signed; the signature is the same for no two requests that differ. */
 export interface SignedParameters {
   readonly key: AccessKey
-  readonly timestampS: number
   readonly signature: string
 }
 
@@ -89,7 +88,7 @@ export async function verifyParameters(
         const expected = hasLarge
           ? await signatureOfLarge(method, key.secret, start, pairs)
           : signatureOf(method, key.secret, start, pairs)
-        if (constantTimeEqual(expected, signature)) return { key, timestampS, signature }
+        if (constantTimeEqual(expected, signature)) return { key, signature }
         // A request that nobody signed costs all of them.
         if (isLong) await setImmediate()
       }
