@@ -32,6 +32,12 @@ export function headerBlock(headers: RequestHeaders, names: readonly string[]): 
   return block
 }
 
+/** Lists of late and what they hold: a client signs the same headers again and again. */
+const knownLists = new Map<string, readonly string[]>()
+const MAX_KNOWN_LISTS = 256
+/** Longest list that is kept, characters. */
+const MAX_KNOWN_LIST_CHARS = 512
+
 /**
  * Reads the list of signed header names in an Authorization header.
  *
@@ -40,7 +46,17 @@ export function headerBlock(headers: RequestHeaders, names: readonly string[]): 
  * @returns Undefined unless the names are lower-case tokens in strictly ascending order, which also
  *   rules out repeats.
  */
-export function parseSignedHeaders(list: string, maxNames: number): string[] | undefined {
+export function parseSignedHeaders(list: string, maxNames: number): readonly string[] | undefined {
+  const known = knownLists.get(list)
+  if (known !== undefined) return known.length > maxNames ? undefined : known
+  const names = splitSignedHeaders(list, maxNames)
+  if (names === undefined || list.length > MAX_KNOWN_LIST_CHARS) return names
+  if (knownLists.size >= MAX_KNOWN_LISTS) knownLists.clear()
+  knownLists.set(list, names)
+  return names
+}
+
+function splitSignedHeaders(list: string, maxNames: number): readonly string[] | undefined {
   const names = list.split(';', maxNames + 1)
   if (names.length > maxNames) return undefined
   let previous = ''

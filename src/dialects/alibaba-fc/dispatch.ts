@@ -70,8 +70,9 @@ async function invoke(
   }
   const mode = readInvokeMode(exchange.headers)
   const payload = await exchange.readBody(maxEventBytes(mode))
-  // Not asked for in vain: each promise is a turn of the queue for every call.
-  if (verdict.bodySha256 !== undefined) await requireSignedBody(verdict, payload, rooms)
+  const hash = signedHashOf(verdict, payload, rooms)
+  // Not waited for in vain: each promise is a turn of the queue for every call.
+  requireSignedBody(verdict, typeof hash === 'object' ? await hash : hash)
   return mode.kind === 'sync'
     ? await invokeSync(target, requestId, payload, mode.wantsLogTail, exchange, rooms)
     : await invokeAsync(target, requestId, payload, mode, rooms)
@@ -83,7 +84,7 @@ async function operate(requestId: string, exchange: Exchange, rooms: DispatchRoo
   const verdict = authenticate(exchange, rooms.keyring, rooms.now())
   if (verdict.kind === 'refused') return refusal(verdict, requestId)
   const payload = await exchange.readBody(definition.bodyBytes ?? DEFAULT_BODY_BYTES)
-  await requireSignedBody(verdict, payload, rooms)
+  requireSignedBody(verdict, await signedHashOf(verdict, payload, rooms))
   const { body, takeCut } = await readJsonBody(payload, rooms.largeBodies, ZIP_FILE, { anyCase: true })
   const query = readQuery(rawQuery)
   const named = qualifier ?? (query.get('qualifier') || undefined)
@@ -118,13 +119,17 @@ function refusal({ status, code, message, stringToSign }: Refused, requestId: st
   return failureReply({ status, code, message: explained }, requestId)
 }
 
-async function requireSignedBody(
+/** The body's hash where a hash was signed; a promise only of a large body. */
+function signedHashOf(
   { bodySha256: signed }: Accepted,
   payload: Payload,
   { largeBodies }: DispatchRooms,
-): Promise<void> {
-  if (signed === undefined) return
-  const hash = bodySha256(payload, largeBodies)
-  if (!constantTimeEqual(typeof hash === 'string' ? hash : await hash, signed))
+): string | Promise<string> | undefined {
+  return signed === undefined ? undefined : bodySha256(payload, largeBodies)
+}
+
+/** @throws {FcError} SignatureNotMatch */
+function requireSignedBody({ bodySha256: signed }: Accepted, hash: string | undefined): void {
+  if (signed !== undefined && !constantTimeEqual(hash ?? '', signed))
     throw new FcError('SignatureNotMatch', 'the body does not have the hash that the request was signed with')
 }

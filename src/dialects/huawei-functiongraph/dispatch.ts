@@ -4,7 +4,6 @@ import { bodySha256 } from '../../intake/body-hash.ts'
 import { readJsonBody } from '../../intake/json-body.ts'
 import { originOf } from '../../intake/request-head.ts'
 import type { Turns } from '../../intake/slices.ts'
-import type { Payload } from '../../model/payload.ts'
 import { authenticate, type AuthVerdict, type Principal } from './auth.ts'
 import { FssError } from './errors.ts'
 import { dispatchIam, type IamDispatchRooms } from './iam/dispatch.ts'
@@ -60,9 +59,12 @@ async function runFunction(
   const verdict = pass(exchange, projectId, rooms)
   const target = parseUrn(urn, { projectId })
   const payload = await readEvent(exchange, mode)
-  // Not asked for in vain: each promise is a turn of the queue for every call.
-  if (verdict.kind === 'signed') await requireSigned(verdict, payload, rooms)
-  return invoke(mode, target, verdict.principal.accountId, requestId, payload, exchange, rooms)
+  if (verdict.kind === 'signed') {
+    const hash = bodySha256(payload, rooms.largeBodies)
+    // Not waited for in vain: each promise is a turn of the queue for every call.
+    requireSigned(verdict, typeof hash === 'string' ? hash : await hash)
+  }
+  return await invoke(mode, target, verdict.principal.accountId, requestId, payload, exchange, rooms)
 }
 
 async function operate(requestId: string, exchange: Exchange, rooms: DispatchRooms): Promise<Reply> {
@@ -70,7 +72,7 @@ async function operate(requestId: string, exchange: Exchange, rooms: DispatchRoo
   const { definition, projectId, params } = matchOperation(method, rawPath)
   const verdict = pass(exchange, projectId, rooms)
   const payload = await exchange.readBody(definition.bodyBytes ?? DEFAULT_BODY_BYTES)
-  if (verdict.kind === 'signed') await requireSigned(verdict, payload, rooms)
+  if (verdict.kind === 'signed') requireSigned(verdict, await bodySha256(payload, rooms.largeBodies))
   const { body, takeCut } = await readJsonBody(payload, rooms.largeBodies, CODE_MEMBERS)
   const { accountId } = verdict.principal
   const call: Call = {
@@ -106,12 +108,7 @@ function requireProject(principal: Principal, projectId: string, named: string |
 }
 
 /** @throws {FssError} APIGW.0301 */
-async function requireSigned(
-  verdict: Extract<Passed, { kind: 'signed' }>,
-  payload: Payload,
-  { largeBodies }: DispatchRooms,
-): Promise<void> {
-  const hash = bodySha256(payload, largeBodies)
-  const refused = verdict.check(typeof hash === 'string' ? hash : await hash)
+function requireSigned(verdict: Extract<Passed, { kind: 'signed' }>, hash: string): void {
+  const refused = verdict.check(hash)
   if (refused !== undefined) throw new FssError(refused.code, refused.message)
 }

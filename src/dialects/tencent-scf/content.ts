@@ -37,13 +37,13 @@ export interface ContentRooms {
   readonly largeBodies: Turns
 }
 
-/** The parameters of a body whose request has been found to be genuine. */
-export async function readContent(
+/** The parameters of a body whose request has been found to be genuine; a promise where reading them may take turns. */
+export function readContent(
   payload: Payload,
   contentType: string,
   definition: ActionDefinition | undefined,
   rooms: ContentRooms,
-): Promise<Content> {
+): Content | Promise<Content> {
   switch (mediaTypeOf(contentType)) {
     case 'multipart/form-data':
       return partsContent(readMultipart(contentType, toBuffer(payload)), definition, rooms)
@@ -52,8 +52,15 @@ export async function readContent(
     default:
       if (definition?.takesEvent === true) return { params: parseJsonObject(toBuffer(payload)) }
   }
-  const paths = definition?.takesCode === true ? CODE_MEMBERS : []
-  const { body, takeCut } = await readJsonBody(payload, rooms.largeBodies, paths)
+  return readJson(payload, definition?.takesCode === true ? CODE_MEMBERS : [], rooms)
+}
+
+async function readJson(
+  payload: Payload,
+  codeMembers: readonly string[],
+  rooms: ContentRooms,
+): Promise<Content> {
+  const { body, takeCut } = await readJsonBody(payload, rooms.largeBodies, codeMembers)
   requireShallow(body)
   return takeCut === undefined ? { params: body } : { params: body, takeZipFile: takeCut }
 }

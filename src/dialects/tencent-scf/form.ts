@@ -130,6 +130,12 @@ function claimKey(keys: Set<string>, key: string): void {
   keys.add(key)
 }
 
+/** The value of a parameter. Requests have so few that looking through them costs less than a table of them. */
+export function valueOf(parameters: readonly Parameter[], name: string): string | undefined {
+  for (const { key, value } of parameters) if (key === name) return value
+  return undefined
+}
+
 /** @throws {ScfError} `InvalidParameter` */
 export function textOf(bytes: Buffer): string {
   if (!isUtf8(bytes)) throw new ScfError('InvalidParameter', 'the request is not UTF-8')

@@ -7,7 +7,7 @@ import { isJsonObject } from '../../model/json.ts'
 import { toBuffer } from '../../model/payload.ts'
 import { contentOf, queryContent, readContent, type ContentRooms } from './content.ts'
 import { ScfError } from './errors.ts'
-import { readForm, readLargeForm, textOf, type Parameter } from './form.ts'
+import { readForm, readLargeForm, textOf, valueOf, type Parameter } from './form.ts'
 import { mediaTypeOf } from './multipart.ts'
 import type { Api, Call, JsonObject } from './operation.ts'
 import { API2, API3, type ActionDefinition } from './operations.ts'
@@ -89,7 +89,8 @@ async function readTc3Request(exchange: Exchange, rooms: RequestRooms): Promise<
   const payload = await exchange.readBody(limitOf(expected?.definition, contentType))
   const hash = bodySha256(payload, rooms.largeBodies)
   requireTc3(claim, exchange, typeof hash === 'string' ? hash : await hash)
-  const content = await readContent(payload, contentType, expected?.definition, rooms)
+  const read = readContent(payload, contentType, expected?.definition, rooms)
+  const content = read instanceof Promise ? await read : read
   const action = signedActionOf(named, textMember(content.params, 'Action'))
   requireVersion(version ?? textMember(content.params, 'Version'))
   return { ...action, accountId, region, ...content }
@@ -185,10 +186,6 @@ function limitOf(definition: ActionDefinition | undefined, contentType: string):
   if (definition?.takesEvent === true) return EVENT_BODY_BYTES
   if (definition?.takesCode !== true) return PARSED_BODY_BYTES
   return mediaTypeOf(contentType).startsWith('application/') ? CODE_BODY_BYTES : FORM_BODY_BYTES
-}
-
-function valueOf(parameters: readonly Parameter[], name: string): string | undefined {
-  return parameters.find(({ key }) => key === name)?.value
 }
 
 function textMember(params: JsonObject, name: string): string | undefined {

@@ -135,7 +135,10 @@ function parseFields(
 }
 
 /** The names of the signed headers, after making sure that nothing that matters is left out. */
-function readSignedHeaders(request: SignedRequest, list: string): { readonly names: string[] } | Refused {
+function readSignedHeaders(
+  request: SignedRequest,
+  list: string,
+): { readonly names: readonly string[] } | Refused {
   const { headers } = request
   const names = parseSignedHeaders(list, MAX_SIGNED_HEADERS)
   if (names === undefined) {
@@ -155,6 +158,7 @@ function unsigned(name: string): Refused {
 
 /** The path as sent, in the one spelling the clients sign. */
 function canonicalPath(rawPath: string): string {
+  if (!/[+*%]/.test(rawPath)) return rawPath
   return rawPath.replaceAll('+', '%20').replaceAll('*', '%2A').replaceAll('%7E', '~')
 }
 

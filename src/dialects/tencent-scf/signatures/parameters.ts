@@ -6,7 +6,7 @@ import { headerValue } from '../../../auth/headers.ts'
 import type { AccessKey, KeyRing } from '../../../auth/keyring.ts'
 import { inSlices } from '../../../intake/slices.ts'
 import { ScfError } from '../errors.ts'
-import type { Parameter } from '../form.ts'
+import { valueOf, type Parameter } from '../form.ts'
 import {
   findKey,
   parseTimestamp,
@@ -61,25 +61,27 @@ export async function verifyParameters(
   nowMs: number,
   { leavesOutFiles = false }: { readonly leavesOutFiles?: boolean } = {},
 ): Promise<SignedParameters> {
-  const named = new Map(parameters.map(({ key, value }) => [key, value]))
-  const secretId = required(named, 'SecretId')
-  const signature = required(named, 'Signature')
-  const timestampS = parseTimestamp(required(named, 'Timestamp'))
-  required(named, 'Nonce')
+  const secretId = required(parameters, 'SecretId')
+  const signature = required(parameters, 'Signature')
+  const timestampS = parseTimestamp(required(parameters, 'Timestamp'))
+  required(parameters, 'Nonce')
   if (timestampS === undefined)
     throw new ScfError('InvalidParameterValue', 'Timestamp is not a number of seconds')
-  const method = METHODS.get(named.get('SignatureMethod') || 'HmacSHA1')
+  const method = METHODS.get(valueOf(parameters, 'SignatureMethod') || 'HmacSHA1')
   if (method === undefined)
     throw new ScfError(
       'InvalidParameterValue',
       'SignatureMethod must be HmacSHA1, HmacSHA256 or TC2-HmacSHA256; TC3-HMAC-SHA256 takes a header',
     )
-  const key = findKey(keyring, secretId, named.get('Token'), nowMs)
+  const key = findKey(keyring, secretId, valueOf(parameters, 'Token'), nowMs)
   requireFreshTime(timestampS, nowMs)
 
   const signed = parameters.filter(({ key: name }) => name !== 'Signature')
-  const [ownHost, region] = [headerValue(head.headers, 'host'), named.get('Region')]
-  const isLong = signed.reduce((sum, { value }) => sum + value.length, 0) > LONG_CHARS
+  const ownHost = headerValue(head.headers, 'host')
+  const region = valueOf(parameters, 'Region')
+  let signedChars = 0
+  for (const { value } of signed) signedChars += value.length
+  const isLong = signedChars > LONG_CHARS
   for (const pairs of candidates(signed, leavesOutFiles && head.method === 'POST')) {
     const hasLarge = pairs.some(({ large }) => large !== undefined)
     for (const path of paths) {
@@ -166,8 +168,8 @@ function* partsOf(pairs: readonly Parameter[]): Generator<Buffer> {
   }
 }
 
-function required(named: ReadonlyMap<string, string>, name: string): string {
-  const value = named.get(name)
+function required(parameters: readonly Parameter[], name: string): string {
+  const value = valueOf(parameters, name)
   if (value === undefined || value === '')
     throw new ScfError('MissingParameter', `the request is missing the parameter ${name}`)
   return value
