@@ -42,7 +42,13 @@ try {
   const baseline = await plain.start(signal)
   const entrances = createEntrances(anvoke, 'hello', hello, directory)
   const rows: readonly Row[] = [
-    { name: 'plain node:http', prepare: () => ({ target: baseline.target('plain', hello), load: hello }) },
+    {
+      name: 'plain node:http',
+      prepare: () => ({
+        target: baseline.target('plain', hello),
+        load: { ...hello, bodies: 'one per line' as const },
+      }),
+    },
     ...entrances,
   ]
   const results = new Map<string, LoadResult[]>(rows.map(({ name }) => [name, []]))

@@ -28,11 +28,17 @@ export function createEntrances(
   const host = new URL(origin).host
   const event = workload.body.toString()
   const result = workload.expected.toString()
+  // One API takes no request twice, so its bodies come from a list. All of them do: what that costs the load generator, it costs for each.
+  const asLine: Load = {
+    bodyFile: workload.bodyFile,
+    bodies: 'one per line',
+    expectedFile: workload.expectedFile,
+  }
   const withBody = (name: string, body: string): Load => {
     const bodyFile = join(directory, `${name}.request`)
     writeFileSync(bodyFile, body)
     // Answers in an envelope hold the result as text, beside figures that differ from call to call.
-    return { bodyFile, expectedPart: JSON.stringify(result) }
+    return { bodyFile, bodies: 'one per line', expectedPart: JSON.stringify(result) }
   }
   const post = (path: string, headers: Readonly<Record<string, string>>): Target => ({
     url: origin + path,
@@ -47,14 +53,14 @@ export function createEntrances(
           url: server.client.invokeUrl(service, functionName),
           headers: server.client.invokeHeaders(service, functionName),
         },
-        load: workload,
+        load: asLine,
       }),
     },
     {
       name: 'Alibaba FC 2021-04-06',
       prepare() {
         const path = `/2021-04-06/services/${service}/functions/${functionName}/invocations`
-        return { target: post(path, signAcs3(credentials, host, path, event)), load: workload }
+        return { target: post(path, signAcs3(credentials, host, path, event)), load: asLine }
       },
     },
     {
@@ -62,7 +68,7 @@ export function createEntrances(
       prepare() {
         const urn = `urn:fss:local:${PROJECT_ID}:function:${service}:${functionName}:latest`
         const path = `/v2/${PROJECT_ID}/fgs/functions/${urn}/invocations`
-        return { target: post(path, signSdkHmac(credentials, path, event)), load: workload }
+        return { target: post(path, signSdkHmac(credentials, path, event)), load: asLine }
       },
     },
     {
@@ -94,7 +100,7 @@ export function createEntrances(
         )
         return {
           target: post('/v2/index.php', { 'Content-Type': 'application/x-www-form-urlencoded' }),
-          load: { ...withBody('scf-2.0', bodies.join('\n')), bodies: 'one per line' },
+          load: withBody('scf-2.0', bodies.join('\n')),
         }
       },
     },

@@ -32,7 +32,7 @@ export async function dispatch(exchange: Exchange, rooms: DispatchRooms): Promis
         accountId,
         region: regionOf(region, rooms.region),
         params,
-        ...(takeZipFile === undefined ? {} : { takeZipFile }),
+        takeZipFile,
         origin: originOf(exchange.headers.host, rooms.ownPort()),
         exchange,
       },

@@ -40,7 +40,7 @@ export interface Call {
    *
    * @throws {ScfError} `InvalidParameterValue.ZipFileBase64BinasciiError`
    */
-  readonly takeZipFile?: () => Promise<readonly Buffer[]>
+  readonly takeZipFile?: (() => Promise<readonly Buffer[]>) | undefined
   /** `http://host:port` as the client reached us, for addresses in answers. */
   readonly origin: string
   readonly exchange: Exchange

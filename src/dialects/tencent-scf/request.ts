@@ -91,9 +91,10 @@ async function readTc3Request(exchange: Exchange, rooms: RequestRooms): Promise<
   requireTc3(claim, exchange, typeof hash === 'string' ? hash : await hash)
   const read = readContent(payload, contentType, expected?.definition, rooms)
   const content = read instanceof Promise ? await read : read
-  const action = signedActionOf(named, textMember(content.params, 'Action'))
+  const { action, definition } = signedActionOf(named, textMember(content.params, 'Action'))
   requireVersion(version ?? textMember(content.params, 'Version'))
-  return { ...action, accountId, region, ...content }
+  const { params, takeZipFile } = content
+  return { action, definition, accountId, region, params, takeZipFile }
 }
 
 /** A request that is signed by its parameters: all of the legacy API, and the older clients of API 3.0. */
@@ -119,14 +120,11 @@ async function readParameterRequest(
     { leavesOutFiles: api === '2.0' },
   )
   if (api === '2.0') rooms.replays.requireFirst(signature, nowMs)
-  const action = actionOf(api, valueOf(parameters, 'Action'))
+  const { action, definition } = actionOf(api, valueOf(parameters, 'Action'))
   if (api === '3.0') requireVersion(valueOf(parameters, 'Version'))
-  return {
-    ...action,
-    accountId: key.accountId,
-    region: valueOf(parameters, 'Region'),
-    ...contentOf(api, parameters, action.definition, rooms),
-  }
+  const { params, takeZipFile } = contentOf(api, parameters, definition, rooms)
+  const region = valueOf(parameters, 'Region')
+  return { action, definition, accountId: key.accountId, region, params, takeZipFile }
 }
 
 async function readFormBody(exchange: Exchange, rooms: RequestRooms): Promise<readonly Parameter[]> {

@@ -23,6 +23,10 @@ const FUNCTION_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,127}$/
 /** Source of the length: the vendor's quota page; the text of its error says 30. */
 const NEW_NAMESPACE = /^[A-Za-z0-9_-]{1,60}$/
 const NAMESPACE = /^[A-Za-z0-9_-]{1,128}$/
+const NAMESPACE_OR_EMPTY = {
+  pattern: /^$|^[A-Za-z0-9_-]{1,128}$/,
+  code: 'InvalidParameterValue.Namespace',
+} as const
 const QUALIFIER = /^\$?[A-Za-z0-9_.-]{1,128}$/
 
 /** The function a request is about: `FunctionName` in `Namespace`, default `default`. @throws {ScfError} */
@@ -50,8 +54,7 @@ export function newTargetOf(call: Call): FunctionName {
 
 /** `Namespace`, default `default`; empty text counts as absent. @throws {ScfError} */
 export function namespaceOf(params: JsonObject): string {
-  const options = { pattern: /^$|^[A-Za-z0-9_-]{1,128}$/, code: 'InvalidParameterValue.Namespace' as const }
-  return textField(params, 'Namespace', options) || DEFAULT_NAMESPACE
+  return textField(params, 'Namespace', NAMESPACE_OR_EMPTY) || DEFAULT_NAMESPACE
 }
 
 /** A namespace that an action is about, as it must be named. @throws {ScfError} */
