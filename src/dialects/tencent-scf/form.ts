@@ -12,6 +12,9 @@ const LARGE_VALUE_BYTES = 64 * 1024
 /** What all values that are decoded at once may have together, bytes. */
 const SMALL_VALUES_BYTES = 1024 * 1024
 
+/** So many are compared one by one. */
+const FEW_PARAMETERS = 24
+
 const AMPERSAND = 0x26
 const EQUALS = 0x3d
 const PLUS = 0x2b
@@ -35,7 +38,7 @@ export interface Parameter {
  */
 export function readForm(text: string): readonly Parameter[] {
   const parameters: Parameter[] = []
-  const keys = new Set<string>()
+  let keys: Set<string> | undefined
   for (let start = 0; start < text.length;) {
     const ampersand = text.indexOf('&', start)
     const end = ampersand === -1 ? text.length : ampersand
@@ -46,7 +49,10 @@ export function readForm(text: string): readonly Parameter[] {
     const value = equals === -1 ? '' : formDecode(piece.slice(equals + 1))
     if (key === undefined || value === undefined) throw malformed()
     if (key === '') continue
-    claimKey(keys, key)
+    // Looking through a few costs less than a table of them.
+    if (parameters.length >= FEW_PARAMETERS) keys ??= new Set(parameters.map((known) => known.key))
+    if (keys !== undefined) claimKey(keys, key)
+    else if (valueOf(parameters, key) !== undefined) throw givenTwice()
     parameters.push({ key, value })
   }
   return parameters
@@ -124,7 +130,7 @@ function hexDigit(byte: number): number {
 }
 
 function claimKey(keys: Set<string>, key: string): void {
-  if (keys.has(key)) throw new ScfError('InvalidParameter', 'a parameter of the request is given twice')
+  if (keys.has(key)) throw givenTwice()
   if (keys.size === MAX_PARAMETERS)
     throw new ScfError('InvalidParameter', `the request has more than ${MAX_PARAMETERS} parameters`)
   keys.add(key)
@@ -140,6 +146,10 @@ export function valueOf(parameters: readonly Parameter[], name: string): string 
 export function textOf(bytes: Buffer): string {
   if (!isUtf8(bytes)) throw new ScfError('InvalidParameter', 'the request is not UTF-8')
   return bytes.toString('utf8')
+}
+
+function givenTwice(): ScfError {
+  return new ScfError('InvalidParameter', 'a parameter of the request is given twice')
 }
 
 function malformed(): ScfError {

@@ -4,7 +4,7 @@ import type { Exchange } from '../../http/exchange.ts'
 import { bodySha256 } from '../../intake/body-hash.ts'
 import { PARSED_BODY_BYTES } from '../../intake/large-body.ts'
 import { isJsonObject } from '../../model/json.ts'
-import { toBuffer } from '../../model/payload.ts'
+import { toBuffer, type Payload } from '../../model/payload.ts'
 import { contentOf, queryContent, readContent, type ContentRooms } from './content.ts'
 import { ScfError } from './errors.ts'
 import { readForm, readLargeForm, textOf, valueOf, type Parameter } from './form.ts'
@@ -104,13 +104,17 @@ async function readParameterRequest(
   exchange: Exchange,
   rooms: RequestRooms,
 ): Promise<SignedRequest> {
-  const parameters =
-    exchange.method === 'GET' ? readForm(exchange.rawQuery) : await readFormBody(exchange, rooms)
+  const read =
+    exchange.method === 'GET'
+      ? readForm(exchange.rawQuery)
+      : readFormBody(await exchange.readBody(FORM_BODY_BYTES), rooms)
+  // Not waited for in vain: each promise is a turn of the queue for every call.
+  const parameters = read instanceof Promise ? await read : read
   const isSigned = parameters.some(({ key }) => key === 'SecretId' || key === 'Signature')
   if (api === '3.0' && !isSigned)
     throw new ScfError('AuthFailure.InvalidAuthorization', 'the request is not signed')
   const nowMs = rooms.now()
-  const { key, signature } = await verifyParameters(
+  const verified = verifyParameters(
     exchange,
     paths,
     parameters,
@@ -119,6 +123,7 @@ async function readParameterRequest(
     // Only there is a request taken once.
     { leavesOutFiles: api === '2.0' },
   )
+  const { key, signature } = verified instanceof Promise ? await verified : verified
   if (api === '2.0') rooms.replays.requireFirst(signature, nowMs)
   const { action, definition } = actionOf(api, valueOf(parameters, 'Action'))
   if (api === '3.0') requireVersion(valueOf(parameters, 'Version'))
@@ -127,8 +132,10 @@ async function readParameterRequest(
   return { action, definition, accountId: key.accountId, region, params, takeZipFile }
 }
 
-async function readFormBody(exchange: Exchange, rooms: RequestRooms): Promise<readonly Parameter[]> {
-  const payload = await exchange.readBody(FORM_BODY_BYTES)
+function readFormBody(
+  payload: Payload,
+  rooms: RequestRooms,
+): readonly Parameter[] | Promise<readonly Parameter[]> {
   const [first] = payload.chunks
   // Some clients name JSON as the type of a form. What is JSON is signed by a header, and this has none.
   if (first?.[0] === OPEN_BRACE)

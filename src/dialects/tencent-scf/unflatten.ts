@@ -19,19 +19,24 @@ interface Leaf {
  * @throws {ScfError} `InvalidParameter` when names contradict each other (`a` and `a.b`) or nest too deep
  */
 export function unflatten(entries: readonly (readonly [name: string, value: unknown])[]): JsonObject {
-  if (entries.every(([name]) => isFlat(name))) {
-    const members = Object.fromEntries(entries)
-    if (Object.keys(members).length < entries.length) throw contradiction()
-    return members
-  }
+  if (entries.every(([name]) => isFlat(name))) return flat(entries)
   const root: Node = new Map()
   for (const [name, value] of entries) place(root, name, { value })
   return objectOf(root)
 }
 
-/** Most requests have nothing to put together. */
+/** Most requests have nothing to put together. Assigned, `__proto__` would be no member. */
 function isFlat(name: string): boolean {
-  return !name.includes('.')
+  return !name.includes('.') && name !== '__proto__'
+}
+
+function flat(entries: readonly (readonly [name: string, value: unknown])[]): JsonObject {
+  const members: Record<string, unknown> = {}
+  for (const [name, value] of entries) {
+    if (Object.hasOwn(members, name)) throw contradiction()
+    members[name] = value
+  }
+  return members
 }
 
 /** @throws {ScfError} `InvalidParameter` for a value that nests deeper than {@link MAX_DEPTH}. */

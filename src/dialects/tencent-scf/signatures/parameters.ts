@@ -51,16 +51,17 @@ type Rendering = (parameters: readonly Parameter[]) => readonly Parameter[]
  * @param paths Those that may have been signed.
  * @param options.leavesOutFiles Whether values that begin with `@` need no signature. Whoever sees such a request can give it
  *   any such value, so that it must not be taken twice. Default false.
- * @throws {ScfError} `MissingParameter`, `InvalidParameterValue`, `AuthFailure.*`
+ * @returns A promise where the parameters are long. Throws or rejects with a {@link ScfError}: `MissingParameter`,
+ *   `InvalidParameterValue`, `AuthFailure.*`.
  */
-export async function verifyParameters(
+export function verifyParameters(
   head: SignedHead,
   paths: readonly string[],
   parameters: readonly Parameter[],
   keyring: KeyRing,
   nowMs: number,
   { leavesOutFiles = false }: { readonly leavesOutFiles?: boolean } = {},
-): Promise<SignedParameters> {
+): SignedParameters | Promise<SignedParameters> {
   const secretId = required(parameters, 'SecretId')
   const signature = required(parameters, 'Signature')
   const timestampS = parseTimestamp(required(parameters, 'Timestamp'))
@@ -82,20 +83,43 @@ export async function verifyParameters(
   let signedChars = 0
   for (const { value } of signed) signedChars += value.length
   const isLong = signedChars > LONG_CHARS
-  for (const pairs of candidates(signed, leavesOutFiles && head.method === 'POST')) {
-    const hasLarge = pairs.some(({ large }) => large !== undefined)
-    for (const path of paths) {
+  const isPosted = head.method === 'POST'
+  const spellings = { pairs: () => candidates(signed, leavesOutFiles && isPosted), paths, ownHost, region }
+  if (isLong || signed.some(({ large }) => large !== undefined))
+    return compareLong(head.method, spellings, method, key, signature)
+  for (const pairs of spellings.pairs())
+    for (const path of paths)
       for (const host of signedHosts(ownHost, region)) {
-        const start = `${head.method}${host}${path}?`
-        const expected = hasLarge
-          ? await signatureOfLarge(method, key.secret, start, pairs)
-          : signatureOf(method, key.secret, start, pairs)
+        const expected = signatureOf(method, key.secret, `${head.method}${host}${path}?`, pairs)
         if (constantTimeEqual(expected, signature)) return { key, signature }
-        // A request that nobody signed costs all of them.
-        if (isLong) await setImmediate()
       }
-    }
-  }
+  throw signatureFailure(ownHost, region)
+}
+
+/** What may have been signed. */
+interface Spellings {
+  readonly pairs: () => Iterable<readonly Parameter[]>
+  readonly paths: readonly string[]
+  readonly ownHost: string | undefined
+  readonly region: string | undefined
+}
+
+/** As above, giving way to other calls: a request that nobody signed costs all of the comparisons. */
+async function compareLong(
+  httpMethod: string,
+  spellings: Spellings,
+  method: Method,
+  key: AccessKey,
+  signature: string,
+): Promise<SignedParameters> {
+  const { ownHost, region } = spellings
+  for (const pairs of spellings.pairs())
+    for (const path of spellings.paths)
+      for (const host of signedHosts(ownHost, region)) {
+        const expected = await signatureOfLarge(method, key.secret, `${httpMethod}${host}${path}?`, pairs)
+        if (constantTimeEqual(expected, signature)) return { key, signature }
+        await setImmediate()
+      }
   throw signatureFailure(ownHost, region)
 }
 
