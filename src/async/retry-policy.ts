@@ -129,5 +129,9 @@ function waitedAfter(deferrals: number): number {
 
 function failureNameOf(ending: Exclude<Ending, { kind: 'returned' | 'cancelled' | 'terminated' }>): string {
   if (ending.kind === 'timedOut') return ending.kind
-  return ending.kind === 'crashed' ? ending.cause : ending.errorType
+  if (ending.kind === 'crashed') return ending.cause
+  if (ending.kind === 'threw' || (ending.reason === 'threw' && ending.phase === 'load'))
+    return ending.errorType
+  if (ending.reason === 'threw') return `initializerThrew: ${ending.errorType}`
+  return ending.reason === 'timedOut' ? 'initTimedOut' : 'initCrashed'
 }

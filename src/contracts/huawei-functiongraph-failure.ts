@@ -34,6 +34,8 @@ const CODE_OF_TYPE: ReadonlyMap<string, number> = new Map([
   [INVALID, RUN_CODE.resultInvalid],
   ['FunctionLoadError', RUN_CODE.entryFailed],
   ['FunctionConfigError', RUN_CODE.entryFailed],
+  ['initTimedOut', RUN_CODE.initTimedOut],
+  ['initCrashed', RUN_CODE.initFailed],
 ])
 
 /** An ending and the version it happened to: every {@link import('../model/outcome.ts').Outcome} is one. */
@@ -77,8 +79,9 @@ export function errorCodeOf(ending: Ending): number {
   }
 }
 
-/** The vendor's number for a failure of which nothing but the error type is known: that of an exception where it names no other. */
+/** The vendor's number for a failure of which nothing but its name in a task's record is known: that of an exception where it names no other. */
 export function errorCodeOfType(errorType: string): number {
+  if (errorType.startsWith('initializerThrew')) return RUN_CODE.initializerThrew
   return CODE_OF_TYPE.get(errorType) ?? RUN_CODE.threw
 }
 

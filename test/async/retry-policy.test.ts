@@ -45,6 +45,10 @@ function follow(
   }
 }
 
+function initFailed(phase: 'load' | 'initializer', reason: 'threw' | 'timedOut' | 'crashed'): Ending {
+  return { kind: 'initFailed', phase, reason, errorType: 'TypeError', payload: EMPTY_PAYLOAD }
+}
+
 describe('afterRun', () => {
   test('repeats a failed run after 1, 2, 4 … s, at most 60 s, up to maxRetries times', () => {
     const { waitsMs, settled } = follow({ ...FRESH, maxRetries: 8 }, (task, nowMs) =>
@@ -74,6 +78,10 @@ describe('afterRun', () => {
       },
       'SyntaxError',
     ],
+    [initFailed('initializer', 'threw'), 'initializerThrew: TypeError'],
+    [initFailed('initializer', 'timedOut'), 'initTimedOut'],
+    [initFailed('load', 'timedOut'), 'initTimedOut'],
+    [initFailed('load', 'crashed'), 'initCrashed'],
   ])('keeps the name of the failure: %o', (ending, lastError) => {
     const step = afterRun({ ...FRESH, maxRetries: 0 }, ending, 0)
     expect(step).toEqual({ kind: 'settle', settlement: { ending: 'failed', attempts: 1, lastError } })

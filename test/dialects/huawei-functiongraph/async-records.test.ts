@@ -176,6 +176,9 @@ describe('the number of a failure', () => {
     ['FunctionConfigError', 4001],
     ['FunctionResponseTooLarge', 4004],
     ['FunctionResultInvalid', 4007],
+    ['initializerThrew: TypeError', 4009],
+    ['initCrashed', 4201],
+    ['initTimedOut', 4211],
     ['caller/function-not-found', 4024],
     ['caller/concurrency-exceeded', 150_429],
   ]
