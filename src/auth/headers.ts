@@ -1,3 +1,5 @@
+import { memoised } from './memoised.ts'
+
 /** Request headers as Node delivers them: lower-case names, repeats joined or listed. */
 export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
 
@@ -32,12 +34,6 @@ export function headerBlock(headers: RequestHeaders, names: readonly string[]): 
   return block
 }
 
-/** Lists of late and what they hold: a client signs the same headers again and again. */
-const knownLists = new Map<string, readonly string[]>()
-const MAX_KNOWN_LISTS = 256
-/** Longest list that is kept, characters. */
-const MAX_KNOWN_LIST_CHARS = 512
-
 /**
  * Reads the list of signed header names in an Authorization header.
  *
@@ -47,18 +43,15 @@ const MAX_KNOWN_LIST_CHARS = 512
  *   rules out repeats.
  */
 export function parseSignedHeaders(list: string, maxNames: number): readonly string[] | undefined {
-  const known = knownLists.get(list)
-  if (known !== undefined) return known.length > maxNames ? undefined : known
-  const names = splitSignedHeaders(list, maxNames)
-  if (names === undefined || list.length > MAX_KNOWN_LIST_CHARS) return names
-  if (knownLists.size >= MAX_KNOWN_LISTS) knownLists.clear()
-  knownLists.set(list, names)
-  return names
+  const names = readNames(list)
+  return names === undefined || names.length > maxNames ? undefined : names
 }
 
-function splitSignedHeaders(list: string, maxNames: number): readonly string[] | undefined {
-  const names = list.split(';', maxNames + 1)
-  if (names.length > maxNames) return undefined
+/** A client signs the same headers again and again. */
+const readNames = memoised(splitNames, { entries: 256, characters: 512 })
+
+function splitNames(list: string): readonly string[] | undefined {
+  const names = list.split(';')
   let previous = ''
   for (const name of names) {
     if (name <= previous || !/^[a-z0-9_.-]+$/.test(name)) return undefined

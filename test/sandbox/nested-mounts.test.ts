@@ -7,6 +7,7 @@ import { run, Workbench } from './harness.ts'
 
 const works = (await probeSandboxes()).some((finding) => finding.driver === 'bwrap' && finding.works)
 
+// A host without bubblewrap has no mounts; that it works where bubblewrap does is held by bwrap.test.ts.
 describe.runIf(works)('a mount inside another', () => {
   let workbench: Workbench
   let sandbox: Sandbox
@@ -91,6 +92,7 @@ describe.runIf(works)('a mount inside another', () => {
   })
 })
 
+// As above: without bubblewrap there are no mounts.
 describe.runIf(works)('a mount deep below a directory that the sandbox does not have', () => {
   test.each(['/var/user', '/opt/function/code'])('can be reached by the function: %s', async (target) => {
     const workbench = new Workbench()

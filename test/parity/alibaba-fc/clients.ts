@@ -95,6 +95,9 @@ export interface InvokeOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** The younger client's options of one call: a repeat by the client would hide an answer that was wrong. */
+export const SENT_ONCE = new TeaUtil.RuntimeOptions({ autoretry: false })
+
 /** A running server with both clients, and one service that functions of a test file are deployed into. */
 export class Suite {
   readonly server: TestServer
@@ -104,7 +107,7 @@ export class Suite {
   readonly fc2: Fc2Client
   readonly open: OpenClient
   /** What the younger client takes with each call. */
-  readonly runtimeOptions = new TeaUtil.RuntimeOptions({ autoretry: false })
+  readonly runtimeOptions = SENT_ONCE
 
   private constructor(server: TestServer, service: string, isolates: boolean) {
     this.server = server

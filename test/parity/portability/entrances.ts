@@ -7,7 +7,7 @@ import {
 } from '@huaweicloud/huaweicloud-sdk-functiongraph'
 import { scf } from 'tencentcloud-sdk-nodejs-scf'
 import { KEY_ID, KEY_SECRET, type TestServer } from '../../helpers/server.ts'
-import { fc2Client, Open, openClient } from '../alibaba-fc/clients.ts'
+import { fc2Client, Open, openClient, SENT_ONCE } from '../alibaba-fc/clients.ts'
 
 /** Any project id will do: it is part of the caller's way to speak, not of the function's name. */
 export const PROJECT_ID = '7aad83af3e8d42e99ac194e8419e2c9b'
@@ -80,7 +80,7 @@ function fc2021(server: TestServer): Entrance {
       name,
       new Open.InvokeFunctionRequest({ body: Buffer.from(event) }),
       new Open.InvokeFunctionHeaders({ commonHeaders: headers }),
-      { autoretry: false } as never,
+      SENT_ONCE,
     )
   return {
     name: 'Alibaba FC 2021-04-06',

@@ -4,6 +4,7 @@ import { canonicalRequest } from '../../../auth/canonical-request.ts'
 import { constantTimeEqual } from '../../../auth/compare.ts'
 import { hmac, sha256HexOfText } from '../../../auth/digest.ts'
 import { headerValue, parseSignedHeaders } from '../../../auth/headers.ts'
+import { memoised } from '../../../auth/memoised.ts'
 import type { AccessKey, KeyRing } from '../../../auth/keyring.ts'
 import { percentDecode, percentEncode } from '../../../auth/percent.ts'
 import { parseQuery } from '../../../auth/query.ts'
@@ -185,21 +186,8 @@ function derivedKey(accessKeyId: string, secret: KeyObject, scope: string): Buff
   return Buffer.from(createHmac('sha256', prk).update(`${scope}\u0001`).digest('hex'))
 }
 
-/** Paths of late and what they are signed as: calls of one function have the same path again and again. */
-const knownPaths = new Map<string, string>()
-const MAX_KNOWN_PATHS = 512
-/** Longest path that is kept, characters. */
-const MAX_KNOWN_PATH_CHARS = 512
-
-function canonicalPath(rawPath: string): string | undefined {
-  const known = knownPaths.get(rawPath)
-  if (known !== undefined) return known
-  const path = makeCanonicalPath(rawPath)
-  if (path === undefined || rawPath.length > MAX_KNOWN_PATH_CHARS) return path
-  if (knownPaths.size >= MAX_KNOWN_PATHS) knownPaths.clear()
-  knownPaths.set(rawPath, path)
-  return path
-}
+/** Calls of one function have the same path again and again. */
+const canonicalPath = memoised(makeCanonicalPath, { entries: 512, characters: 512 })
 
 /** Each segment decoded and encoded again, so that `:` and `%3A` are one; a slash at the end. */
 function makeCanonicalPath(rawPath: string): string | undefined {
