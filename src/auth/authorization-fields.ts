@@ -1,19 +1,22 @@
 /**
- * Splits the part of an Authorization header behind its scheme: `Name=value`, with commas between.
+ * Reads the part of an Authorization header behind its scheme: `Name=value`, with commas between.
  *
- * @param count How many fields there must be.
- * @returns undefined when there are more or fewer, or two of one name
+ * @param names The fields there must be, each once and no other.
+ * @returns Their values in the order of `names`; undefined when the text is another
  */
-export function parseAuthorizationFields(
-  text: string,
-  count: number,
-): ReadonlyMap<string, string> | undefined {
-  const found = new Map<string, string>()
-  for (const piece of text.split(',', count + 1)) {
-    const equals = piece.indexOf('=')
-    const name = piece.slice(0, Math.max(equals, 0)).trim()
-    if (found.has(name)) return undefined
-    found.set(name, piece.slice(equals + 1).trim())
+export function parseAuthorizationFields(text: string, names: readonly string[]): string[] | undefined {
+  const values: string[] = []
+  let found = 0
+  for (let start = 0; start <= text.length;) {
+    const comma = text.indexOf(',', start)
+    const end = comma === -1 ? text.length : comma
+    const equals = text.indexOf('=', start)
+    if (equals === -1 || equals > end) return undefined
+    const index = names.indexOf(text.slice(start, equals).trim())
+    if (index === -1 || values[index] !== undefined) return undefined
+    values[index] = text.slice(equals + 1, end).trim()
+    found += 1
+    start = end + 1
   }
-  return found.size === count ? found : undefined
+  return found === names.length ? values : undefined
 }

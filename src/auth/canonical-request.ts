@@ -1,4 +1,3 @@
-import { headerBlock, type RequestHeaders } from './headers.ts'
 import type { QueryPair } from './query.ts'
 
 /** What the canonical request of the `…-HMAC-SHA256` families is made of. */
@@ -8,9 +7,10 @@ export interface CanonicalParts {
   readonly path: string
   /** The query in the scheme's own encoding, see {@link canonicalQuery}. */
   readonly query: string
-  readonly headers: RequestHeaders
-  /** Names of the signed headers, in signing order. */
-  readonly signedHeaders: readonly string[]
+  /** The signed headers, see {@link signedBlock}. */
+  readonly block: string
+  /** Their names, joined by `;`. */
+  readonly signedHeaders: string
   /** The last line: usually the hex SHA-256 of the body. */
   readonly payloadHash: string
 }
@@ -20,9 +20,8 @@ export interface CanonicalParts {
  * line stands between it and the list of names.
  */
 export function canonicalRequest(parts: CanonicalParts): string {
-  const { method, path, query, headers, signedHeaders, payloadHash } = parts
-  const block = headerBlock(headers, signedHeaders)
-  return `${method}\n${path}\n${query}\n${block}\n${signedHeaders.join(';')}\n${payloadHash}`
+  const { method, path, query, block, signedHeaders, payloadHash } = parts
+  return `${method}\n${path}\n${query}\n${block}\n${signedHeaders}\n${payloadHash}`
 }
 
 /**

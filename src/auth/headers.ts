@@ -27,6 +27,21 @@ export function headerNamesWithPrefix(headers: RequestHeaders, prefix: string): 
   return names.length > 1 ? names.sort() : names
 }
 
+/**
+ * The canonical block of the headers that a request says it signed.
+ *
+ * @returns undefined when the request lacks one of them
+ */
+export function signedBlock(headers: RequestHeaders, names: readonly string[]): string | undefined {
+  let block = ''
+  for (const name of names) {
+    const value = headerValue(headers, name)
+    if (value === undefined) return undefined
+    block += `${name}:${value}\n`
+  }
+  return block
+}
+
 /** The canonical block of headers: `name:value` and a line feed each, in the order of the names. */
 export function headerBlock(headers: RequestHeaders, names: readonly string[]): string {
   let block = ''

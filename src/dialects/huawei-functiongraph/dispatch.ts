@@ -4,18 +4,18 @@ import { bodySha256 } from '../../intake/body-hash.ts'
 import { readJsonBody } from '../../intake/json-body.ts'
 import { originOf } from '../../intake/request-head.ts'
 import type { Turns } from '../../intake/slices.ts'
+import type { Payload } from '../../model/payload.ts'
 import { authenticate, type AuthVerdict, type Principal } from './auth.ts'
 import { FssError } from './errors.ts'
 import { dispatchIam, type IamDispatchRooms } from './iam/dispatch.ts'
 import type { Tokens } from './iam/tokens.ts'
 import { domainIdOf } from './ids.ts'
-import { invoke, readEvent } from './invoke.ts'
+import { invoke, MAX_EVENT_BYTES, tooLongEvent } from './invoke.ts'
 import type { Call, Rooms } from './operation.ts'
 import { DEFAULT_BODY_BYTES } from './operations.ts'
 import { answerReply, failureOf, failureReply } from './replies.ts'
 import { headerText, newRequestId, readQuery } from './request-head.ts'
 import { isIamPath, matchInvoke, matchOperation, type InvokePath } from './routes.ts'
-import { parseUrn } from './urn.ts'
 
 /** Everything requests of this dialect are answered with. */
 export interface DispatchRooms extends Rooms, IamDispatchRooms {
@@ -51,14 +51,20 @@ export async function dispatch(exchange: Exchange, rooms: DispatchRooms): Promis
 }
 
 async function runFunction(
-  { mode, projectId, urn }: InvokePath,
+  path: InvokePath,
   requestId: string,
   exchange: Exchange,
   rooms: DispatchRooms,
 ): Promise<Reply> {
-  const verdict = pass(exchange, projectId, rooms)
-  const target = parseUrn(urn, { projectId })
-  const payload = await readEvent(exchange, mode)
+  const { mode } = path
+  const verdict = pass(exchange, path.projectId, rooms)
+  const { target } = path
+  let payload: Payload
+  try {
+    payload = await exchange.readBody(MAX_EVENT_BYTES[mode])
+  } catch (error) {
+    throw tooLongEvent(error, mode) ?? error
+  }
   if (verdict.kind === 'signed') {
     const hash = bodySha256(payload, rooms.largeBodies)
     // Not waited for in vain: each promise is a turn of the queue for every call.

@@ -24,7 +24,7 @@ import { requireAt } from './target.ts'
 import type { FunctionUrn } from './urn.ts'
 
 /** Longest events, bytes. Source: the vendor's limits page: 6 MB and 256 KB. */
-const MAX_EVENT_BYTES: Readonly<Record<InvokePath['mode'], number>> = {
+export const MAX_EVENT_BYTES: Readonly<Record<InvokePath['mode'], number>> = {
   sync: 6 * 1024 * 1024,
   reserved: 6 * 1024 * 1024,
   async: 256 * 1024,
@@ -38,21 +38,13 @@ const MEMORY_SIZES: ReadonlySet<string> = new Set(
   [128, 256, 512, 768, 1024, 1280, 1536, 1792, 2048, 2560, 3072, 3584, 4096, 8192, 10240].map(String),
 )
 
-/**
- * Reads the event of an invocation within its limit.
- *
- * @throws {FssError} FSS.1201
- */
-export async function readEvent(exchange: Exchange, mode: InvokePath['mode']): Promise<Payload> {
-  try {
-    return await exchange.readBody(MAX_EVENT_BYTES[mode])
-  } catch (error) {
-    if (!(error instanceof EngineError) || error.code !== 'caller/payload-too-large') throw error
-    throw new FssError(
-      'FSS.1201',
-      `the request body exceeds the maximum allowed size (${MAX_EVENT_BYTES[mode]} bytes)`,
-    )
-  }
+/** The refusal of an event over its limit; undefined for any other failure to read it. */
+export function tooLongEvent(error: unknown, mode: InvokePath['mode']): FssError | undefined {
+  if (!(error instanceof EngineError) || error.code !== 'caller/payload-too-large') return undefined
+  return new FssError(
+    'FSS.1201',
+    `the request body exceeds the maximum allowed size (${MAX_EVENT_BYTES[mode]} bytes)`,
+  )
 }
 
 /**

@@ -1,6 +1,8 @@
+import { memoised } from '../../auth/memoised.ts'
 import { percentDecode } from '../../auth/percent.ts'
 import { FssError } from './errors.ts'
 import { OPERATIONS, UNSUPPORTED, type OperationDefinition } from './operations.ts'
+import { parseUrn, type FunctionUrn } from './urn.ts'
 
 /** Where a request leads; parameters are percent-decoded. */
 export interface Route {
@@ -10,11 +12,23 @@ export interface Route {
 }
 
 /** An invocation's path: the hot path, matched by hand before any table is looked at. */
-export interface InvokePath {
+export class InvokePath {
   readonly mode: 'sync' | 'async' | 'reserved'
   readonly projectId: string
-  /** Percent-decoded. */
-  readonly urn: string
+  /** Percent-decoded, and not looked at before the sender is known. */
+  readonly #urn: string
+  #target: FunctionUrn | undefined
+
+  constructor(mode: InvokePath['mode'], projectId: string, urn: string) {
+    this.mode = mode
+    this.projectId = projectId
+    this.#urn = urn
+  }
+
+  /** The function it names. @throws {FssError} `FSS.1309` */
+  get target(): FunctionUrn {
+    return (this.#target ??= parseUrn(this.#urn, this))
+  }
 }
 
 const BASE = '/v2/'
@@ -45,7 +59,13 @@ export function isIamPath(rawPath: string): boolean {
  * @throws {FssError} FSS.0400 for a segment that is not percent-encoded UTF-8, and for a project id that cannot be one
  */
 export function matchInvoke(method: string, rawPath: string): InvokePath | undefined {
-  if (method !== 'POST' || !rawPath.startsWith(BASE)) return undefined
+  return method === 'POST' && rawPath.startsWith(BASE) ? invokePathOf(rawPath) : undefined
+}
+
+/** Calls of one function have the same path again and again. */
+const invokePathOf = memoised(readInvokePath, { entries: 512, characters: 512 })
+
+function readInvokePath(rawPath: string): InvokePath | undefined {
   const projectEnd = rawPath.indexOf('/', BASE.length)
   if (projectEnd === -1 || !rawPath.startsWith(FUNCTIONS, projectEnd)) return undefined
   const urnStart = projectEnd + FUNCTIONS.length
@@ -53,11 +73,11 @@ export function matchInvoke(method: string, rawPath: string): InvokePath | undef
   if (urnEnd <= urnStart) return undefined
   const mode = INVOKE_MODES.get(rawPath.slice(urnEnd + 1))
   if (mode === undefined) return undefined
-  return {
+  return new InvokePath(
     mode,
-    projectId: requireProjectId(decode(rawPath.slice(BASE.length, projectEnd))),
-    urn: decode(rawPath.slice(urnStart, urnEnd)),
-  }
+    requireProjectId(decode(rawPath.slice(BASE.length, projectEnd))),
+    decode(rawPath.slice(urnStart, urnEnd)),
+  )
 }
 
 /**

@@ -73,15 +73,16 @@ export function contentOf(
   { largeBodies }: ContentRooms,
 ): Content {
   let archive: Buffer | undefined
-  const own: (readonly [string, string])[] = []
-  for (const { key, value, large } of parameters) {
+  const own: Parameter[] = []
+  for (const parameter of parameters) {
+    const { key, large } = parameter
     if (COMMON_PARAMETERS.has(key)) continue
-    if (large === undefined) own.push([key, value])
-    else if (definition?.takesEvent === true) own.push([key, textOf(large)])
+    if (large === undefined) own.push(parameter)
+    else if (definition?.takesEvent === true) own.push({ key, value: textOf(large) })
     else if (definition?.takesCode === true && CODE_MEMBERS.includes(key) && archive === undefined) {
       // The legacy clients mark uploaded code by this character.
       archive = api === '2.0' && large[0] === 0x40 ? large.subarray(1) : large
-      own.push([key, ''])
+      own.push({ key, value: '' })
     } else throw new ScfError('RequestSizeLimitExceeded', 'a parameter of the request is too long')
   }
   const params = unflatten(own)
@@ -97,7 +98,7 @@ function partsContent(
   { largeBodies }: ContentRooms,
 ): Content {
   let takeZipFile: Content['takeZipFile']
-  const entries: (readonly [string, unknown])[] = []
+  const entries: { readonly key: string; readonly value: unknown }[] = []
   for (const { name, content, contentType, isFile } of parts) {
     if (definition?.takesCode === true && CODE_MEMBERS.includes(name) && takeZipFile === undefined) {
       // A file is the archive itself, a text its base64. Only an archive begins like one.
@@ -106,12 +107,12 @@ function partsContent(
         isArchive && content[1] === 0x4b
           ? () => Promise.resolve([content])
           : () => largeBodies.run(() => decodeBase64InPlace([content]))
-      entries.push([name, ''])
+      entries.push({ key: name, value: '' })
     } else if (contentType === 'application/json') {
       const value = jsonPart(content)
       requireShallow(value)
-      entries.push([name, value])
-    } else entries.push([name, textOf(content)])
+      entries.push({ key: name, value })
+    } else entries.push({ key: name, value: textOf(content) })
   }
   const params = unflatten(entries)
   return takeZipFile === undefined ? { params } : { params, takeZipFile }
@@ -127,7 +128,5 @@ function jsonPart(content: Buffer): unknown {
 
 /** The parameters of a query, the common ones left out. */
 export function queryContent(parameters: readonly Parameter[]): JsonObject {
-  return unflatten(
-    parameters.filter(({ key }) => !COMMON_PARAMETERS.has(key)).map(({ key, value }) => [key, value]),
-  )
+  return unflatten(parameters.filter(({ key }) => !COMMON_PARAMETERS.has(key)))
 }

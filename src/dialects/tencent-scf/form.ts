@@ -12,7 +12,7 @@ const LARGE_VALUE_BYTES = 64 * 1024
 /** What all values that are decoded at once may have together, bytes. */
 const SMALL_VALUES_BYTES = 1024 * 1024
 
-/** So many are compared one by one. */
+/** So many are put in their places one by one. */
 const FEW_PARAMETERS = 24
 
 const AMPERSAND = 0x26
@@ -34,28 +34,37 @@ export interface Parameter {
  * Decodes a query, or a form of at most about a megabyte. Parameters without a name are dropped, as the clients do when
  * they sign.
  *
+ * @returns In order of their names, no name twice.
  * @throws {ScfError} `InvalidParameter` when it is malformed, has too many parameters or one of them twice.
  */
 export function readForm(text: string): readonly Parameter[] {
-  const parameters: Parameter[] = []
-  let keys: Set<string> | undefined
+  const form = new Form()
+  // Each is the next of its kind, looked for again once it is passed: so no part of the text is searched twice.
+  let equals = positionOf('=', text, 0)
+  let percent = positionOf('%', text, 0)
+  let plus = positionOf('+', text, 0)
   for (let start = 0; start < text.length;) {
-    const ampersand = text.indexOf('&', start)
-    const end = ampersand === -1 ? text.length : ampersand
-    const piece = text.slice(start, end)
-    start = end + 1
-    const equals = piece.indexOf('=')
-    const key = formDecode(equals === -1 ? piece : piece.slice(0, equals))
-    const value = equals === -1 ? '' : formDecode(piece.slice(equals + 1))
+    const end = positionOf('&', text, start)
+    if (equals < start) equals = positionOf('=', text, start)
+    let key: string | undefined = text.slice(start, Math.min(equals, end))
+    let value: string | undefined = text.slice(equals + 1, end)
+    if (percent < end || plus < end) {
+      key = formDecode(key)
+      value = formDecode(value)
+      if (percent < end) percent = positionOf('%', text, end)
+      if (plus < end) plus = positionOf('+', text, end)
+    }
     if (key === undefined || value === undefined) throw malformed()
-    if (key === '') continue
-    // Looking through a few costs less than a table of them.
-    if (parameters.length >= FEW_PARAMETERS) keys ??= new Set(parameters.map((known) => known.key))
-    if (keys !== undefined) claimKey(keys, key)
-    else if (valueOf(parameters, key) !== undefined) throw givenTwice()
-    parameters.push({ key, value })
+    if (key !== '') form.add({ key, value })
+    start = end + 1
   }
-  return parameters
+  return form.inOrder()
+}
+
+/** Where a character is next; the end of the text when it comes no more. */
+function positionOf(character: string, text: string, from: number): number {
+  const at = text.indexOf(character, from)
+  return at === -1 ? text.length : at
 }
 
 /**
@@ -65,8 +74,7 @@ export function readForm(text: string): readonly Parameter[] {
  * @throws {ScfError} as {@link readForm}, and `RequestSizeLimitExceeded` for too much in short values
  */
 export async function readLargeForm(bytes: Buffer): Promise<readonly Parameter[]> {
-  const parameters: Parameter[] = []
-  const keys = new Set<string>()
+  const form = new Form()
   let smallBytes = 0
   for (let start = 0; start < bytes.length;) {
     const ampersand = bytes.indexOf(AMPERSAND, start)
@@ -81,18 +89,15 @@ export async function readLargeForm(bytes: Buffer): Promise<readonly Parameter[]
           'the parameters of the request are too many or too long',
         )
       const [parameter] = readForm(textOf(piece))
-      if (parameter === undefined) continue
-      claimKey(keys, parameter.key)
-      parameters.push(parameter)
+      if (parameter !== undefined) form.add(parameter)
       continue
     }
     const equals = piece.indexOf(EQUALS)
     const key = equals < 0 || equals > 1024 ? undefined : formDecode(textOf(piece.subarray(0, equals)))
     if (key === undefined || key === '') throw malformed()
-    claimKey(keys, key)
-    parameters.push({ key, value: '', large: await decodeInPlace(piece.subarray(equals + 1)) })
+    form.add({ key, value: '', large: await decodeInPlace(piece.subarray(equals + 1)) })
   }
-  return parameters
+  return form.inOrder()
 }
 
 /** Undoes percent-encoding over the bytes themselves: what comes out is never longer than what went in. */
@@ -129,11 +134,47 @@ function hexDigit(byte: number): number {
   throw malformed()
 }
 
-function claimKey(keys: Set<string>, key: string): void {
-  if (keys.has(key)) throw givenTwice()
-  if (keys.size === MAX_PARAMETERS)
-    throw new ScfError('InvalidParameter', `the request has more than ${MAX_PARAMETERS} parameters`)
-  keys.add(key)
+/** Parameters on their way into the order of their names, each name once. */
+class Form {
+  readonly #parameters: Parameter[] = []
+  /** The names, once there are more than a few. */
+  #names: Set<string> | undefined
+
+  /** @throws {ScfError} `InvalidParameter` when it is given twice, or one too many */
+  add(parameter: Parameter): void {
+    const parameters = this.#parameters
+    if (parameters.length >= FEW_PARAMETERS) {
+      this.#names ??= new Set(parameters.map(({ key }) => key))
+      this.#addToMany(parameter, this.#names)
+      return
+    }
+    // Clients write them almost in order: this looks at one or two.
+    let at = parameters.length
+    for (; at > 0; at -= 1) {
+      const before = parameters[at - 1]
+      if (before === undefined || before.key < parameter.key) break
+      if (before.key === parameter.key) throw givenTwice()
+      parameters[at] = before
+    }
+    parameters[at] = parameter
+  }
+
+  inOrder(): readonly Parameter[] {
+    return this.#names === undefined ? this.#parameters : this.#parameters.toSorted(byName)
+  }
+
+  #addToMany(parameter: Parameter, names: Set<string>): void {
+    if (names.has(parameter.key)) throw givenTwice()
+    if (names.size === MAX_PARAMETERS)
+      throw new ScfError('InvalidParameter', `the request has more than ${MAX_PARAMETERS} parameters`)
+    names.add(parameter.key)
+    this.#parameters.push(parameter)
+  }
+}
+
+/** Puts parameters in the order in which they are signed. */
+export function byName(a: Parameter, b: Parameter): number {
+  return a.key < b.key ? -1 : a.key > b.key ? 1 : 0
 }
 
 /** The value of a parameter. Requests have so few that looking through them costs less than a table of them. */

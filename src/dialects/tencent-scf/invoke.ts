@@ -59,22 +59,22 @@ interface Invocation {
 }
 
 /** Runs a function, or takes its event in to run it later (`InvocationType: Event`). */
-export const invoke: Operation = async (call, rooms) => {
+export const invoke: Operation = (call, rooms) => {
   const isEvent = readIsEvent(call.params, 'InvocationType')
   const payload = readEvent(call.params, 'ClientContext', isEvent ? MAX_ASYNC_BYTES : MAX_SYNC_BYTES)
   const target = readTarget(call, rooms, undefined)
-  return { Result: await run(call, rooms, { target, payload, isEvent }) }
+  return run(call, rooms, { target, payload, isEvent }, resultAnswer)
 }
 
 /** Runs a function and waits for it; through `$DEFAULT` unless the request names a version or an alias. */
-export const invokeFunction: Operation = async (call, rooms) => {
+export const invokeFunction: Operation = (call, rooms) => {
   const payload = readEvent(call.params, 'Event', MAX_SYNC_BYTES)
   const target = readTarget(call, rooms, DEFAULT_ALIAS)
-  return { Result: await run(call, rooms, { target, payload, isEvent: false }) }
+  return run(call, rooms, { target, payload, isEvent: false }, resultAnswer)
 }
 
 /** The legacy API's way to do both. Its answer has every name that is in circulation for each figure. */
-export const invokeFunctionLegacy: Operation = async (call, rooms) => {
+export const invokeFunctionLegacy: Operation = (call, rooms) => {
   const { functionName, namespace, version, logType } = call.params
   const params: JsonObject = {
     FunctionName: functionName,
@@ -86,11 +86,17 @@ export const invokeFunctionLegacy: Operation = async (call, rooms) => {
   const payload = readEvent(call.params, 'param', MAX_LEGACY_BYTES)
   const renamed = { ...call, params }
   const target = readTarget(renamed, rooms, undefined)
-  const result = await run(renamed, rooms, { target, payload, isEvent })
-  const { FunctionRequestId: requestId, RetMsg, ErrMsg, Log, MemUsage, Duration, BillDuration } = result
-  if (isEvent) return { requestId }
+  return run(renamed, rooms, { target, payload, isEvent }, isEvent ? acceptedLegacyAnswer : legacyAnswer)
+}
+
+const resultAnswer = (result: Result): JsonObject => ({ Result: result })
+
+const acceptedLegacyAnswer = ({ FunctionRequestId }: Result): JsonObject => ({ requestId: FunctionRequestId })
+
+function legacyAnswer(result: Result): JsonObject {
+  const { RetMsg, ErrMsg, Log, MemUsage, Duration, BillDuration } = result
   return {
-    requestId,
+    requestId: result.FunctionRequestId,
     retMsg: RetMsg,
     payLoad: RetMsg,
     errMsg: ErrMsg,
@@ -104,12 +110,19 @@ export const invokeFunctionLegacy: Operation = async (call, rooms) => {
   }
 }
 
-async function run(call: Call, rooms: Rooms, { target, payload, isEvent }: Invocation): Promise<Result> {
+/** @param shaped Shapes what is answered: told here, it costs a call no promise of its own. */
+async function run(
+  call: Call,
+  rooms: Rooms,
+  { target, payload, isEvent }: Invocation,
+  shaped: (result: Result) => JsonObject,
+): Promise<JsonObject> {
   const wantsLogTail =
     wordField(call.params, 'LogType', ['None', 'Tail'], { anyCase: true, emptyIsAbsent: true }) === 'Tail'
   const { account, namespace, name } = target
   const head = rooms.catalogue.get('function', functionKey(account, namespace, name))?.value
-  if (isEvent || (head !== undefined && isAsyncRun(head))) return enqueue(call, rooms, target, payload)
+  if (isEvent || (head !== undefined && isAsyncRun(head)))
+    return shaped(await enqueue(call, rooms, target, payload))
   const { requestId, exchange } = call
   let outcome: Outcome
   try {
@@ -118,7 +131,7 @@ async function run(call: Call, rooms: Rooms, { target, payload, isEvent }: Invoc
     throw refusalOf(error, rooms, target, head)
   }
   const { retMsg, errMsg, invokeResult } = answerOf(outcome, requestId)
-  return {
+  return shaped({
     FunctionRequestId: requestId,
     RetMsg: retMsg,
     ErrMsg: errMsg,
@@ -128,7 +141,7 @@ async function run(call: Call, rooms: Rooms, { target, payload, isEvent }: Invoc
     Duration: Math.round(outcome.durationMs * 1000) / 1000,
     BillDuration: outcome.billedDurationMs,
     InvokeResult: invokeResult,
-  }
+  })
 }
 
 /** Resolves once the call is durable. */

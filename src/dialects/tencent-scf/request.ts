@@ -110,8 +110,8 @@ async function readParameterRequest(
       : readFormBody(await exchange.readBody(FORM_BODY_BYTES), rooms)
   // Not waited for in vain: each promise is a turn of the queue for every call.
   const parameters = read instanceof Promise ? await read : read
-  const isSigned = parameters.some(({ key }) => key === 'SecretId' || key === 'Signature')
-  if (api === '3.0' && !isSigned)
+  const isSigned = valueOf(parameters, 'SecretId') ?? valueOf(parameters, 'Signature')
+  if (api === '3.0' && isSigned === undefined)
     throw new ScfError('AuthFailure.InvalidAuthorization', 'the request is not signed')
   const nowMs = rooms.now()
   const verified = verifyParameters(

@@ -7,6 +7,12 @@ export const MAX_DEPTH = 32
 /** Greatest index in a list. */
 const MAX_INDEX = 9999
 
+/** A parameter on its way into the objects and lists that its name leads through. */
+interface Entry {
+  readonly key: string
+  readonly value: unknown
+}
+
 type Node = Map<string, Node | Leaf>
 interface Leaf {
   readonly value: unknown
@@ -18,23 +24,23 @@ interface Leaf {
  *
  * @throws {ScfError} `InvalidParameter` when names contradict each other (`a` and `a.b`) or nest too deep
  */
-export function unflatten(entries: readonly (readonly [name: string, value: unknown])[]): JsonObject {
-  if (entries.every(([name]) => isFlat(name))) return flat(entries)
+export function unflatten(entries: readonly Entry[]): JsonObject {
+  if (entries.every(isFlat)) return flat(entries)
   const root: Node = new Map()
-  for (const [name, value] of entries) place(root, name, { value })
+  for (const { key, value } of entries) place(root, key, { value })
   return objectOf(root)
 }
 
 /** Most requests have nothing to put together. Assigned, `__proto__` would be no member. */
-function isFlat(name: string): boolean {
-  return !name.includes('.') && name !== '__proto__'
+function isFlat({ key }: Entry): boolean {
+  return !key.includes('.') && key !== '__proto__'
 }
 
-function flat(entries: readonly (readonly [name: string, value: unknown])[]): JsonObject {
+function flat(entries: readonly Entry[]): JsonObject {
   const members: Record<string, unknown> = {}
-  for (const [name, value] of entries) {
-    if (Object.hasOwn(members, name)) throw contradiction()
-    members[name] = value
+  for (const { key, value } of entries) {
+    if (Object.hasOwn(members, key)) throw contradiction()
+    members[key] = value
   }
   return members
 }

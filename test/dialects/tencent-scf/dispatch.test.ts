@@ -258,7 +258,7 @@ describe('the parameters of a request', () => {
   test('named like members of every object are only names', async () => {
     const given = { FunctionName: 'hello', '__proto__.polluted': '1', constructor: '2' }
     expect((await server.send(v1Request('Invoke', given, 'POST'))).code).toBeUndefined()
-    const params = unflatten(Object.entries(given))
+    const params = unflatten(Object.entries(given).map(([key, value]) => ({ key, value })))
     expect(Object.keys(params)).toEqual(['FunctionName', '__proto__', 'constructor'])
     expect(Object.getPrototypeOf(params)).toBe(Object.prototype)
     expect(Object.prototype).not.toHaveProperty('polluted')

@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto'
 import { canonicalQuery, canonicalRequest } from '../../../auth/canonical-request.ts'
 import { constantTimeEqual } from '../../../auth/compare.ts'
 import { deriveKey, hmac, sha256HexOfText } from '../../../auth/digest.ts'
-import { headerValue, parseSignedHeaders } from '../../../auth/headers.ts'
+import { headerValue, parseSignedHeaders, signedBlock } from '../../../auth/headers.ts'
 import type { KeyRing } from '../../../auth/keyring.ts'
 import { percentEncode } from '../../../auth/percent.ts'
 import { parseQuery, type QueryPair } from '../../../auth/query.ts'
@@ -29,8 +29,8 @@ const MAX_SIGNED_HEADERS = 64
 interface AcsScheme {
   /** First line of the string to sign, and first word of the Authorization header. */
   readonly algorithm: string
-  /** Reads the Credential field; undefined when it is malformed or of another day. */
-  readCredential(credential: string, day: string): AcsCredential | undefined
+  /** Reads the Credential field; undefined when it is malformed or not of the date's day. */
+  readCredential(credential: string, date: string): AcsCredential | undefined
   /** One pair of the canonical query. */
   renderPair(pair: QueryPair): string
 }
@@ -87,8 +87,7 @@ export function verifyAcs(
   const skew = refuseSkew(signedAtMs, date, nowMs)
   if (skew !== undefined) return skew
 
-  const day = date.slice(0, 10).replaceAll('-', '')
-  const credential = scheme.readCredential(authorization.credential, day)
+  const credential = scheme.readCredential(authorization.credential, date)
   if (credential === undefined || !isAccessKeyId(credential.accessKeyId)) {
     return malformed('the Credential in the HTTP header Authorization is malformed')
   }
@@ -99,8 +98,8 @@ export function verifyAcs(
   }
   const signedHeaders = readSignedHeaders(request, authorization.signedHeaders)
   if ('kind' in signedHeaders) return signedHeaders
-  const pairs = parseQuery(request.rawQuery, MAX_QUERY_PAIRS)
-  if (pairs === undefined) return malformed('the query is malformed')
+  const query = canonicalQueryOf(scheme, request.rawQuery)
+  if (query === undefined) return malformed('the query is malformed')
 
   const lookup = findKey(keyring, credential.accessKeyId, headerValue(headers, 'x-acs-security-token'), nowMs)
   if (lookup.kind === 'refused') return lookup
@@ -108,9 +107,9 @@ export function verifyAcs(
   const canonical = canonicalRequest({
     method: request.method,
     path: canonicalPath(request.rawPath),
-    query: canonicalQuery(pairs, (pair) => scheme.renderPair(pair)),
-    headers,
-    signedHeaders: signedHeaders.names,
+    query,
+    block: signedHeaders.block,
+    signedHeaders: authorization.signedHeaders,
     payloadHash: bodySha256,
   })
   const stringToSign = `${scheme.algorithm}\n${sha256HexOfText(canonical)}`
@@ -126,19 +125,21 @@ export function verifyAcs(
 function parseFields(
   text: string,
 ): { credential: string; signedHeaders: string; signature: string } | undefined {
-  const found = parseAuthorizationFields(text, 3)
-  const credential = found?.get('Credential')
-  const signedHeaders = found?.get('SignedHeaders')
-  const signature = found?.get('Signature')
+  const [credential, signedHeaders, signature] =
+    parseAuthorizationFields(text, ['Credential', 'SignedHeaders', 'Signature']) ?? []
   if (!credential || !signedHeaders || !signature) return undefined
   return { credential, signedHeaders, signature }
 }
 
-/** The names of the signed headers, after making sure that nothing that matters is left out. */
-function readSignedHeaders(
-  request: SignedRequest,
-  list: string,
-): { readonly names: readonly string[] } | Refused {
+/** Undefined when the query is malformed. */
+function canonicalQueryOf(scheme: AcsScheme, rawQuery: string): string | undefined {
+  if (rawQuery === '') return ''
+  const pairs = parseQuery(rawQuery, MAX_QUERY_PAIRS)
+  return pairs && canonicalQuery(pairs, (pair) => scheme.renderPair(pair))
+}
+
+/** The canonical block of the signed headers, after making sure that nothing that matters is left out. */
+function readSignedHeaders(request: SignedRequest, list: string): { readonly block: string } | Refused {
   const { headers } = request
   const names = parseSignedHeaders(list, MAX_SIGNED_HEADERS)
   if (names === undefined) {
@@ -148,8 +149,9 @@ function readSignedHeaders(
   for (const name in headers)
     if (name.startsWith('x-acs-') && headers[name] !== undefined && !names.includes(name))
       return unsigned(name)
-  const absent = names.find((name) => headerValue(headers, name) === undefined)
-  return absent === undefined ? { names } : missingHeader(absent)
+  const block = signedBlock(headers, names)
+  if (block !== undefined) return { block }
+  return missingHeader(names.find((name) => headerValue(headers, name) === undefined) ?? '')
 }
 
 function unsigned(name: string): Refused {
@@ -163,7 +165,8 @@ function canonicalPath(rawPath: string): string {
 }
 
 /** Reads `{id}/{YYYYMMDD}/{region}/{product}/aliyun_v4_request`. */
-function readScopedCredential(credential: string, day: string): AcsCredential | undefined {
+function readScopedCredential(credential: string, date: string): AcsCredential | undefined {
+  const day = date.slice(0, 10).replaceAll('-', '')
   const [accessKeyId, ...scopes] = credential.split('/', 6)
   const [scopeDay, region, product, terminator] = scopes
   if (accessKeyId === undefined || scopes.length !== 4 || scopeDay !== day || !region) return undefined

@@ -3,7 +3,7 @@ import { parseAuthorizationFields } from '../../../auth/authorization-fields.ts'
 import { canonicalRequest } from '../../../auth/canonical-request.ts'
 import { constantTimeEqual } from '../../../auth/compare.ts'
 import { hmac, sha256HexOfText } from '../../../auth/digest.ts'
-import { headerValue, parseSignedHeaders } from '../../../auth/headers.ts'
+import { headerValue, parseSignedHeaders, signedBlock } from '../../../auth/headers.ts'
 import { memoised } from '../../../auth/memoised.ts'
 import type { AccessKey, KeyRing } from '../../../auth/keyring.ts'
 import { percentDecode, percentEncode } from '../../../auth/percent.ts'
@@ -37,12 +37,19 @@ const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD'
 /** The two schemes: they differ in the key, and in a line of the string to sign. */
 type Algorithm = 'SDK-HMAC-SHA256' | 'V11-HMAC-SHA256'
 
+const FIELDS: Record<Algorithm, readonly string[]> = {
+  'SDK-HMAC-SHA256': ['Access', 'SignedHeaders', 'Signature'],
+  'V11-HMAC-SHA256': ['Credential', 'SignedHeaders', 'Signature'],
+}
+
 /** What the Authorization header says. */
 interface Credential {
   readonly accessKeyId: string
   /** `{YYYYMMDD}/{region}/{service}`; only of derived keys. */
   readonly scope: string | undefined
   readonly signedHeaders: readonly string[]
+  /** The same as the header has them. */
+  readonly signedHeaderList: string
   readonly signature: string
 }
 
@@ -78,15 +85,27 @@ export function verifySdkHmac(
   if (scope !== undefined && !scope.startsWith(`${date.slice(0, 8)}/`))
     return refused('the day in the Credential is not that of X-Sdk-Date')
 
-  const absent = signedHeaders.find((name) => headerValue(headers, name) === undefined)
-  if (absent !== undefined) return refused(`the signed header ${absent} is missing`)
+  const block = signedBlock(headers, signedHeaders)
+  if (block === undefined) {
+    const absent = signedHeaders.find((name) => headerValue(headers, name) === undefined)
+    return refused(`the signed header ${absent ?? ''} is missing`)
+  }
   const path = canonicalPath(request.rawPath)
   const query = canonicalQuery(request.rawQuery)
   if (path === undefined || query === undefined) return refused('the path or the query is malformed')
 
   const key = findKey(keyring, accessKeyId, headerValue(headers, 'x-security-token'), nowMs)
   if ('kind' in key) return key
-  return new SdkHmac(algorithm, request, credential, key, { date, path, query })
+  return new SdkHmac(algorithm, request, credential, key, { date, path, query, block })
+}
+
+/** What a signature covers beside the body. */
+interface CoveredParts {
+  readonly date: string
+  readonly path: string
+  readonly query: string
+  /** The canonical block of the signed headers. */
+  readonly block: string
 }
 
 /** A signature that waits for the body's hash. */
@@ -97,14 +116,14 @@ class SdkHmac implements Signed {
   readonly #request: SignedRequest
   readonly #credential: Credential
   readonly #secret: KeyObject
-  readonly #parts: { readonly date: string; readonly path: string; readonly query: string }
+  readonly #parts: CoveredParts
 
   constructor(
     algorithm: Algorithm,
     request: SignedRequest,
     credential: Credential,
     key: AccessKey,
-    parts: { readonly date: string; readonly path: string; readonly query: string },
+    parts: CoveredParts,
   ) {
     const { accountId, accessKeyId, expiresAtMs } = key
     this.principal = { accountId, accessKeyId, projectId: undefined, expiresAtMs }
@@ -117,10 +136,12 @@ class SdkHmac implements Signed {
 
   check(bodySha256: string): Refused | undefined {
     const { method, headers } = this.#request
-    const { accessKeyId, scope, signedHeaders, signature } = this.#credential
-    const { date, path, query } = this.#parts
-    const claimed = headerValue(headers, 'x-sdk-content-sha256') ?? bodySha256
-    if (claimed !== UNSIGNED_PAYLOAD && !constantTimeEqual(claimed.toLowerCase(), bodySha256))
+    const { accessKeyId, scope, signedHeaderList, signature } = this.#credential
+    const { date, path, query, block } = this.#parts
+    const claim = headerValue(headers, 'x-sdk-content-sha256')
+    const claimed = claim ?? bodySha256
+    const isTaken = claim === undefined || claim === UNSIGNED_PAYLOAD
+    if (!isTaken && !constantTimeEqual(claim.toLowerCase(), bodySha256))
       return refused('X-Sdk-Content-Sha256 is not the hash of the body')
     const key = scope === undefined ? this.#secret : derivedKey(accessKeyId, this.#secret, scope)
     const scopeLine = scope === undefined ? '' : `${scope}\n`
@@ -128,7 +149,7 @@ class SdkHmac implements Signed {
       const stringToSign = `${this.#algorithm}\n${date}\n${scopeLine}${sha256HexOfText(canonical)}`
       return constantTimeEqual(hmac('sha256', key, stringToSign, 'hex'), signature)
     }
-    const parts = { method, path, query, headers, signedHeaders, payloadHash: claimed }
+    const parts = { method, path, query, block, signedHeaders: signedHeaderList, payloadHash: claimed }
     const canonical = canonicalRequest(parts)
     if (matches(canonical)) return undefined
     if (matches(canonicalRequest({ ...parts, path: `/${path}` })))
@@ -142,17 +163,15 @@ class SdkHmac implements Signed {
 
 /** Splits the three fields, each of which must be there once. */
 function readCredential(algorithm: Algorithm, text: string): Credential | undefined {
-  const found = parseAuthorizationFields(text, 3)
-  const identity = found?.get(algorithm === 'SDK-HMAC-SHA256' ? 'Access' : 'Credential')
-  const signature = found?.get('Signature')
-  const signedHeaders = parseSignedHeaders(found?.get('SignedHeaders') ?? '', MAX_SIGNED_HEADERS)
+  const [identity, signedHeaderList = '', signature] = parseAuthorizationFields(text, FIELDS[algorithm]) ?? []
+  const signedHeaders = parseSignedHeaders(signedHeaderList, MAX_SIGNED_HEADERS)
   if (!identity || !signature || signedHeaders === undefined) return undefined
   const slash = algorithm === 'SDK-HMAC-SHA256' ? identity.length : identity.indexOf('/')
   const accessKeyId = identity.slice(0, Math.max(slash, 0))
   if (accessKeyId === '' || accessKeyId.length > MAX_ACCESS_KEY_ID_CHARS) return undefined
   const scope = slash === identity.length ? undefined : identity.slice(slash + 1)
   if (scope !== undefined && !/^\d{8}\/[^/]{1,64}\/[^/]{1,64}$/.test(scope)) return undefined
-  return { accessKeyId, scope, signedHeaders, signature }
+  return { accessKeyId, scope, signedHeaders, signedHeaderList, signature }
 }
 
 /** An empty token counts as none: some clients always send the header. */

@@ -6,9 +6,10 @@ import { headerValue } from '../../../auth/headers.ts'
 import type { AccessKey, KeyRing } from '../../../auth/keyring.ts'
 import { inSlices } from '../../../intake/slices.ts'
 import { ScfError } from '../errors.ts'
-import { valueOf, type Parameter } from '../form.ts'
+import { byName, valueOf, type Parameter } from '../form.ts'
 import {
   findKey,
+  likeliestHost,
   parseTimestamp,
   requireFreshTime,
   signatureFailure,
@@ -38,7 +39,7 @@ export interface SignedParameters {
   readonly signature: string
 }
 
-/** One spelling of the parameters' names in what is signed. */
+/** One spelling of the parameters' names in what is signed, from parameters in order of their names. */
 type Rendering = (parameters: readonly Parameter[]) => readonly Parameter[]
 
 /**
@@ -48,7 +49,8 @@ type Rendering = (parameters: readonly Parameter[]) => readonly Parameter[]
  * The clients disagree on what they sign. Tried are every host of {@link signedHosts}, three spellings of names with `_`,
  * and where files may be left out, for POST also without values that begin with `@`.
  *
- * @param paths Those that may have been signed.
+ * @param paths Those that may have been signed, the likeliest first.
+ * @param parameters In order of their names, as forms are read.
  * @param options.leavesOutFiles Whether values that begin with `@` need no signature. Whoever sees such a request can give it
  *   any such value, so that it must not be taken twice. Default false.
  * @returns A promise where the parameters are long. Throws or rejects with a {@link ScfError}: `MissingParameter`,
@@ -77,28 +79,52 @@ export function verifyParameters(
   const key = findKey(keyring, secretId, valueOf(parameters, 'Token'), nowMs)
   requireFreshTime(timestampS, nowMs)
 
-  const signed = parameters.filter(({ key: name }) => name !== 'Signature')
   const ownHost = headerValue(head.headers, 'host')
   const region = valueOf(parameters, 'Region')
-  let signedChars = 0
-  for (const { value } of signed) signedChars += value.length
-  const isLong = signedChars > LONG_CHARS
-  const isPosted = head.method === 'POST'
-  const spellings = { pairs: () => candidates(signed, leavesOutFiles && isPosted), paths, ownHost, region }
-  if (isLong || signed.some(({ large }) => large !== undefined))
-    return compareLong(head.method, spellings, method, key, signature)
-  for (const pairs of spellings.pairs())
+  const covered = coveredOf(parameters, leavesOutFiles && head.method === 'POST')
+  if (covered.isLong)
+    return compareLong(head.method, { covered, paths, ownHost, region }, method, key, signature)
+  const isSigned = (host: string, path: string, pairs: readonly Parameter[]): boolean =>
+    constantTimeEqual(signatureOf(method, key.secret, `${head.method}${host}${path}?`, pairs), signature)
+  // It is nearly always this one: looking for it among all that may be costs more than the comparison itself.
+  const [likeliestPath = ''] = paths
+  if (isSigned(likeliestHost(ownHost), likeliestPath, covered.withoutFiles)) return { key, signature }
+  for (const pairs of renderings(covered))
     for (const path of paths)
-      for (const host of signedHosts(ownHost, region)) {
-        const expected = signatureOf(method, key.secret, `${head.method}${host}${path}?`, pairs)
-        if (constantTimeEqual(expected, signature)) return { key, signature }
-      }
+      for (const host of signedHosts(ownHost, region))
+        if (isSigned(host, path, pairs)) return { key, signature }
   throw signatureFailure(ownHost, region)
+}
+
+/** What a signature is over. */
+interface Covered {
+  /** All parameters but the signature itself, in order of their names. */
+  readonly all: readonly Parameter[]
+  /** Those without the files that may be left out. */
+  readonly withoutFiles: readonly Parameter[]
+  /** Whether a comparison takes so long that others must get their turn in between. */
+  readonly isLong: boolean
+}
+
+function coveredOf(parameters: readonly Parameter[], leavesOutFiles: boolean): Covered {
+  const all: Parameter[] = []
+  let chars = 0
+  let files = 0
+  let hasLarge = false
+  for (const parameter of parameters) {
+    if (parameter.key === 'Signature') continue
+    all.push(parameter)
+    chars += parameter.value.length
+    if (parameter.large !== undefined) hasLarge = true
+    if (leavesOutFiles && isFile(parameter)) files += 1
+  }
+  const withoutFiles = files === 0 ? all : all.filter((parameter) => !isFile(parameter))
+  return { all, withoutFiles, isLong: hasLarge || chars > LONG_CHARS }
 }
 
 /** What may have been signed. */
 interface Spellings {
-  readonly pairs: () => Iterable<readonly Parameter[]>
+  readonly covered: Covered
   readonly paths: readonly string[]
   readonly ownHost: string | undefined
   readonly region: string | undefined
@@ -113,7 +139,7 @@ async function compareLong(
   signature: string,
 ): Promise<SignedParameters> {
   const { ownHost, region } = spellings
-  for (const pairs of spellings.pairs())
+  for (const pairs of renderings(spellings.covered))
     for (const path of spellings.paths)
       for (const host of signedHosts(ownHost, region)) {
         const expected = await signatureOfLarge(method, key.secret, `${httpMethod}${host}${path}?`, pairs)
@@ -124,14 +150,10 @@ async function compareLong(
 }
 
 /** The parameters in every way they may have been signed, the cheapest first where they differ in size. */
-function* candidates(
-  parameters: readonly Parameter[],
-  leavesOutFiles: boolean,
-): Generator<readonly Parameter[]> {
-  const withoutFiles = leavesOutFiles ? parameters.filter((parameter) => !isFile(parameter)) : parameters
-  const renderings = parameters.some(({ key }) => key.includes('_')) ? RENDERINGS : [byName]
-  if (withoutFiles.length < parameters.length) for (const render of renderings) yield render(withoutFiles)
-  for (const render of renderings) yield render(parameters)
+function* renderings({ all, withoutFiles }: Covered): Generator<readonly Parameter[]> {
+  const ways = all.some(({ key }) => key.includes('_')) ? RENDERINGS : [asNamed]
+  if (withoutFiles.length < all.length) for (const render of ways) yield render(withoutFiles)
+  for (const render of ways) yield render(all)
 }
 
 /** The legacy clients keep uploaded code out of the signature of a form, and tell it by its first character. */
@@ -139,18 +161,18 @@ function isFile({ value, large }: Parameter): boolean {
   return large === undefined ? value.startsWith('@') : large[0] === 0x40
 }
 
-const byName: Rendering = (parameters) =>
-  parameters.toSorted((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+const asNamed: Rendering = (parameters) => parameters
 
 const RENDERINGS: readonly Rendering[] = [
-  byName,
+  asNamed,
   // Node.js, legacy.
   (parameters) =>
-    byName(parameters).map((pair) =>
+    parameters.map((pair) =>
       pair.key.startsWith('_') ? pair : { ...pair, key: pair.key.replaceAll('_', '.') },
     ),
   // Python.
-  (parameters) => byName(parameters.map((pair) => ({ ...pair, key: pair.key.replaceAll('_', '.') }))),
+  (parameters) =>
+    parameters.map((pair) => ({ ...pair, key: pair.key.replaceAll('_', '.') })).toSorted(byName),
 ]
 
 /** Base64. */
@@ -160,10 +182,18 @@ function signatureOf(
   start: string,
   pairs: readonly Parameter[],
 ): string {
-  let text = ''
-  for (const { key, value } of pairs) text += text === '' ? `${key}=${value}` : `&${key}=${value}`
-  const covered = hashesParameters === true ? `\n${hash(algorithm, text)}` : text
-  return hmac(algorithm, secret, start + covered, 'base64')
+  let text = hashesParameters === true ? '' : start
+  let separator = ''
+  for (const { key, value } of pairs) {
+    text += `${separator}${key}=${value}`
+    separator = '&'
+  }
+  return hmac(
+    algorithm,
+    secret,
+    hashesParameters === true ? `${start}\n${hash(algorithm, text)}` : text,
+    'base64',
+  )
 }
 
 /** The same with values that are large: waits between their slices. */

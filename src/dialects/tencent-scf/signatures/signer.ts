@@ -11,6 +11,8 @@ const MAX_SECRET_ID_CHARS = 128
 /** Host headers that a signature is checked for. One with a path in it could stand for a part of what was signed after the host. */
 const HOST = /^[A-Za-z0-9.:[\]_-]{1,255}$/
 
+const PUBLIC_HOST = 'scf.tencentcloudapi.com'
+
 const REGION = /^[a-z0-9-]{1,64}$/
 
 /** The head of a request, as far as signatures cover it. */
@@ -65,20 +67,26 @@ export function findKey(
   }
 }
 
+/** The first of {@link signedHosts}, which it nearly always is: found without looking for the others. */
+export function likeliestHost(host: string | undefined): string {
+  return host !== undefined && HOST.test(host) ? host : PUBLIC_HOST
+}
+
 /**
  * The hosts a request may have been signed for: what clients sign is their configured endpoint with or without its port,
- * or a public name that leads here. The likeliest first, made one by one: the first is nearly always it.
+ * or a public name that leads here.
  *
  * @param host The Host header.
  * @param region The region the request names; it is part of one public name.
  */
 export function* signedHosts(host: string | undefined, region: string | undefined): Generator<string> {
-  if (host !== undefined && HOST.test(host)) {
-    yield host
+  const first = likeliestHost(host)
+  yield first
+  if (first === host) {
     const name = host.replace(/:\d+$/, '')
     if (name !== host) yield name
   }
-  yield 'scf.tencentcloudapi.com'
+  yield PUBLIC_HOST
   if (region !== undefined && REGION.test(region)) yield `scf.${region}.tencentcloudapi.com`
   yield 'scf.internal.tencentcloudapi.com'
   yield 'scf.intl.tencentcloudapi.com'

@@ -6,6 +6,7 @@ import type { AccessKey, KeyRing } from '../../../auth/keyring.ts'
 import { ScfError } from '../errors.ts'
 import {
   findKey,
+  likeliestHost,
   parseTimestamp,
   requireFreshTime,
   signatureFailure,
@@ -36,6 +37,8 @@ export interface Tc3Claim {
   readonly date: string
   readonly service: string
   readonly signedHeaders: readonly string[]
+  /** The same as the header has them. */
+  readonly signedHeaderList: string
   readonly signature: string
   /** The hash the client signed in the place of the body's; absent when it signed the body. */
   readonly payloadSha256?: string
@@ -88,6 +91,7 @@ export function readTc3(head: SignedHead, keyring: KeyRing, nowMs: number): Tc3C
     date,
     service,
     signedHeaders,
+    signedHeaderList: list,
     signature,
     ...(isUnsigned ? { payloadSha256: SHA256_OF_UNSIGNED } : {}),
   }
@@ -100,23 +104,26 @@ export function readTc3(head: SignedHead, keyring: KeyRing, nowMs: number): Tc3C
  * @throws {ScfError} `AuthFailure.SignatureFailure`
  */
 export function requireTc3(claim: Tc3Claim, head: SignedHead, bodySha256: string): void {
-  const { key, timestamp, date, service, signature, signedHeaders } = claim
+  const { key, timestamp, date, service, signature, signedHeaderList } = claim
   const { headers } = head
   // The vendor's clients send no query with a POST: one that is there is not signed, and nobody reads it.
   const query = head.method === 'GET' ? head.rawQuery : ''
-  const end = `\n${signedHeaders.join(';')}\n${claim.payloadSha256 ?? bodySha256}`
-  const scope = `${date}/${service}/tc3_request`
-  const derived = derivedKey(key.secret, date, service)
-  const [ownHost, region] = [headerValue(headers, 'host'), headerValue(headers, 'x-tc-region')]
-  for (const host of signedHosts(ownHost, region)) {
-    for (const block of spellings(headerBlock(claim, head, host))) {
-      const canonical = `${head.method}\n/\n${query}\n${block}${end}`
-      const toSign = `${TC3}\n${timestamp}\n${scope}\n${sha256HexOfText(canonical)}`
-      if (!constantTimeEqual(hmac('sha256', derived, toSign, 'hex'), signature)) continue
-      keepDerivedKey(key.secret, date, service, derived)
-      return
-    }
+  const start = `${head.method}\n/\n${query}\n`
+  const end = `\n${signedHeaderList}\n${claim.payloadSha256 ?? bodySha256}`
+  const scope = `${date}/${service}`
+  const kept = keptKey(key.secret, scope)
+  const derived = kept ?? derivedKey(key.secret, date, service)
+  const isSigned = (block: string): boolean => {
+    const toSign = `${TC3}\n${timestamp}\n${scope}/tc3_request\n${sha256HexOfText(start + block + end)}`
+    if (!constantTimeEqual(hmac('sha256', derived, toSign, 'hex'), signature)) return false
+    if (kept === undefined) keepDerivedKey(key.secret, scope, derived)
+    return true
   }
+  const [ownHost, region] = [headerValue(headers, 'host'), headerValue(headers, 'x-tc-region')]
+  // It is nearly always this one: looking for it among all that may be costs more than the comparison itself.
+  if (isSigned(headerBlock(claim, head, likeliestHost(ownHost)))) return
+  for (const host of signedHosts(ownHost, region))
+    for (const block of spellings(headerBlock(claim, head, host))) if (isSigned(block)) return
   throw signatureFailure(ownHost, region)
 }
 
@@ -149,20 +156,19 @@ function headerBlock({ signedHeaders }: Tc3Claim, { headers }: SignedHead, host:
 const derivedKeys = new WeakMap<KeyObject, Map<string, Buffer>>()
 const MAX_DERIVED_KEYS = 8
 
-function derivedKey(secret: KeyObject, date: string, service: string): Buffer {
-  return (
-    derivedKeys.get(secret)?.get(`${date}/${service}`) ??
-    deriveKey(Buffer.concat([Buffer.from('TC3'), secret.export()]), [date, service, 'tc3_request'])
-  )
+function keptKey(secret: KeyObject, scope: string): Buffer | undefined {
+  return derivedKeys.get(secret)?.get(scope)
 }
 
-function keepDerivedKey(secret: KeyObject, date: string, service: string, derived: Buffer): void {
+function keepDerivedKey(secret: KeyObject, scope: string, derived: Buffer): void {
   let kept = derivedKeys.get(secret)
   if (kept === undefined) derivedKeys.set(secret, (kept = new Map<string, Buffer>()))
-  const scope = `${date}/${service}`
-  if (kept.has(scope)) return
   if (kept.size >= MAX_DERIVED_KEYS) kept.clear()
   kept.set(scope, derived)
+}
+
+function derivedKey(secret: KeyObject, date: string, service: string): Buffer {
+  return deriveKey(Buffer.concat([Buffer.from('TC3'), secret.export()]), [date, service, 'tc3_request'])
 }
 
 function invalidAuthorization(message: string): ScfError {
