@@ -16,6 +16,8 @@ const FIRST_START_MS = 60
 /** How many instances are ready, busy ones among them, how many are on their way to it, and how many about to be dead. */
 export interface Standing {
   readonly ready: number
+  /** Of those that are ready, how many are too old to stay. */
+  readonly old: number
   readonly starting: number
   readonly leaving: number
 }
@@ -33,12 +35,21 @@ export class Crew {
   readonly #service = new Durations()
   readonly #starts = new Durations()
   readonly #wakeMs: number
+  readonly #maxAgeMs: number
   readonly #clock: () => number
 
-  /** @param wakeMs What waking an idle instance is taken to cost, milliseconds. */
-  constructor(version: FunctionVersion, wakeMs: number, clock: () => number) {
+  /**
+   * @param costs.wakeMs What waking an idle instance is taken to cost, milliseconds.
+   * @param costs.maxAgeMs Instances are too old to stay after this.
+   */
+  constructor(
+    version: FunctionVersion,
+    { wakeMs, maxAgeMs }: { readonly wakeMs: number; readonly maxAgeMs: number },
+    clock: () => number,
+  ) {
     this.version = version
     this.#wakeMs = wakeMs
+    this.#maxAgeMs = maxAgeMs
     this.#clock = clock
   }
 
@@ -53,13 +64,16 @@ export class Crew {
   }
 
   get standing(): Standing {
-    let [ready, starting, leaving] = [0, 0, 0]
+    const oldest = this.#clock() - this.#maxAgeMs
+    let [ready, old, starting, leaving] = [0, 0, 0, 0]
     for (const instance of this.instances) {
       if (instance.state === 'starting' || instance.state === 'initialising') starting += 1
-      else if (instance.ready) ready += 1
-      else if (instance.leaving) leaving += 1
+      else if (instance.ready) {
+        ready += 1
+        if (instance.startedAtMs < oldest) old += 1
+      } else if (instance.leaving) leaving += 1
     }
-    return { ready, starting, leaving }
+    return { ready, old, starting, leaving }
   }
 
   get empty(): boolean {
@@ -75,6 +89,21 @@ export class Crew {
   place(call: Call): void {
     if (this.waiting.length === 0 && this.#deliver(call)) return
     this.waiting.push(call)
+  }
+
+  /**
+   * Drains the instances that are too old to stay. As many ready ones as are kept wait for their replacements to be ready,
+   * but no longer than `graceMs`: there may be no room for another.
+   */
+  drainOld(kept: number, graceMs: number): void {
+    const oldest = this.#clock() - this.#maxAgeMs
+    let spare = this.standing.ready - kept
+    for (const instance of [...this.instances]) {
+      if (!instance.ready || instance.startedAtMs >= oldest) continue
+      if (spare <= 0 && instance.startedAtMs >= oldest - graceMs) continue
+      spare -= 1
+      instance.drain()
+    }
   }
 
   /** Gives waiting calls to whoever has room. */

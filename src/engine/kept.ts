@@ -153,9 +153,9 @@ export class Kept implements Keeper {
   }
 
   #isShort({ version, granted, failures, retryAtMs }: Want): boolean {
-    const { ready, starting, leaving } = this.#rooms.pool.standing(version.id)
-    // One that leaves is missed once it is known how it ended: that may be a reason to wait.
-    if (ready + starting + leaving >= granted) return false
+    const { ready, old, starting, leaving } = this.#rooms.pool.standing(version.id)
+    // One that leaves is missed once it is known how it ended: that may be a reason to wait. One that is old is replaced first.
+    if (ready - old + starting + leaving >= granted) return false
     return failures === 0 || (starting === 0 && this.#rooms.clock() >= retryAtMs)
   }
 

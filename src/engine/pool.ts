@@ -21,6 +21,9 @@ const WAKE_MS = 1
 /** Part of the starts that may be under way at once which no call asked for: a call that comes meanwhile finds one. */
 const AHEAD_SHARE = 1 / 2
 
+/** A kept instance that is too old waits this long for the one that replaces it. */
+const REPLACEMENT_MS = 300_000
+
 /**
  * All instances of the server: starts them within the host's limits, evicts idle ones, drains those whose version was
  * replaced, and ends everything when the server goes down.
@@ -102,7 +105,7 @@ export class Pool {
 
   /** What became of the instances of a state. */
   standing(stateId: string): Standing {
-    return this.#crews.get(stateId)?.standing ?? { ready: 0, starting: 0, leaving: 0 }
+    return this.#crews.get(stateId)?.standing ?? { ready: 0, old: 0, starting: 0, leaving: 0 }
   }
 
   /**
@@ -183,7 +186,8 @@ export class Pool {
   #crewOf(version: FunctionVersion): Crew {
     let crew = this.#crews.get(version.id)
     if (crew === undefined) {
-      crew = new Crew(version, WAKE_MS, this.#room.clock)
+      const { maxInstanceAgeMs: maxAgeMs = Infinity } = this.#limits
+      crew = new Crew(version, { wakeMs: WAKE_MS, maxAgeMs }, this.#room.clock)
       this.#crews.set(version.id, crew)
     }
     return crew
@@ -379,11 +383,9 @@ export class Pool {
   }
 
   #endIdleAndOld(crew: Crew, now: number): void {
-    const { idleTimeoutMs, maxInstanceAgeMs = Infinity } = this.#limits
     for (const instance of this.#spareOf(crew))
-      if (now - instance.idleSinceMs > idleTimeoutMs) instance.evict()
-    for (const instance of [...crew.instances])
-      if (instance.ready && now - instance.startedAtMs > maxInstanceAgeMs) instance.drain()
+      if (now - instance.idleSinceMs > this.#limits.idleTimeoutMs) instance.evict()
+    crew.drainOld(this.keeper?.countOf(crew.version.id) ?? 0, REPLACEMENT_MS)
   }
 }
 

@@ -371,16 +371,31 @@ describe('an instance', () => {
     expect(world.events).toEqual([])
   })
 
-  test('that is too old is replaced', async () => {
-    await open({ limits: { maxInstanceAgeMs: 100_000 } })
+  test('that is too old ends once another is ready in its place', async () => {
+    await open({ limits: { maxInstanceAgeMs: 100_000, idleTimeoutMs: 1_000_000 } })
     const version = await world.putFunction()
     await world.keep(1)
     await world.until(1)
     rig.nowMs += 100_001
+    await rig.until(() => rig.started.length === 2 && rig.instance(0).state !== 'idle')
+    expect(rig.instance(1).ready).toBe(true)
+    await rig.until(() => rig.instance(0).state === 'dead')
+    expect(living(version)).toBe(1)
+    expect(rig.endings).toEqual([{ kind: 'retired' }])
+  })
+
+  test('that is too old and has no place for another beside it ends some minutes later', async () => {
+    await open({ limits: { maxInstanceAgeMs: 100_000, maxInstancesPerFunction: 1 } })
+    const version = await world.putFunction()
+    await world.keep(1)
+    await world.until(1)
+    rig.nowMs += 100_001
+    await swept()
+    expect(rig.instance(0).state).toBe('idle')
+    rig.nowMs += 300_000
     await rig.until(() => rig.instance(0).state === 'dead')
     await world.until(1)
     expect(living(version)).toBe(1)
-    expect(rig.endings).toEqual([{ kind: 'retired' }])
   })
 
   test('that runs a call counts as ready', async () => {
