@@ -1,11 +1,13 @@
 import type { HandlerContract } from '../contracts/contract.ts'
 import { EngineError } from '../model/errors.ts'
-import type { Caller, InvokeRequest } from '../model/invocation.ts'
+import type { FunctionVersion } from '../model/function.ts'
+import type { Caller, InvokeRequest, InvokeTarget } from '../model/invocation.ts'
 import type { Outcome } from '../model/outcome.ts'
-import type { Admission } from './admission.ts'
+import type { Admission, NameBound } from './admission.ts'
 import { Call } from './call.ts'
 import type { LogKeeper } from './call-log.ts'
 import type { Catalogue } from './catalogue.ts'
+import { qualifiedKey } from './keys.ts'
 import type { Pool } from './pool.ts'
 
 interface Rooms {
@@ -47,10 +49,11 @@ export class Engine {
       const contract = contracts.get(version.contract)
       if (contract === undefined)
         throw new EngineError('platform/start-failed', { reason: `no contract '${version.contract}'` })
-      admission.enter(version)
+      const bound = boundOf(request.target, version, catalogue)
+      admission.enter(version, bound)
       let isInside = true
       const leave = (): void => {
-        if (isInside) admission.leave(version)
+        if (isInside) admission.leave(version, bound)
         isInside = false
       }
       const call = new Call(
@@ -88,4 +91,16 @@ export class Engine {
   stopAdmitting(): void {
     this.#draining = true
   }
+}
+
+/** The cap that is set for an alias. Those of versions are the pool's: instances belong to versions, which aliases share. */
+function boundOf(
+  { account, namespace, name, qualifier }: InvokeTarget,
+  version: FunctionVersion,
+  catalogue: Catalogue,
+): NameBound | undefined {
+  if (qualifier === undefined || qualifier === version.version) return undefined
+  const key = qualifiedKey(account, namespace, name, qualifier)
+  const instances = catalogue.get('scaling', key)?.value.maxInstances
+  return instances === undefined ? undefined : { key, instances }
 }

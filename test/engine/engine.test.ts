@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { putCap } from '../../src/definitions/settings.ts'
 import { Admission } from '../../src/engine/admission.ts'
 import { Catalogue } from '../../src/engine/catalogue.ts'
 import { Engine } from '../../src/engine/engine.ts'
-import { functionKey, namespaceKey } from '../../src/engine/keys.ts'
+import { aliasKey, functionKey, namespaceKey } from '../../src/engine/keys.ts'
 import type { InstanceState } from '../../src/engine/instance.ts'
 import type { FunctionSpec } from '../../src/model/function.ts'
 import type { InvokeRequest } from '../../src/model/invocation.ts'
@@ -118,6 +119,39 @@ describe('Engine.invoke', () => {
     await expect(calls[2]).rejects.toMatchObject({ code: 'caller/concurrency-exceeded' })
     await Promise.all(calls.slice(0, 2))
     expect(rig.sandbox.begun.has('request of c')).toBe(false)
+  })
+
+  test('bounds the calls through an alias by the cap that is set for it, and no others', async () => {
+    const gate = Promise.withResolvers<void>()
+    rig.sandbox.play(() => async (process) => {
+      await process.begin()
+      process.ready()
+      await process.serve(async (call) => {
+        if (call.event === 'held') await gate.promise
+        process.answer(call)
+      })
+    })
+    await catalogue.change((draft) => {
+      draft.put('alias', aliasKey(ACCOUNT, 'demo', 'live', 'hello'), {
+        ...{ ...stamps, account: ACCOUNT, namespace: 'demo', name: 'live', version: 'LATEST', weights: {} },
+        ...{ description: '', extras: {}, functionName: 'hello' },
+      })
+      putCap(draft, { account: ACCOUNT, namespace: 'demo', name: 'hello' }, 'live', 1, 1)
+    })
+    const through = (event: string): InvokeRequest => {
+      const { target, ...rest } = request(event)
+      return { ...rest, target: { ...target, qualifier: 'live' } }
+    }
+    const held = engine.invoke(through('held'), new TestCaller())
+    await rig.until(() => rig.sandbox.begun.size === 1)
+    await expect(engine.invoke(through('beyond'), new TestCaller())).rejects.toMatchObject({
+      code: 'caller/concurrency-exceeded',
+      details: { scope: 'function', limit: 1 },
+    })
+    expect((await engine.invoke(request('direct'), new TestCaller())).kind).toBe('returned')
+    gate.resolve()
+    await held
+    expect((await engine.invoke(through('next'), new TestCaller())).kind).toBe('returned')
   })
 
   test('lets the next call in after every way of ending', async () => {
