@@ -1,5 +1,5 @@
 import type { Call } from './call.ts'
-import { TicketBook, TICKETS_AHEAD } from './ticket-book.ts'
+import { type TicketBook, TICKETS_AHEAD } from './ticket-book.ts'
 
 /** Calls delivered to one instance and not answered; well within the tickets that are always in the book. */
 const MAX_DELIVERED = TICKETS_AHEAD / 4
@@ -22,14 +22,10 @@ export class Deliveries {
   #nextCallId = 1
   #inEpoch = 0
 
-  /** @throws When there is no room for a ticket book. */
-  constructor(ticketDir: string, concurrency: number) {
+  /** @param book The process's; from here on theirs, who close it. */
+  constructor(book: TicketBook, concurrency: number) {
     this.#concurrency = concurrency
-    this.#book = new TicketBook(ticketDir)
-  }
-
-  get ticketsFd(): number {
-    return this.#book.fd
+    this.#book = book
   }
 
   get count(): number {

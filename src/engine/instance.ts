@@ -10,6 +10,8 @@ import { durationOf, errorTypeOf, metaOf, peakBytesOf } from './frame-meta.ts'
 import { crashOf, exitSentence, type InstanceEnding } from './instance-ending.ts'
 import { LooseText } from './loose-text.ts'
 import type { PayloadBudget } from './payload-budget.ts'
+import { TicketBook } from './ticket-book.ts'
+import { makeTicketFile } from './ticket-file.ts'
 
 export type InstanceState = 'starting' | 'initialising' | 'idle' | 'busy' | 'draining' | 'dead'
 
@@ -95,6 +97,8 @@ export class Instance {
   readonly #stopWatching: () => void
   readonly #looseText = new LooseText()
   #state: InstanceState = 'starting'
+  #hasGreeted = false
+  #isPrepared: boolean
   #isSetUp = false
   /** Its channel has closed or its process has ended: nothing more is delivered. */
   #isLeaving = false
@@ -121,8 +125,9 @@ export class Instance {
     this.#room = room
     this.#events = events
     this.startedAtMs = room.clock()
-    this.#deliveries = new Deliveries(room.ticketDir, this.version.instanceConcurrency)
-    this.#process = room.sandbox.start({ ...plan.spec, ticketsFd: this.#deliveries.ticketsFd })
+    const book = new TicketBook(makeTicketFile(room.ticketDir))
+    this.#process = room.sandbox.start({ ...plan.spec, ticketsFd: book.fd })
+    this.#deliveries = new Deliveries(bookOf(this.#process, book), this.version.instanceConcurrency)
     this.#facts = {
       instanceId: id,
       codeDir: this.#process.locate(plan.codeTarget),
@@ -143,7 +148,17 @@ export class Instance {
     }
     this.#stopWatching = room.watchMemory(this.#process, this.version.memoryMib * 1024 * 1024)
     this.#arm(room.startTimeoutMs, () =>
-      this.#startFailed(`no sign of life within ${room.startTimeoutMs} ms`),
+      this.#startFailed(
+        `${this.#hasGreeted ? 'not prepared' : 'no sign of life'} within ${room.startTimeoutMs} ms`,
+      ),
+    )
+    this.#isPrepared = this.#process.prepared === undefined
+    void this.#process.prepared?.then(
+      () => {
+        this.#isPrepared = true
+        this.#setUpOnceReady()
+      },
+      (error: unknown) => this.#startFailed(error instanceof Error ? error.message : String(error)),
     )
     void this.#process.exited.then(async (exit) => {
       this.#isLeaving = true
@@ -310,7 +325,7 @@ export class Instance {
   #receiveEarly(frame: Frame): void {
     const isLoading = this.#state === 'starting' && this.#isSetUp
     const hasInitializer = this.version.initializer !== undefined
-    if (!this.#isSetUp && frame.type === FRAME.hello) this.#setUp(frame)
+    if (!this.#hasGreeted && frame.type === FRAME.hello) this.#greeted(frame)
     else if (!this.#isSetUp) this.#outOfTurn(frame)
     else if (frame.type === FRAME.log) this.#log(0, frame.payload.chunks)
     else if (frame.type === FRAME.failed)
@@ -331,13 +346,22 @@ export class Instance {
     )
   }
 
-  #setUp(hello: Frame): void {
+  #greeted(hello: Frame): void {
     if (hello.flag !== PROTOCOL_VERSION) {
       this.#startFailed(
         `the bootstrap speaks version ${hello.flag} of the protocol, the server ${PROTOCOL_VERSION}`,
       )
       return
     }
+    this.#hasGreeted = true
+    this.#setUpOnceReady()
+  }
+
+  #setUpOnceReady(): void {
+    if (this.#state === 'starting' && this.#hasGreeted && this.#isPrepared) this.#setUp()
+  }
+
+  #setUp(): void {
     this.#isSetUp = true
     const { version } = this
     const content = {
@@ -540,6 +564,18 @@ export class Instance {
   #arm(delayMs: number, onTime: () => void): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(onTime, delayMs)
+  }
+}
+
+/** A process that was started before it was asked for has a ticket file of its own. */
+function bookOf(process: SandboxProcess, offered: TicketBook): TicketBook {
+  if (process.tickets === undefined) return offered
+  offered.close()
+  try {
+    return new TicketBook(process.tickets)
+  } catch (error) {
+    process.kill()
+    throw error
   }
 }
 

@@ -1,6 +1,6 @@
-import { closeSync, ftruncateSync, openSync, readFileSync, readSync, unlinkSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
-import { randomUUID } from 'node:crypto'
+import { ftruncateSync, readFileSync, readSync, writeSync } from 'node:fs'
+import type { TicketFile } from '../sandbox/sandbox.ts'
+import { closeTicketFile } from './ticket-file.ts'
 
 /** Tickets kept ahead of deliveries: no more calls than this may be delivered and unanswered. */
 export const TICKETS_AHEAD = 4096
@@ -11,11 +11,10 @@ const LAST_EPOCH = 255
  * The file that decides which delivered calls have begun; `runtimes/protocol.md` tells why and how.
  *
  * Every byte is a ticket. Server and process read from one shared open file description, so the kernel gives each byte
- * to exactly one of them. The file is unlinked at birth and lives in memory-backed storage: no call here waits for a disk.
+ * to exactly one of them. The file lives in memory-backed storage: no call here waits for a disk.
  */
 export class TicketBook {
-  readonly #writeFd: number
-  readonly #readFd: number
+  readonly #file: TicketFile
   readonly #page = Buffer.alloc(TICKETS_AHEAD)
   #end = 0
   #epochStart = 0
@@ -24,29 +23,20 @@ export class TicketBook {
   #closed = false
 
   /**
-   * @param dir A directory on memory-backed storage that only the server can enter.
-   * @throws When the file cannot be made, opened or filled; nothing is left of it then.
+   * @param file Empty; from here on the book's, which closes it.
+   * @throws When the file cannot be filled; it is closed then.
    */
-  constructor(dir: string) {
-    const path = join(dir, `tickets-${randomUUID()}`)
-    this.#writeFd = openSync(path, 'wx', 0o400)
-    try {
-      this.#readFd = openSync(path, 'r')
-    } catch (error) {
-      closeSync(this.#writeFd)
-      throw error
-    } finally {
-      unlinkSync(path)
-    }
+  constructor(file: TicketFile) {
+    this.#file = file
     this.#issue(TICKETS_AHEAD)
     if (this.#issuedInEpoch === TICKETS_AHEAD) return
     this.close()
-    throw new Error(`no room for a ticket book in ${dir}`)
+    throw new Error('no room for a ticket book')
   }
 
   /** The descriptor to hand to the process as its descriptor 4. */
   get fd(): number {
-    return this.#readFd
+    return this.#file.readFd
   }
 
   /** The epoch that calls delivered from now on belong to. */
@@ -75,7 +65,7 @@ export class TicketBook {
     this.#issuedInEpoch = 0
     this.#epochStart = this.#end
     // Everything up to #end is read, by one side or the other: give the memory back, keep the offset.
-    ftruncateSync(this.#writeFd, 0)
+    ftruncateSync(this.#file.writeFd, 0)
     this.#issue(TICKETS_AHEAD)
     return begun
   }
@@ -88,7 +78,7 @@ export class TicketBook {
     if (this.#closed) return undefined
     try {
       const position = /^pos:\s*(\d+)$/m.exec(
-        readFileSync(`/proc/self/fdinfo/${this.#readFd}`, 'latin1'),
+        readFileSync(`/proc/self/fdinfo/${this.#file.readFd}`, 'latin1'),
       )?.[1]
       return position === undefined ? undefined : Number(position) - this.#epochStart
     } catch {
@@ -101,15 +91,14 @@ export class TicketBook {
     if (this.#closed) return 0
     this.#closed = true
     const begun = this.#readRest()
-    closeSync(this.#writeFd)
-    closeSync(this.#readFd)
+    closeTicketFile(this.#file)
     return begun
   }
 
   #readRest(): number {
     let back = 0
     for (;;) {
-      const read = readSync(this.#readFd, this.#page, 0, this.#page.length, null)
+      const read = readSync(this.#file.readFd, this.#page, 0, this.#page.length, null)
       if (read === 0) return this.#issuedInEpoch - back
       back += read
     }
@@ -119,7 +108,7 @@ export class TicketBook {
   #issue(count: number): void {
     this.#page.fill(this.#epoch)
     try {
-      const written = writeSync(this.#writeFd, this.#page, 0, count, this.#end)
+      const written = writeSync(this.#file.writeFd, this.#page, 0, count, this.#end)
       this.#end += written
       this.#issuedInEpoch += written
     } catch {

@@ -26,6 +26,15 @@ export interface SandboxSpec {
   readonly ticketsFd: number
 }
 
+/**
+ * The file behind a process's descriptor 4, which has no name: `readFd` is the open file description that the process shares,
+ * `writeFd` is the server's alone. See runtimes/protocol.md.
+ */
+export interface TicketFile {
+  readonly readFd: number
+  readonly writeFd: number
+}
+
 export type SandboxExit =
   | { readonly kind: 'exited'; readonly exitCode: number }
   | { readonly kind: 'signalled'; readonly signal: string }
@@ -43,6 +52,16 @@ export interface SandboxProcess {
   readonly stderr: Readable
   /** Settles once, when nothing of the tree runs any more. */
   readonly exited: Promise<SandboxExit>
+  /**
+   * Resolves when all that belongs to the process is in place: nothing of the function may be asked of it before. A rejection is a
+   * failed start, its message the reason. Absent: it is in place already.
+   */
+  readonly prepared?: Promise<void>
+  /**
+   * Where the process was started before it was asked for: the empty ticket file that it has, in place of the one in the
+   * specification. From here on the caller's, who closes it.
+   */
+  readonly tickets?: TicketFile
   /** How the process sees a path that a mount shows: the target, or the source in a driver without namespaces. */
   locate(target: string): string
   /** Resident memory of the whole tree now and its peak so far, bytes; the last known figures once it has ended. */

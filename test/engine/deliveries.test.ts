@@ -4,11 +4,14 @@ import { tmpdir } from 'node:os'
 import { expect, test } from 'vitest'
 import { Call } from '../../src/engine/call.ts'
 import { Deliveries } from '../../src/engine/deliveries.ts'
+import { TicketBook } from '../../src/engine/ticket-book.ts'
+import { makeTicketFile } from '../../src/engine/ticket-file.ts'
 import { EMPTY_PAYLOAD } from '../../src/model/payload.ts'
 import { plainContract, TestCaller } from '../helpers/engine-rig.ts'
 import { aVersion } from '../helpers/versions.ts'
 
 const version = aVersion()
+const aBook = (): TicketBook => new TicketBook(makeTicketFile(tmpdir()))
 const aCall = (requestId: string): Call =>
   new Call(
     {
@@ -60,8 +63,9 @@ const moves = fc.array(
 
 /** Plays the moves and holds the two sides to each other after each. */
 function play(list: readonly Move[], concurrency: number): void {
-  const deliveries = new Deliveries(tmpdir(), concurrency)
-  const bootstrap = new Bootstrap(deliveries.ticketsFd)
+  const book = aBook()
+  const deliveries = new Deliveries(book, concurrency)
+  const bootstrap = new Bootstrap(book.fd)
   const answered = new Set<Call>()
   const back = new Set<Call>()
   const delivered: Call[] = []
@@ -115,20 +119,21 @@ test('a call that outlives all epochs is still known to have begun', () => {
 })
 
 test('an epoch ends by itself before its tickets fill the memory they are kept in', () => {
-  const deliveries = new Deliveries(tmpdir(), 1)
+  const book = aBook()
+  const deliveries = new Deliveries(book, 1)
   const ticket = Buffer.alloc(1)
   let calls = 0
   while (!deliveries.epochIsLong) {
     const call = aCall('x')
     deliveries.add(call, 1)
-    readSync(deliveries.ticketsFd, ticket, 0, 1, null)
+    readSync(book.fd, ticket, 0, 1, null)
     deliveries.remove(call.callId, 1)
     calls += 1
   }
   expect(calls).toBe(65_536)
   const [kept, unbegun] = [aCall('kept'), aCall('unbegun')]
   deliveries.add(kept, 1)
-  readSync(deliveries.ticketsFd, ticket, 0, 1, null)
+  readSync(book.fd, ticket, 0, 1, null)
   deliveries.add(unbegun, 1)
   expect(deliveries.takeBack()).toEqual([unbegun])
   expect(deliveries.epochIsLong).toBe(false)
@@ -136,11 +141,12 @@ test('an epoch ends by itself before its tickets fill the memory they are kept i
 })
 
 test('only a look tells how many tickets were taken', () => {
-  const deliveries = new Deliveries(tmpdir(), 1)
+  const book = aBook()
+  const deliveries = new Deliveries(book, 1)
   deliveries.add(aCall('a'), 1)
   expect(deliveries.takeBack().length).toBe(1)
   expect(deliveries.ticketsTaken()).toBe(0)
-  readSync(deliveries.ticketsFd, Buffer.alloc(1), 0, 1, null)
+  readSync(book.fd, Buffer.alloc(1), 0, 1, null)
   expect(deliveries.ticketsTaken()).toBe(1)
   expect(deliveries.ticketsTaken()).toBe(1)
   deliveries.close()

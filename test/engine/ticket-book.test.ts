@@ -2,11 +2,12 @@ import { readSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { TicketBook, TICKETS_AHEAD } from '../../src/engine/ticket-book.ts'
+import { makeTicketFile } from '../../src/engine/ticket-file.ts'
 
 describe('TicketBook', () => {
   let book: TicketBook
   beforeEach(() => {
-    book = new TicketBook(tmpdir())
+    book = new TicketBook(makeTicketFile(tmpdir()))
   })
   afterEach(() => book.close())
 

@@ -4,7 +4,13 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
-import type { Sandbox, SandboxExit, SandboxProcess, SandboxSpec } from '../../src/sandbox/sandbox.ts'
+import type {
+  Sandbox,
+  SandboxExit,
+  SandboxProcess,
+  SandboxSpec,
+  TicketFile,
+} from '../../src/sandbox/sandbox.ts'
 
 /** Frame types of `src/runtimes/protocol.md`. */
 export const TYPE = {
@@ -37,6 +43,8 @@ export type Script = (process: ScriptedProcess) => Promise<void>
 export class ScriptedSandbox implements Sandbox {
   readonly name = 'process'
   readonly processes: ScriptedProcess[] = []
+  /** Given each new process before the caller gets it. */
+  equip: (process: ScriptedProcess) => void = () => undefined
   /** How often the call of each request id has been started, over all processes. */
   readonly begun = new Map<string, number>()
   /** The first process that the test waits for but that is not there yet. */
@@ -79,6 +87,7 @@ export class ScriptedSandbox implements Sandbox {
     const process = new ScriptedProcess(index, spec, connect(this.path), this.begun)
     this.#connecting.push(process)
     this.processes.push(process)
+    this.equip(process)
     for (const arrived of this.#arrivals.splice(0)) arrived(process)
     void process.run(this.#script(index))
     return process
@@ -109,6 +118,9 @@ export class ScriptedProcess implements SandboxProcess {
   readonly stdout = new PassThrough()
   readonly stderr = new PassThrough()
   readonly exited: Promise<SandboxExit>
+  prepared?: Promise<void>
+  /** Its own tickets; they take the place of those that it was started with. */
+  tickets?: TicketFile
   /** What {@link memory} tells. */
   peakBytes = 0
   /** Whether {@link memory} ever answers. */
@@ -121,7 +133,7 @@ export class ScriptedProcess implements SandboxProcess {
   readonly #exit = Promise.withResolvers<SandboxExit>()
   readonly #setUp = Promise.withResolvers<void>()
   readonly #begun: Map<string, number>
-  readonly #bookIdentity: string
+  #bookIdentity: string | undefined
   readonly #inbox: ScriptedCall[] = []
   readonly #hungry: (() => void)[] = []
   #socket: Socket | undefined
@@ -133,9 +145,9 @@ export class ScriptedProcess implements SandboxProcess {
     this.index = index
     this.spec = spec
     this.channel = channel
+    channel.on('error', () => undefined)
     this.exited = this.#exit.promise
     this.#begun = begun
-    this.#bookIdentity = identityOf(spec.ticketsFd)
   }
 
   // — what the server sees
@@ -260,16 +272,21 @@ export class ScriptedProcess implements SandboxProcess {
   }
 
   async run(script: Script): Promise<void> {
+    this.#bookIdentity = identityOf(this.#ticketsFd)
     await this.#attached.promise
     if (!this.#ended) await script(this)
+  }
+
+  get #ticketsFd(): number {
+    return this.tickets?.readFd ?? this.spec.ticketsFd
   }
 
   #takeTicket(epoch: number): boolean {
     if (this.#keptTicket === 0) {
       // The server's descriptor: a dead instance has closed it, and its number may be another's by now.
-      if (this.#ended || identityOf(this.spec.ticketsFd) !== this.#bookIdentity) return false
+      if (this.#ended || identityOf(this.#ticketsFd) !== this.#bookIdentity) return false
       const ticket = Buffer.alloc(1)
-      if (readSync(this.spec.ticketsFd, ticket, 0, 1, null) === 0) return false
+      if (readSync(this.#ticketsFd, ticket, 0, 1, null) === 0) return false
       this.#keptTicket = ticket[0] ?? 0
     }
     if (this.#keptTicket !== epoch) return false
