@@ -15,6 +15,9 @@ const CONTRACTS: Readonly<Record<string, () => Promise<ContractFactory>>> = {
   'tencent-scf': async () => (await import('./contracts/tencent-scf.ts')).createTencentScf,
 }
 
+/** Set-up follows HELLO within a few milliseconds where a call waits. */
+const LOAD_AHEAD_AFTER_MS = 20
+
 // Taken before any code of the function runs: it may replace them.
 const exit: (code: number) => never = process.exit.bind(process)
 
@@ -47,7 +50,12 @@ class Bootstrap {
       0,
       JSON.stringify({ runtimeVersion: process.versions.node }),
     )
-    // A process started ahead of need has time now; set-up then finds the module loaded.
+    setTimeout(() => this.#loadAhead(), LOAD_AHEAD_AFTER_MS).unref()
+  }
+
+  /** A process started ahead of need has time: set-up then finds the contract loaded. One that is wanted loads only its own. */
+  #loadAhead(): void {
+    if (this.#isSetUp) return
     for (const load of Object.values(CONTRACTS)) void load()
   }
 
