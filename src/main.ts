@@ -29,6 +29,7 @@ import type { FunctionSpec, FunctionVersion } from './model/function.ts'
 import { LogFiles } from './observe/log-files.ts'
 import type { OperatorLog } from './observe/operator-log.ts'
 import { materialiseBootstraps } from './sandbox/bootstraps.ts'
+import { examineHost, type HostFinding } from './sandbox/host-examination.ts'
 import { requireNamedInterpreters } from './sandbox/interpreters.ts'
 import { MemoryWatch } from './sandbox/memory.ts'
 import { chooseSandbox } from './sandbox/probe.ts'
@@ -68,6 +69,11 @@ export interface RunningServer {
  */
 export async function checkInterpreters({ nodePath, pythonPath }: Config): Promise<void> {
   await requireNamedInterpreters({ nodePath, pythonPath })
+}
+
+/** Looks at everything of this host that functions run on, by trying it; leaves nothing behind. */
+export async function examineHostFor({ nodePath, pythonPath }: Config): Promise<readonly HostFinding[]> {
+  return await examineHost({ nodePath, pythonPath })
 }
 
 /**

@@ -36,6 +36,19 @@ export function createProgram(): Command {
       await dev(readSettingFlags(command))
     })
 
+  addSettingFlags(program.command('doctor'))
+    .summary('look at what this host offers for running functions')
+    .description(
+      'Tries what functions run on (sandbox drivers, launchers, interpreters, limits, the data directory) and prints what ' +
+        'was found, with the command that mends what is missing. Changes nothing; a server may be running. Exit code 0 ' +
+        'when functions can run isolated, 1 when something they need is missing.',
+    )
+    .option('--json', 'print one JSON document')
+    .action(async (options: { json?: boolean }, command: Command) => {
+      const { doctor } = await import('./doctor.ts')
+      await doctor(readSettingFlags(command), options.json === true)
+    })
+
   const config = program.command('config').description('Shows and checks the settings.')
   addSettingFlags(config.command('print'))
     .description('Prints every setting, its value and where it comes from. Secrets are left out.')

@@ -166,7 +166,11 @@ function findLaunchers(options: SandboxOptions): Launchers | string {
   return 'setpriv or unshare is not installed: run `apt-get install util-linux`, or your distribution’s equivalent.'
 }
 
-function findProgram(name: string, { programDirs = PROGRAM_DIRS }: SandboxOptions): string | undefined {
+/** @returns The path of a launcher of this host, undefined when it is not installed. */
+export function findProgram(
+  name: string,
+  { programDirs = PROGRAM_DIRS }: SandboxOptions,
+): string | undefined {
   return programDirs.map((dir) => `${dir}/${name}`).find((path) => existsSync(path))
 }
 

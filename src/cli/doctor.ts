@@ -1,0 +1,59 @@
+import { loadConfig } from '../config/load.ts'
+import { EXIT } from './complaint.ts'
+import { dataDirFindings, descriptorFinding, nodeFinding, type Finding } from './server-findings.ts'
+import type { SettingFlags } from './setting-flags.ts'
+import { version } from './version.ts'
+
+/**
+ * `anvoke doctor`: tries everything that functions run on, with the settings of `anvoke serve`, and prints what was found.
+ * The process's exit code becomes 1 when something that is required is missing.
+ *
+ * @throws {ConfigError} settings that cannot be used.
+ */
+export async function doctor({ flags, configFile }: SettingFlags, json: boolean): Promise<void> {
+  const { config } = await loadConfig({
+    flags,
+    file: configFile,
+    environment: process.env,
+    cwd: process.cwd(),
+  })
+  const { examineHostFor } = await import('../main.ts')
+  const findings = [
+    nodeFinding(),
+    ...(await examineHostFor(config)),
+    descriptorFinding(config),
+    ...dataDirFindings(config.dataDir),
+  ]
+  process.exitCode = isHealthy(findings) ? EXIT.ok : EXIT.failed
+  process.stdout.write(json ? `${renderJson(findings)}\n` : renderText(findings))
+}
+
+/** Whether functions can run, and run isolated: advice does not count. */
+export function isHealthy(findings: readonly Finding[]): boolean {
+  return findings.every(({ ok, required }) => ok || !required)
+}
+
+/** One JSON document: `ok` as the exit code has it, and the findings as they are. */
+export function renderJson(findings: readonly Finding[]): string {
+  return JSON.stringify({ ok: isHealthy(findings), version: version(), findings }, null, 2)
+}
+
+/** One line for each finding, below it the remedy, and a sentence about them all. */
+export function renderText(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map(({ name }) => name.length))
+  const indent = ' '.repeat(width + 13)
+  const lines = findings.flatMap(({ name, ok, required, detail, fix }) => {
+    const mark = ok ? 'ok' : required ? 'MISSING' : 'advice'
+    const line = `  ${mark.padEnd(7)}  ${name.padEnd(width)}  ${detail}`
+    return fix === undefined ? [line] : [line, `${indent}fix: ${fix}`]
+  })
+  return `${lines.join('\n')}\n\n${summaryOf(findings)}\n`
+}
+
+function summaryOf(findings: readonly Finding[]): string {
+  const missing = findings.filter(({ ok, required }) => !ok && required).map(({ name }) => name)
+  if (missing.length > 0) return `Functions cannot run isolated here: ${missing.join(', ')}.`
+  const advised = findings.filter(({ ok }) => !ok).length
+  const count = advised === 1 ? 'one thing' : `${advised} things`
+  return `Functions can run isolated here${advised === 0 ? '' : `; ${count} could be better`}.`
+}
