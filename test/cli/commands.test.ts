@@ -31,7 +31,7 @@ describe('anvoke', () => {
   test('shows help on stdout and ends well', async () => {
     const { code, stdout, stderr } = await run(['--help'])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    for (const command of ['serve', 'dev', 'config']) expect(stdout).toContain(command)
+    for (const command of ['serve', 'dev', 'doctor', 'config']) expect(stdout).toContain(command)
     const serve = await run(['serve', '--help'])
     expect(serve.code).toBe(0)
     for (const flag of ['--listen', '--data', '--config', '--max-instances'])
@@ -42,6 +42,7 @@ describe('anvoke', () => {
     [['help']],
     [['help', '--help']],
     [['help', 'serve']],
+    [['help', 'doctor']],
     [['help', 'config', 'print']],
     [['config', 'help']],
   ])('shows help for %j on stdout', async (args) => {
