@@ -4,6 +4,7 @@ import type { Launchers, Privileges } from './bwrap/arguments.ts'
 import { BwrapSandbox } from './bwrap/driver.ts'
 import { ProcessSandbox, PROCESS_WARNING } from './process/driver.ts'
 import type { ProbeFinding, Sandbox, SandboxExit } from './sandbox.ts'
+import { seccompFilter } from './seccomp/filter.ts'
 
 /** What the setting names: one driver, or the best that works. */
 export type SandboxSetting = 'auto' | Sandbox['name']
@@ -25,6 +26,8 @@ export interface SandboxOptions {
   readonly stateDir?: string
   /** Where the launchers are looked for, best first. */
   readonly programDirs?: readonly string[]
+  /** Whose filter of system calls to take, as `process.arch` names processors; default that of this process. */
+  readonly architecture?: string
 }
 
 /** The driver that was asked for does not work here; the message says what to do. */
@@ -40,6 +43,8 @@ const PROBE_TIMEOUT_MS = 5000
 interface Probed {
   readonly finding: ProbeFinding
   readonly sandbox?: Sandbox
+  /** What it lacks although it works. */
+  readonly warning?: string
 }
 
 /** Runs each driver once with a harmless program and tells how it went. */
@@ -61,9 +66,9 @@ export async function chooseSandbox(
 ): Promise<ChosenSandbox> {
   const findings: ProbeFinding[] = []
   if (setting !== 'process') {
-    const { finding, sandbox } = await probeBwrap(options)
+    const { finding, sandbox, warning } = await probeBwrap(options)
     findings.push(finding)
-    if (sandbox !== undefined) return { sandbox, findings }
+    if (sandbox !== undefined) return { sandbox, findings, ...(warning !== undefined && { warning }) }
     if (setting === 'bwrap')
       throw new SandboxUnavailable(`The bwrap sandbox does not work here. ${finding.detail}`)
   }
@@ -78,16 +83,37 @@ export async function chooseSandbox(
 async function probeBwrap(options: SandboxOptions): Promise<Probed> {
   const launchers = findLaunchers(options)
   if (typeof launchers === 'string') return { finding: { driver: 'bwrap', works: false, detail: launchers } }
-  const failures: string[] = []
-  for (const privileges of privilegesToTry()) {
-    const sandbox = new BwrapSandbox({ ...options, launchers, privileges })
-    const failure = await tryOnce(sandbox)
-    if (failure === undefined)
-      return { sandbox, finding: { driver: 'bwrap', works: true, detail: PRIVILEGES_TEXT[privileges] } }
-    failures.push(failure)
-    await sandbox.close()
+  const { architecture = process.arch } = options
+  const filter = seccompFilter(architecture)
+  let unfilteredWhy =
+    filter === undefined ? `this processor (${architecture}) has no table of system calls here` : undefined
+  let tried = await tryBwrap(launchers, filter, options)
+  // Only then: to go without the filter because a busy host did not answer in time would be a guard lost by chance.
+  if (typeof tried === 'string' && SECCOMP_COMPLAINT.test(tried)) {
+    unfilteredWhy = `this host refuses it (${tried})`
+    tried = await tryBwrap(launchers, undefined, options)
   }
-  return { finding: { driver: 'bwrap', works: false, detail: adviceFor(failures.at(-1) ?? '') } }
+  if (typeof tried === 'string')
+    return { finding: { driver: 'bwrap', works: false, detail: adviceFor(tried) } }
+  const finding = { driver: 'bwrap', works: true } as const
+  const common = PRIVILEGES_TEXT[privilegesHere()]
+  if (unfilteredWhy === undefined)
+    return { sandbox: tried, finding: { ...finding, detail: `${common} System calls are filtered.` } }
+  const warning = `Functions run WITHOUT a filter of system calls: ${unfilteredWhy}.`
+  return { sandbox: tried, finding: { ...finding, detail: `${common} ${warning}` }, warning }
+}
+
+/** @returns The driver, or why it did not work. */
+async function tryBwrap(
+  launchers: Launchers,
+  filter: Buffer | undefined,
+  options: SandboxOptions,
+): Promise<Sandbox | string> {
+  const sandbox = new BwrapSandbox({ ...options, launchers, privileges: privilegesHere(), filter })
+  const failure = await tryOnce(sandbox, filter !== undefined)
+  if (failure === undefined) return sandbox
+  await sandbox.close()
+  return failure
 }
 
 async function probeProcess(options: SandboxOptions): Promise<Probed> {
@@ -95,7 +121,7 @@ async function probeProcess(options: SandboxOptions): Promise<Probed> {
     setpriv: findProgram('setpriv', options),
     prlimit: findProgram('prlimit', options),
   })
-  const failure = await tryOnce(sandbox)
+  const failure = await tryOnce(sandbox, false)
   if (failure === undefined)
     return { sandbox, finding: { driver: 'process', works: true, detail: 'isolates nothing.' } }
   await sandbox.close()
@@ -104,13 +130,20 @@ async function probeProcess(options: SandboxOptions): Promise<Probed> {
   }
 }
 
-/** @returns Why it failed, undefined when the program ran. */
-async function tryOnce(sandbox: Sandbox): Promise<string | undefined> {
+/** How bwrap, or the attempt itself, names a filter that cannot be had. */
+const SECCOMP_COMPLAINT = /seccomp/i
+
+/** Says whether the kernel filters the calls of the program: a line `Seccomp: 2`. */
+const TELL_FILTER =
+  'while read -r name value; do [ "$name" = Seccomp: ] && echo "filter $value"; done < /proc/self/status'
+
+/** @returns Why it failed, undefined when the program ran, and if so demanded, under a filter of system calls. */
+async function tryOnce(sandbox: Sandbox, filtered: boolean): Promise<string | undefined> {
   const ticketsFd = openSync('/dev/null', 'r')
   try {
     const process = sandbox.start({
       functionId: 'probe',
-      command: ['/bin/sh', '-c', 'echo works'],
+      command: ['/bin/sh', '-c', `echo works${filtered ? `; ${TELL_FILTER}` : ''}; exit 0`],
       mounts: [],
       environment: {},
       workDir: '/tmp',
@@ -125,7 +158,8 @@ async function tryOnce(sandbox: Sandbox): Promise<string | undefined> {
       process.exited,
     ])
     clearTimeout(timer)
-    return exit.kind === 'exited' && said === 'works\n' ? undefined : describe(exit, complaint)
+    if (exit.kind !== 'exited' || !said.startsWith('works\n')) return describe(exit, complaint)
+    return filtered && !said.includes('\nfilter 2\n') ? 'seccomp is not in force' : undefined
   } finally {
     closeSync(ticketsFd)
   }
@@ -138,18 +172,12 @@ function describe(exit: SandboxExit, complaint: string): string {
 
 const isRoot = (): boolean => process.getuid?.() === 0
 
-function privilegesToTry(): readonly Privileges[] {
-  return isRoot() ? ['droppedThenUserNamespace', 'dropped'] : ['ownUserNamespace']
-}
+const privilegesHere = (): Privileges => (isRoot() ? 'dropped' : 'ownUserNamespace')
 
 const PRIVILEGES_TEXT: Record<Privileges, string> = {
   ownUserNamespace:
     'every function has its own namespaces; on the host its processes run as the user of the server.',
-  droppedThenUserNamespace:
-    'every function has its own namespaces and a user id of its own, on the host as well.',
-  dropped:
-    'every function has a user id of its own and its own namespaces, except a user namespace, which this host ' +
-    'allows to root alone.',
+  dropped: 'every function has its own namespaces and a user id of its own, on the host as well.',
 }
 
 /** @returns Paths of the programs, or what to install. */
@@ -158,12 +186,11 @@ function findLaunchers(options: SandboxOptions): Launchers | string {
   if (bwrap === undefined)
     return 'bubblewrap is not installed: run `apt-get install bubblewrap`, or your distribution’s equivalent.'
   const setpriv = findProgram('setpriv', options)
-  const unshare = findProgram('unshare', options)
   const prlimit = findProgram('prlimit', options)
-  if (setpriv !== undefined && unshare !== undefined) return { bwrap, setpriv, unshare, prlimit }
+  if (setpriv !== undefined) return { bwrap, setpriv, prlimit }
   // Only root has privileges to drop.
-  if (!isRoot()) return { bwrap, setpriv: '', unshare: '', prlimit }
-  return 'setpriv or unshare is not installed: run `apt-get install util-linux`, or your distribution’s equivalent.'
+  if (!isRoot()) return { bwrap, setpriv: '', prlimit }
+  return 'setpriv is not installed: run `apt-get install util-linux`, or your distribution’s equivalent.'
 }
 
 /** @returns The path of a launcher of this host, undefined when it is not installed. */

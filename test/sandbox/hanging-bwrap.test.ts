@@ -12,8 +12,9 @@ test('a bwrap that never has a child is killed itself, so that closing ends', as
   writeFileSync(bwrap, `#!/bin/sh\nexec sleep ${mark}\n`, { mode: 0o755 })
   const workbench = new Workbench()
   const sandbox = new BwrapSandbox({
-    launchers: { bwrap, setpriv: '/usr/bin/setpriv', unshare: '/usr/bin/unshare' },
+    launchers: { bwrap, setpriv: '/usr/bin/setpriv' },
     privileges: 'ownUserNamespace',
+    filter: undefined,
     stateDir: dir,
     birthTimeoutMs: 20,
   })

@@ -8,22 +8,22 @@ import { placesOf } from './nested-mounts.ts'
 /** Programs of the host that take part in a start; absolute paths under the read-only `/usr`. */
 export interface Launchers {
   readonly bwrap: string
+  /** Takes the function's user id; used by root alone. */
   readonly setpriv: string
-  readonly unshare: string
   /** Sets the limits of {@link innerCommand}: tasks, core dumps and file size; a host without it goes without them. */
   readonly prlimit?: string | undefined
 }
 
 /**
- * How the process loses its privileges. `ownUserNamespace`: the server is an ordinary user and bwrap maps its id.
- * `droppedThenUserNamespace`: the server is root, setpriv takes the function's id, unshare adds a user namespace.
- * `dropped`: the same without the last step, for hosts that allow user namespaces to root alone.
+ * How the process loses its privileges. `ownUserNamespace`: the server is an ordinary user and bwrap maps its id. `dropped`: the
+ * server is root, and setpriv takes the function's id inside.
  */
-export type Privileges = 'ownUserNamespace' | 'droppedThenUserNamespace' | 'dropped'
+export type Privileges = 'ownUserNamespace' | 'dropped'
 
-/** Descriptors of bwrap itself; 3 and 4 are the function's. Both are closed before the program runs. */
+/** Descriptors of bwrap itself; 3 and 4 are the function's. All are closed before the program runs. */
 export const ARGUMENTS_FD = 5
 export const STATUS_FD = 6
+export const FILTER_FD = 7
 
 const MIB = 1024 * 1024
 
@@ -35,6 +35,12 @@ const SHARED_MEMORY_BYTES = 16 * MIB
  * What a fork bomb can take from the host.
  */
 const MOST_TASKS = 1024
+
+/**
+ * Processes and threads of one function, all its instances together: half of the process ids that Linux has unless it is told
+ * otherwise (32 768), so that one function never takes the host's last one.
+ */
+const MOST_TASKS_OF_FUNCTION = 16_384
 
 const [kernelMajor = 0, kernelMinor = 0] = release().split('.').map(Number)
 const COUNTS_BY_NAMESPACE = kernelMajor > 5 || (kernelMajor === 5 && kernelMinor >= 14)
@@ -121,26 +127,37 @@ export function innerCommand(
 ): string[] {
   const limited = [...limitArguments(diskMib, privileges, launchers), ...command]
   if (privileges === 'ownUserNamespace') return limited
-  const drop = [
-    launchers.setpriv,
-    ...words(
-      `--reuid ${uid} --regid ${uid} --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all --`,
-    ),
-  ]
-  if (privileges === 'dropped') return [...drop, ...limited]
-  return [...drop, launchers.unshare, ...words('--user --map-current-user --'), ...limited]
+  const drop = words(
+    `--reuid ${uid} --regid ${uid} --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all --`,
+  )
+  return [launchers.setpriv, ...drop, ...limited]
 }
 
 /** Limits that need no cgroup. A core dump would be written by the host's handler, outside of the sandbox. */
 function limitArguments(diskMib: number, privileges: Privileges, { prlimit }: Launchers): string[] {
   if (prlimit === undefined) return []
-  // Tasks are counted for each user namespace; where there is none, or before Linux 5.14, all instances of a function, or
-  // everything the server's user runs, would share one count.
-  const tasks = privileges !== 'dropped' && COUNTS_BY_NAMESPACE ? [`--nproc=${MOST_TASKS}`] : []
+  const tasks = taskLimit(privileges)
   // More than any file of its own can have. It is for the ticket book, which a process with the user id of the server could
   // open anew for writing.
   const fileBytes = Math.max(SHARED_MEMORY_BYTES, diskMib * MIB) + MIB
-  return [prlimit, '--core=0', `--fsize=${fileBytes}`, ...tasks, '--']
+  return [
+    prlimit,
+    '--core=0',
+    `--fsize=${fileBytes}`,
+    ...(tasks === undefined ? [] : [`--nproc=${tasks}`]),
+    '--',
+  ]
+}
+
+/**
+ * RLIMIT_NPROC counts the tasks of a user id in its user namespace. That is one sandbox where bwrap made the namespace. As root all
+ * instances of a function share the id and the host's namespace, so a limit low enough for one instance would fail the
+ * honest starts of others; it is a bound for the function. Before Linux 5.14 the id of an ordinary user counts with
+ * everything that this user runs outside: no limit.
+ */
+function taskLimit(privileges: Privileges): number | undefined {
+  if (privileges === 'dropped') return MOST_TASKS_OF_FUNCTION
+  return COUNTS_BY_NAMESPACE ? MOST_TASKS : undefined
 }
 
 function namespaceArguments(uid: number, privileges: Privileges): string[] {

@@ -19,6 +19,8 @@ const BIRTH_TIMEOUT_MS = 5000
 export interface BwrapSettings {
   readonly launchers: Launchers
   readonly privileges: Privileges
+  /** The filter of system calls that every process gets, see `../seccomp/filter.ts`; undefined: none. */
+  readonly filter: Buffer | undefined
   /** Where a directory for the driver's own small files is made; default memory-backed storage. */
   readonly stateDir?: string
   /** First user id for functions, default 700 000. */
@@ -80,11 +82,12 @@ export class BwrapSandbox implements Sandbox {
   }
 
   #launch(spec: SandboxSpec, uid: number): BwrapProcess {
-    const { launchers, privileges } = this.#settings
+    const { launchers, privileges, filter } = this.#settings
     return new BwrapProcess({
       bwrap: launchers.bwrap,
       command: innerCommand(spec, uid, privileges, launchers),
       argumentsText: encodeArguments(spec, uid, privileges, this.#system, this.#etc),
+      filter,
       ticketsFd: spec.ticketsFd,
       stateDir: this.#state.path,
       birthTimeoutMs: this.#settings.birthTimeoutMs ?? BIRTH_TIMEOUT_MS,

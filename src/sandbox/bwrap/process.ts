@@ -8,20 +8,22 @@ import { untilGone } from '../proc.ts'
 import type { SandboxExit, SandboxProcess } from '../sandbox.ts'
 import type { TextTail } from '../text-tail.ts'
 import { TreeMemory, type TreeUsage } from '../tree-memory.ts'
-import { ARGUMENTS_FD, STATUS_FD } from './arguments.ts'
+import { ARGUMENTS_FD, FILTER_FD, STATUS_FD } from './arguments.ts'
 import { StatusFile } from './status-file.ts'
 
 /** How the launchers inside the sandbox begin the line that says why they could not go on. */
-const LAUNCHER_COMPLAINT = /^(?:bwrap|setpriv|unshare|prlimit): .*/m
+const LAUNCHER_COMPLAINT = /^(?:bwrap|setpriv|prlimit): .*/m
 
 /** Longest wait for the last words on standard error of a process that has ended, when nobody reads them. */
 const LAST_WORDS_MS = 100
 
-/** What to run: bwrap's own command line and the text of its `--args` descriptor. */
+/** What to run: bwrap's own command line and what it reads from descriptors. */
 export interface BwrapLaunch {
   readonly bwrap: string
   readonly command: readonly string[]
   readonly argumentsText: Buffer
+  /** The filter of system calls; undefined: none. */
+  readonly filter: Buffer | undefined
   readonly ticketsFd: number
   readonly stateDir: string
   readonly birthTimeoutMs: number
@@ -51,25 +53,29 @@ export class BwrapProcess implements SandboxProcess {
 
   /** @throws When the process cannot be created at all. */
   constructor(launch: BwrapLaunch) {
-    const options = ['--args', String(ARGUMENTS_FD), '--json-status-fd', String(STATUS_FD), '--']
+    const { filter } = launch
+    const options = ['--args', String(ARGUMENTS_FD), '--json-status-fd', String(STATUS_FD)]
+    if (filter !== undefined) options.push('--seccomp', String(FILTER_FD))
     this.#status = new StatusFile(launch.stateDir)
     this.#birthTimeoutMs = launch.birthTimeoutMs
     try {
       const child = startChild({
-        command: [launch.bwrap, ...options, ...launch.command],
+        command: [launch.bwrap, ...options, '--', ...launch.command],
         // bwrap's own environment: the function's is among its arguments.
         environment: {},
         workDir: '/',
         detached: false,
         ticketsFd: launch.ticketsFd,
-        extra: ['pipe', this.#status.fd],
+        extra: ['pipe', this.#status.fd, ...(filter === undefined ? [] : (['pipe'] as const))],
         inherited: launch.inherited,
       })
       this.#outer = child.process.pid
       this.channel = child.channel
       this.stdout = child.stdout
       this.stderr = child.stderr
-      child.extra[0]?.end(launch.argumentsText)
+      const [argumentsPipe, filterPipe] = child.extra
+      if (filter !== undefined) filterPipe?.end(filter)
+      argumentsPipe?.end(launch.argumentsText)
       this.exited = this.#supervise(child.ended)
     } catch (error) {
       this.#status.close()
@@ -133,7 +139,7 @@ export class BwrapProcess implements SandboxProcess {
   }
 }
 
-/** setpriv, unshare and prlimit answer 126 and 127 when the program cannot be executed and 1 when they themselves fail. */
+/** setpriv and prlimit answer 126 and 127 when the program cannot be executed and 1 when they themselves fail. */
 function isLauncherFailure(exitCode: number | null): boolean {
   return exitCode === 1 || exitCode === 126 || exitCode === 127
 }

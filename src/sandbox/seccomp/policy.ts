@@ -1,0 +1,243 @@
+import type { SyscallName } from './syscalls.ts'
+
+/** Errors that a refused call ends with. Source of the numbers: uapi/asm-generic/errno.h. */
+export const ERRNO = { EPERM: 1, ENOSYS: 38, EPROTONOSUPPORT: 93, EAFNOSUPPORT: 97 } as const
+
+export type Verdict = 'allow' | keyof typeof ERRNO
+
+/**
+ * Asks for one argument of the call, counted from 0. Compared are the lower 32 bits, all that the kernel uses of the arguments
+ * that are named here: `int`, `unsigned int` and `mode_t`.
+ */
+export interface ArgumentTest {
+  readonly argument: number
+  /** Bits that are compared; default all 32. */
+  readonly mask?: number
+  readonly cases: readonly { readonly values: readonly number[]; readonly decision: Decision }[]
+  readonly otherwise: Decision
+}
+
+export type Decision = Verdict | ArgumentTest
+
+/** What is decided about some calls, and why. */
+export interface Rule {
+  readonly why: string
+  readonly calls: readonly SyscallName[]
+  readonly decision: Decision
+}
+
+/** Every `CLONE_NEW…` that fits into the flags of `clone`. Source: uapi/linux/sched.h. */
+const NAMESPACE_FLAGS = 0x7e02_0000
+
+/** Source: uapi/asm-generic/ioctls.h. */
+const TIOCSTI = 0x5412
+const TIOCLINUX = 0x541c
+
+/** Source: uapi/linux/stat.h. */
+const S_IFMT = 0o170000
+const S_IFCHR = 0o020000
+const S_IFBLK = 0o060000
+
+/** Source: linux/socket.h, linux/net.h (`SOCK_TYPE_MASK`: without close-on-exec and non-blocking) and uapi/linux/in.h. */
+const AF_UNIX = 1
+const AF_INET = 2
+const AF_INET6 = 10
+const AF_NETLINK = 16
+const SOCK_TYPE_MASK = 0xf
+const SOCK_STREAM = 1
+const SOCK_DGRAM = 2
+const IPPROTO_TCP = 6
+const IPPROTO_UDP = 17
+const NETLINK_ROUTE = 0
+
+/** @returns A test that allows these values and ends with the verdict for others. */
+function onlyValues(argument: number, values: readonly number[], otherwise: Verdict): ArgumentTest {
+  return { argument, cases: [{ values, decision: 'allow' }], otherwise }
+}
+
+const noDevices = (modeArgument: number): ArgumentTest => ({
+  argument: modeArgument,
+  mask: S_IFMT,
+  cases: [{ values: [S_IFCHR, S_IFBLK], decision: 'EPERM' }],
+  otherwise: 'allow',
+})
+
+/**
+ * What functions may not ask of the kernel. Calls that no rule names are allowed, up to the last one that was known when this
+ * was written; newer ones do not exist for functions (ENOSYS) until somebody has judged them.
+ */
+export const POLICY: readonly Rule[] = [
+  {
+    why: 'New namespaces would give a function capabilities over a part of the kernel that only root reaches otherwise.',
+    calls: ['unshare', 'setns'],
+    decision: 'EPERM',
+  },
+  {
+    why: 'The same by clone, whose flags can be read. Threads and processes are made without those flags.',
+    calls: ['clone'],
+    decision: {
+      argument: 0,
+      mask: NAMESPACE_FLAGS,
+      cases: [{ values: [0], decision: 'allow' }],
+      otherwise: 'EPERM',
+    },
+  },
+  {
+    why: 'The flags of clone3 lie in memory, where no filter can read them. C libraries use clone when it does not exist.',
+    calls: ['clone3'],
+    decision: 'ENOSYS',
+  },
+  {
+    why: 'The view of the file system is made before the start.',
+    calls: [
+      'mount',
+      'umount2',
+      'pivot_root',
+      'chroot',
+      'move_mount',
+      'open_tree',
+      'open_tree_attr',
+      'fsopen',
+      'fsconfig',
+      'fsmount',
+      'fspick',
+      'mount_setattr',
+    ],
+    decision: 'EPERM',
+  },
+  {
+    why: 'One process inside another: only debuggers need it, and it has been a way around other guards.',
+    calls: [
+      'ptrace',
+      'process_vm_readv',
+      'process_vm_writev',
+      'process_madvise',
+      'kcmp',
+      'pidfd_getfd',
+      'perf_event_open',
+    ],
+    decision: 'EPERM',
+  },
+  {
+    why:
+      'Large parts of the kernel with a long record of flaws; io_uring also opens and connects without the calls ' +
+      'that are filtered here. Runtimes fall back when they are refused.',
+    calls: [
+      'bpf',
+      'io_uring_setup',
+      'io_uring_enter',
+      'io_uring_register',
+      'userfaultfd',
+      'vmsplice',
+      'fanotify_init',
+      'fanotify_mark',
+    ],
+    decision: 'EPERM',
+  },
+  {
+    why: 'Keyrings belong to the user id, so the instances of a function would share them.',
+    calls: ['keyctl', 'add_key', 'request_key'],
+    decision: 'EPERM',
+  },
+  {
+    why: 'Files by number instead of by path pass by what is mounted.',
+    calls: ['name_to_handle_at', 'open_by_handle_at'],
+    decision: 'EPERM',
+  },
+  {
+    why: 'The host as a whole: its modules, kernel, disks, log, clock and name.',
+    calls: [
+      'init_module',
+      'finit_module',
+      'delete_module',
+      'kexec_load',
+      'kexec_file_load',
+      'reboot',
+      'swapon',
+      'swapoff',
+      'acct',
+      'quotactl',
+      'quotactl_fd',
+      'syslog',
+      'settimeofday',
+      'clock_settime',
+      'adjtimex',
+      'clock_adjtime',
+      'sethostname',
+      'setdomainname',
+      'vhangup',
+      'iopl',
+      'ioperm',
+      'modify_ldt',
+    ],
+    decision: 'EPERM',
+  },
+  {
+    why:
+      'Where memory lies. libnuma takes the refusal of get_mempolicy for a host without NUMA and then ' +
+      'asks for none of the others.',
+    calls: [
+      'get_mempolicy',
+      'set_mempolicy',
+      'set_mempolicy_home_node',
+      'mbind',
+      'move_pages',
+      'migrate_pages',
+    ],
+    decision: 'EPERM',
+  },
+  {
+    why: 'Obsolete; kernels built without them say the same.',
+    calls: ['lookup_dcookie', 'nfsservctl', 'uselib', 'ustat', 'sysfs'],
+    decision: 'ENOSYS',
+  },
+  {
+    why: 'Other personalities weaken the layout of memory. The plain one, and asking for it, are harmless.',
+    calls: ['personality'],
+    decision: onlyValues(0, [0, 0xffff_ffff], 'EPERM'),
+  },
+  {
+    why: 'Typing into the terminal of whoever started the server.',
+    calls: ['ioctl'],
+    decision: {
+      argument: 1,
+      cases: [{ values: [TIOCSTI, TIOCLINUX], decision: 'EPERM' }],
+      otherwise: 'allow',
+    },
+  },
+  { why: 'Device files.', calls: ['mknod'], decision: noDevices(1) },
+  { why: 'Device files.', calls: ['mknodat'], decision: noDevices(2) },
+  {
+    why:
+      'TCP, UDP and local sockets, and of netlink what lists network interfaces. Not raw and packet sockets, nor the dozens ' +
+      'of families and protocols that the kernel would load a module for.',
+    calls: ['socket'],
+    decision: {
+      argument: 0,
+      cases: [
+        { values: [AF_UNIX], decision: 'allow' },
+        {
+          values: [AF_INET, AF_INET6],
+          decision: {
+            argument: 1,
+            mask: SOCK_TYPE_MASK,
+            cases: [
+              {
+                values: [SOCK_STREAM, SOCK_DGRAM],
+                decision: onlyValues(2, [0, IPPROTO_TCP, IPPROTO_UDP], 'EPROTONOSUPPORT'),
+              },
+            ],
+            otherwise: 'EPERM',
+          },
+        },
+        { values: [AF_NETLINK], decision: onlyValues(2, [NETLINK_ROUTE], 'EPROTONOSUPPORT') },
+      ],
+      otherwise: 'EAFNOSUPPORT',
+    },
+  },
+  {
+    why: 'Pairs exist of local sockets alone.',
+    calls: ['socketpair'],
+    decision: onlyValues(0, [AF_UNIX], 'EAFNOSUPPORT'),
+  },
+]
