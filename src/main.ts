@@ -30,6 +30,7 @@ import { LogFiles } from './observe/log-files.ts'
 import type { OperatorLog } from './observe/operator-log.ts'
 import { materialiseBootstraps } from './sandbox/bootstraps.ts'
 import { examineHost, type HostFinding } from './sandbox/host-examination.ts'
+import { compilePython } from './sandbox/compile-python.ts'
 import { requireNamedInterpreters } from './sandbox/interpreters.ts'
 import { MemoryWatch } from './sandbox/memory.ts'
 import { chooseSandbox } from './sandbox/probe.ts'
@@ -296,6 +297,11 @@ export async function startServer(
   ownPort = address.port
   delivery.start()
   kept.begin()
+  const compiling = new AbortController()
+  undo.defer(() => compiling.abort())
+  compilePython(bootstraps.python, runtimes.interpreters, compiling.signal).catch((error: unknown) => {
+    if (!compiling.signal.aborted) log.warn('Python functions start slower than they could', { error })
+  })
   const sweep = (): void => {
     void logs.sweep(() => catalogue.list('function', '').map(({ value }) => value))
     const specs: FunctionSpec[] = catalogue.list('function', '').map(({ value }) => value.spec)

@@ -2,7 +2,6 @@
 
 import functools
 import os
-import platform
 import sys
 import time
 
@@ -15,7 +14,7 @@ class Life:
 
     def __init__(self):
         self._channel = Channel()
-        version = '{"runtimeVersion":"%s"}' % platform.python_version()
+        version = '{"runtimeVersion":"%s"}' % ".".join(map(str, sys.version_info[:3]))
         self._channel.send(frames.HELLO, frames.PROTOCOL_VERSION, 0, version.encode())
         # Descriptors that programs started by the code must not hold.
         os.set_inheritable(frames.CHANNEL_FD, False)
