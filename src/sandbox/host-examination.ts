@@ -47,7 +47,7 @@ const LEAST_MEMORY_BACKED_MIB = 16
  * Leaves nothing behind.
  *
  * @param options.programDirs Where launchers are looked for.
- * @returns In the order in which they matter. A finding of the probe that is unknown here is passed on as it is.
+ * @returns In the order in which they matter. Guards that a driver's probe tells of follow their driver, whatever they are.
  */
 export async function examineHost(
   settings: DiscoverySettings = {},
@@ -60,7 +60,7 @@ export async function examineHost(
     interpreterFindings(settings),
   ])
   return [
-    ...probed.map((finding) => driverFinding(finding, options)),
+    ...probed.flatMap((finding) => [driverFinding(finding, options), ...guardFindings(finding)]),
     ...PROGRAMS.map(({ program, without }) => programFinding(program, without, options)),
     ...interpreters,
     memoryBackedFinding(),
@@ -91,6 +91,16 @@ function driverFinding(finding: ProbeFinding, options: SandboxOptions): HostFind
   if (works || driver !== 'bwrap') return common
   const fix = bwrapFix(options)
   return fix === undefined ? common : { ...common, fix }
+}
+
+function guardFindings({ guards = [] }: ProbeFinding): HostFinding[] {
+  return guards.map(({ name, works, detail, fix }) => ({
+    name,
+    ok: works,
+    required: false,
+    detail,
+    ...(works || fix === undefined ? {} : { fix }),
+  }))
 }
 
 function bwrapFix(options: SandboxOptions): string | undefined {

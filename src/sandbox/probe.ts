@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers'
 import type { Launchers, Privileges } from './bwrap/arguments.ts'
 import { BwrapSandbox } from './bwrap/driver.ts'
 import { ProcessSandbox, PROCESS_WARNING } from './process/driver.ts'
-import type { ProbeFinding, Sandbox, SandboxExit } from './sandbox.ts'
+import type { GuardFinding, ProbeFinding, Sandbox, SandboxExit } from './sandbox.ts'
 import { seccompFilter } from './seccomp/filter.ts'
 
 /** What the setting names: one driver, or the best that works. */
@@ -97,10 +97,20 @@ async function probeBwrap(options: SandboxOptions): Promise<Probed> {
     return { finding: { driver: 'bwrap', works: false, detail: adviceFor(tried) } }
   const finding = { driver: 'bwrap', works: true } as const
   const common = PRIVILEGES_TEXT[privilegesHere()]
+  const guards = [filterGuard(unfilteredWhy)]
   if (unfilteredWhy === undefined)
-    return { sandbox: tried, finding: { ...finding, detail: `${common} System calls are filtered.` } }
+    return { sandbox: tried, finding: { ...finding, detail: `${common} System calls are filtered.`, guards } }
   const warning = `Functions run WITHOUT a filter of system calls: ${unfilteredWhy}.`
-  return { sandbox: tried, finding: { ...finding, detail: `${common} ${warning}` }, warning }
+  return { sandbox: tried, finding: { ...finding, detail: `${common} ${warning}`, guards }, warning }
+}
+
+function filterGuard(unfilteredWhy: string | undefined): GuardFinding {
+  const works = unfilteredWhy === undefined
+  return {
+    name: 'system call filter',
+    works,
+    detail: unfilteredWhy ?? 'the kernel applies it to every function',
+  }
 }
 
 /** @returns The driver, or why it did not work. */

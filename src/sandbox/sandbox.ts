@@ -89,4 +89,17 @@ export interface ProbeFinding {
   readonly works: boolean
   /** Why it works or not, in a sentence for the operator, with what to do about it. */
   readonly detail: string
+  /** What a driver that works adds where the host has it: filters, limits, networks. Each shows up in `anvoke doctor`. */
+  readonly guards?: readonly GuardFinding[]
+}
+
+/** What a probe of the host found about one guard of a driver: the driver works without it, but less is promised. */
+export interface GuardFinding {
+  /** Such as `system call filter`. */
+  readonly name: string
+  readonly works: boolean
+  /** What it does here, or why it does not and what is lost, for the operator. */
+  readonly detail: string
+  /** A command that mends it, where there is one. */
+  readonly fix?: string
 }

@@ -13,7 +13,8 @@ const LAUNCHER = resolve(import.meta.dirname, '../../bin/anvoke.js')
 const COMPILED = resolve(import.meta.dirname, '../../node_modules/.cache/anvoke')
 const NOBODY = 65_534
 
-const bwrapWorks = (await probeSandboxes()).some(({ driver, works }) => driver === 'bwrap' && works)
+const bwrapProbed = (await probeSandboxes()).find(({ driver }) => driver === 'bwrap')
+const bwrapWorks = bwrapProbed?.works === true
 const isRoot = process.getuid?.() === 0
 
 interface Report {
@@ -68,6 +69,11 @@ describe('anvoke doctor', () => {
       ]),
     )
     expect(findings.find(({ name }) => name === 'sandbox bwrap')?.ok).toBe(bwrapWorks)
+    const guards = bwrapProbed?.guards ?? []
+    expect(findings).toEqual(
+      expect.arrayContaining(guards.map(({ name, works }) => expect.objectContaining({ name, ok: works }))),
+    )
+    expect(guards.length > 0).toBe(bwrapWorks)
     expect(await readdir(cwd)).toEqual([])
   })
 
