@@ -1,13 +1,14 @@
+import { spawnSync } from 'node:child_process'
 import { readSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { TicketBook, TICKETS_AHEAD } from '../../src/engine/ticket-book.ts'
 import { makeTicketFile } from '../../src/engine/ticket-file.ts'
+import { memoryBackedDir } from '../../src/sandbox/server-directory.ts'
 
 describe('TicketBook', () => {
   let book: TicketBook
   beforeEach(() => {
-    book = new TicketBook(makeTicketFile(tmpdir()))
+    book = new TicketBook(makeTicketFile(memoryBackedDir()))
   })
   afterEach(() => book.close())
 
@@ -44,5 +45,19 @@ describe('TicketBook', () => {
     }
     expect(book.epoch).toBe(1)
     expect(take()).toBe(1)
+  })
+
+  test.each([
+    ['far beyond its end', 2n ** 63n - 1n],
+    ['at its beginning', 0n],
+  ])('counts no more calls than there can be when the process has put the offset %s', (_, offset) => {
+    book.revoke()
+    const moved = spawnSync('python3', ['-c', `import os; os.lseek(0, ${offset}, os.SEEK_SET)`], {
+      stdio: [book.fd, 'inherit', 'inherit'],
+    })
+    expect(moved.status).toBe(0)
+    const begun = book.revoke()
+    expect(begun).toBeGreaterThanOrEqual(0)
+    expect(begun).toBeLessThanOrEqual(TICKETS_AHEAD)
   })
 })
