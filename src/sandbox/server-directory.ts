@@ -1,18 +1,8 @@
-import {
-  accessSync,
-  constants,
-  lstatSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-} from 'node:fs'
+import { accessSync, constants, lstatSync, mkdtempSync, readdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-
-/** What makes a name: pid namespace, pid and start time say for ever which server made the directory. */
-const NAME = /^anvoke-(\d+)-(\d+)-(\d+)-\w{6}$/
+import { isOfDeadServer, serverName } from './server-name.ts'
 
 /** `/dev/shm` where it can be written, else the temporary directory, where calls may wait for a disk. */
 export function memoryBackedDir(): string {
@@ -38,11 +28,8 @@ export class ServerDirectory {
    * @throws When it cannot be made.
    */
   constructor(parent: string) {
-    const namespace = pidNamespace()
-    removeStale(parent, namespace)
-    this.path = mkdtempSync(
-      join(parent, `anvoke-${namespace}-${process.pid}-${startTimeOf(process.pid) ?? '0'}-`),
-    )
+    removeStale(parent)
+    this.path = mkdtempSync(join(parent, `${serverName()}-`))
   }
 
   /** Removes it with all that is in it, except what its owner made unreadable. Never rejects. */
@@ -51,11 +38,9 @@ export class ServerDirectory {
   }
 }
 
-function removeStale(parent: string, namespace: string): void {
+function removeStale(parent: string): void {
   for (const name of readdirSync(parent)) {
-    const [, where, pid, startTime] = NAME.exec(name) ?? []
-    // Servers of other containers may share the parent; whether they live cannot be seen from here.
-    if (where !== namespace || startTimeOf(Number(pid)) === startTime) continue
+    if (!isOfDeadServer(name)) continue
     const stat = lstatSync(join(parent, name), { throwIfNoEntry: false })
     if (stat?.isDirectory() === true && stat.uid === process.getuid?.()) void removeTree(join(parent, name))
   }
@@ -63,18 +48,4 @@ function removeStale(parent: string, namespace: string): void {
 
 async function removeTree(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined)
-}
-
-function pidNamespace(): string {
-  return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0'
-}
-
-/** @returns Clock ticks after boot, undefined when there is no such process. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  } catch {
-    return undefined
-  }
 }

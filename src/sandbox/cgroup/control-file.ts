@@ -1,0 +1,48 @@
+import { readFile, rmdir, writeFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** How long a group is tried to be removed: the kernel lets go of ended processes a moment after their end is seen. */
+const REMOVAL_MS = 5000
+
+/** Writes into a file of the kernel; it is neither made nor cut. */
+export async function setControl(path: string, value: string | number): Promise<void> {
+  await writeFile(path, String(value), { flag: 'r+' })
+}
+
+/** The text of a file of the kernel, empty where there is none. */
+export async function readControl(path: string): Promise<string> {
+  return await readFile(path, 'latin1').catch(() => '')
+}
+
+/** The number in a file that holds nothing else; undefined where there is none. */
+export async function readNumber(path: string): Promise<number | undefined> {
+  const text = (await readControl(path)).trim()
+  return /^\d+$/.test(text) ? Number(text) : undefined
+}
+
+/** The number behind a name in a file with one `name number` a line; undefined where there is none. */
+export function fieldOf(text: string, name: string): number | undefined {
+  const found = new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1]
+  return found === undefined ? undefined : Number(found)
+}
+
+/** Removes a group without groups below it, as soon as nothing runs there. @returns Whether it is gone. */
+export async function removeGroup(dir: string): Promise<boolean> {
+  const deadline = performance.now() + REMOVAL_MS
+  for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 50)) {
+    try {
+      await rmdir(dir)
+      return true
+    } catch (error) {
+      const code = codeOf(error)
+      if (code === 'ENOENT') return true
+      if (code !== 'EBUSY' || performance.now() > deadline) return false
+    }
+    await delay(pauseMs)
+  }
+}
+
+/** The system's name for an error, such as `EBUSY`. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : String(error)
+}

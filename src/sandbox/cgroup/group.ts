@@ -1,0 +1,192 @@
+import { mkdir, open, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Branch } from './branches.ts'
+import { fieldOf, readControl, readNumber, removeGroup, setControl } from './control-file.ts'
+import { settingsFor, type Controller, type GroupLimits } from './limits.ts'
+
+/** Memory of a group, bytes: of its processes, temporary files and what the kernel keeps for them, without caches of files. */
+export interface GroupUsage {
+  readonly currentBytes: number
+  /** Highest since the start, or since {@link CgroupGroup.resetPeak}. */
+  readonly peakBytes: number
+}
+
+/** Runs a move of a process; the kernel does one at a time, so that more would only hold threads of the pool. */
+export type InTurn = (move: () => Promise<void>) => Promise<void>
+
+/** The limits of one process tree: a group in each hierarchy that the server has a {@link Branch} in. */
+export class CgroupGroup {
+  /** Resolves when the groups are there with their limits. Rejects when a limit cannot be set. */
+  readonly ready: Promise<void>
+  readonly limitsMemory: boolean
+  readonly canFreeze: boolean
+  readonly #places: readonly Place[]
+  readonly #limits: GroupLimits
+  readonly #memory: Place | undefined
+  readonly #core: string | undefined
+  readonly #inTurn: InTurn
+  #peakFile: FileHandle | undefined
+  #highestBytes = 0
+  /** The last write of the freezer: each waits for the one before. */
+  #freezing: Promise<void> = Promise.resolve()
+  #isFrozen = false
+  #removal: Promise<boolean> | undefined
+
+  /**
+   * @param name The same in every branch, and used once.
+   * @param canFreeze Whether freezing was seen to work here.
+   * @param inTurn Does one move after another.
+   */
+  constructor(
+    branches: readonly Branch[],
+    name: string,
+    limits: GroupLimits,
+    canFreeze: boolean,
+    inTurn: InTurn = (move) => move(),
+  ) {
+    this.#inTurn = inTurn
+    this.#places = branches.map(({ version, controllers, dir }) => ({
+      version,
+      controllers,
+      dir: join(dir, name),
+    }))
+    this.#limits = limits
+    this.#memory = this.#places.find(({ controllers }) => controllers.has('memory'))
+    this.#core = this.#places.find(({ version }) => version === 2)?.dir
+    this.limitsMemory = this.#memory !== undefined
+    this.canFreeze = canFreeze && this.#core !== undefined
+    this.ready = this.#make()
+    // Whoever starts a process awaits it; one that is never started is no reason to end the server.
+    this.ready.catch(() => undefined)
+  }
+
+  /**
+   * Puts a process in, with all its threads. What it starts from then on is inside from its first instruction.
+   *
+   * @throws With the system's reason; a process that has ended is ESRCH.
+   */
+  async attach(pid: number): Promise<void> {
+    await this.ready
+    await this.#inTurn(async () => {
+      for (const { dir } of this.#places) await setControl(join(dir, 'cgroup.procs'), pid)
+    })
+  }
+
+  /** Memory now and its peak; undefined where it is not counted or the group is gone. */
+  async usage(): Promise<GroupUsage | undefined> {
+    if (this.#memory === undefined) return undefined
+    const { dir, version } = this.#memory
+    const [used, highest, stat] = await Promise.all([
+      readNumber(join(dir, version === 1 ? 'memory.usage_in_bytes' : 'memory.current')),
+      this.#readPeak(this.#memory),
+      readControl(join(dir, 'memory.stat')),
+    ])
+    if (used === undefined) return undefined
+    const prefix = version === 1 ? 'total_' : ''
+    // The kernel gives these up before it refuses anything; counted in, every function that reads files would look full.
+    const cachedBytes =
+      (fieldOf(stat, `${prefix}inactive_file`) ?? 0) + (fieldOf(stat, `${prefix}active_file`) ?? 0)
+    const currentBytes = Math.max(0, used - cachedBytes)
+    this.#highestBytes = Math.max(this.#highestBytes, currentBytes, (highest ?? 0) - cachedBytes)
+    return { currentBytes, peakBytes: this.#highestBytes }
+  }
+
+  /** Begins a new peak. Where the kernel cannot (v2 before Linux 6.12) the old one stays. @returns Whether it could. */
+  async resetPeak(): Promise<boolean> {
+    if (this.#memory === undefined) return false
+    const { dir, version } = this.#memory
+    try {
+      if (version === 1) await setControl(join(dir, 'memory.max_usage_in_bytes'), 0)
+      else await (await this.#openPeak(dir)).write('0\n', 0)
+    } catch {
+      return false
+    }
+    this.#highestBytes = 0
+    return true
+  }
+
+  /** How many of its processes the kernel has killed because the group was over its memory. */
+  async oomKills(): Promise<number> {
+    if (this.#memory === undefined) return 0
+    const { dir, version } = this.#memory
+    const text = await readControl(join(dir, version === 1 ? 'memory.oom_control' : 'memory.events'))
+    return fieldOf(text, 'oom_kill') ?? 0
+  }
+
+  /** Stops everything inside, soon. {@link kill} and SIGKILL still end it. */
+  freeze(): void {
+    if (!this.canFreeze || this.#isFrozen) return
+    this.#isFrozen = true
+    this.#writeFreezer('1').catch(() => undefined)
+  }
+
+  /** Lets everything inside go on. @throws When the kernel refuses. */
+  async thaw(): Promise<void> {
+    if (!this.#isFrozen) return
+    this.#isFrozen = false
+    await this.#writeFreezer('0')
+  }
+
+  /** Ends everything inside at once, where the kernel can (v2, Linux 5.14). @returns Whether it was asked to. */
+  async kill(): Promise<boolean> {
+    if (this.#core === undefined) return false
+    return await setControl(join(this.#core, 'cgroup.kill'), 1).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  /** Removes the groups, once nothing runs in them. Safe to call again. @returns Whether they are gone. */
+  remove(): Promise<boolean> {
+    this.#removal ??= this.#remove()
+    return this.#removal
+  }
+
+  async #make(): Promise<void> {
+    await Promise.all(
+      this.#places.map(async ({ version, controllers, dir }) => {
+        await mkdir(dir)
+        for (const { file, value, isNeeded } of settingsFor(version, controllers, this.#limits))
+          await setControl(join(dir, file), value).catch((error: unknown) => {
+            if (isNeeded) throw error
+          })
+      }),
+    )
+  }
+
+  async #remove(): Promise<boolean> {
+    await this.ready.catch(() => undefined)
+    await this.#freezing.catch(() => undefined)
+    await this.#peakFile?.close().catch(() => undefined)
+    const removed = await Promise.all(this.#places.map(({ dir }) => removeGroup(dir)))
+    return removed.every(Boolean)
+  }
+
+  async #writeFreezer(value: '0' | '1'): Promise<void> {
+    const dir = this.#core ?? ''
+    this.#freezing = this.#freezing
+      .catch(() => undefined)
+      .then(() => setControl(join(dir, 'cgroup.freeze'), value))
+    await this.#freezing
+  }
+
+  async #readPeak({ dir, version }: Place): Promise<number | undefined> {
+    if (version === 1) return await readNumber(join(dir, 'memory.max_usage_in_bytes'))
+    if (this.#peakFile === undefined) return await readNumber(join(dir, 'memory.peak'))
+    const buffer = Buffer.alloc(32)
+    const { bytesRead } = await this.#peakFile.read(buffer, 0, buffer.length, 0)
+    return Number.parseInt(buffer.toString('latin1', 0, bytesRead), 10) || undefined
+  }
+
+  /** A peak that was begun anew is seen through the descriptor alone that began it; Linux, admin-guide/cgroup-v2. */
+  async #openPeak(dir: string): Promise<FileHandle> {
+    this.#peakFile ??= await open(join(dir, 'memory.peak'), 'r+')
+    return this.#peakFile
+  }
+}
+
+interface Place {
+  readonly version: 1 | 2
+  readonly controllers: ReadonlySet<Controller>
+  readonly dir: string
+}

@@ -1,0 +1,70 @@
+import { join, normalize } from 'node:path'
+
+/** One tree of cgroups that this host has mounted. */
+export interface Hierarchy {
+  readonly version: 1 | 2
+  /** What a v1 tree controls, such as `memory`. Those of v2 are in its `cgroup.controllers`. */
+  readonly controllers: readonly string[]
+  readonly mountPoint: string
+  /** Directory of the server's own group, as far as the two files tell; whether it is one shows its `cgroup.procs`. */
+  readonly ownDir: string
+}
+
+/**
+ * Finds the server's own group in every mounted hierarchy.
+ *
+ * A path in `/proc/self/cgroup` counts from the root of the cgroup namespace, and a mount may show only a part of the
+ * tree: its root field says which. Where the two do not fit together, the mount is taken to begin at the server's group, as
+ * containers without a cgroup namespace show it.
+ *
+ * @param cgroup Text of `/proc/self/cgroup`; cgroups(7).
+ * @param mountinfo Text of `/proc/self/mountinfo`; proc(5).
+ */
+export function hierarchiesOf(cgroup: string, mountinfo: string): Hierarchy[] {
+  const mounts = mountsOf(mountinfo)
+  return cgroup
+    .split('\n')
+    .filter(Boolean)
+    .flatMap((line) => {
+      const [, names = '', path = '/'] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
+      const controllers = names.split(',').filter(Boolean)
+      const version = controllers.length === 0 ? 2 : 1
+      const mount = mounts.find(
+        (one) =>
+          one.version === version &&
+          (version === 2 || controllers.some((name) => one.options.includes(name))),
+      )
+      if (mount === undefined) return []
+      const { mountPoint, root } = mount
+      return [{ version, controllers, mountPoint, ownDir: ownDirOf(mountPoint, root, path) }]
+    })
+}
+
+interface CgroupMount {
+  readonly version: 1 | 2
+  readonly root: string
+  readonly mountPoint: string
+  readonly options: readonly string[]
+}
+
+function mountsOf(mountinfo: string): CgroupMount[] {
+  return mountinfo.split('\n').flatMap((line) => {
+    const [before = '', after = ''] = line.split(' - ')
+    const [, , , root = '/', mountPoint = ''] = before.split(' ').map(unescape)
+    const [type, , options = ''] = after.split(' ')
+    if (type !== 'cgroup' && type !== 'cgroup2') return []
+    return [{ version: type === 'cgroup2' ? 2 : 1, root, mountPoint, options: options.split(',') } as const]
+  })
+}
+
+/** Space, tab, newline and backslash are written as octal numbers there. */
+function unescape(field: string): string {
+  return field.replace(/\\(\d{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
+}
+
+function ownDirOf(mountPoint: string, root: string, path: string): string {
+  const isBelow = root === '/' || path === root || path.startsWith(`${root}/`)
+  const below = normalize(join(mountPoint, root === '/' ? path : path.slice(root.length)))
+  const isInside = below === mountPoint || below.startsWith(`${mountPoint}/`)
+  return isBelow && isInside ? below.replace(/\/$/, '') : mountPoint
+}

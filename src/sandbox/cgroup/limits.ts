@@ -1,0 +1,81 @@
+/** What the groups of instances limit; each is a controller of the kernel with this name. */
+export const CONTROLLERS = ['memory', 'pids', 'cpu'] as const
+export type Controller = (typeof CONTROLLERS)[number]
+
+/** What one group may use. */
+export interface GroupLimits {
+  /** Memory with its swap, temporary files and what the kernel keeps for the processes. */
+  readonly memoryBytes: number
+  /** Processes and threads. */
+  readonly tasks: number
+  /** Its part of the processors while they are all in use, beside those of other groups; {@link cpuWeightOf}. */
+  readonly cpuWeight: number
+}
+
+/** One file of a group and what is written there. */
+export interface Setting {
+  readonly file: string
+  readonly value: string
+  /** Whether the limit does not hold without it; else a kernel without the file goes without. */
+  readonly isNeeded: boolean
+}
+
+/** Range of `cpu.weight`; Linux, admin-guide/cgroup-v2. That of `cpu.shares` is wider. */
+const [LEAST_WEIGHT, MOST_WEIGHT] = [1, 10_000]
+/** Smallest `cpu.shares`; Linux, sched/core.c, MIN_SHARES. */
+const LEAST_SHARES = 2
+
+/**
+ * The weight of an instance is its memory in MiB, so that 1 024 MiB have twice the processor time of 512 MiB when both want all of
+ * it. There is no upper limit: a processor that nobody else wants is used by whoever does.
+ */
+export function cpuWeightOf(memoryMib: number): number {
+  return Math.min(MOST_WEIGHT, Math.max(LEAST_WEIGHT, Math.round(memoryMib)))
+}
+
+/** @returns What to write into a new group, in this order. */
+export function settingsFor(
+  version: 1 | 2,
+  controllers: ReadonlySet<Controller>,
+  { memoryBytes, tasks, cpuWeight }: GroupLimits,
+): Setting[] {
+  const settings: Setting[] = []
+  const add = (file: string, value: number, isNeeded = true): void =>
+    void settings.push({ file, value: String(value), isNeeded })
+  if (controllers.has('memory') && version === 1) {
+    add('memory.limit_in_bytes', memoryBytes)
+    // Memory with swap; after the other, which it may not be below. A kernel that does not count swap lacks the file.
+    add('memory.memsw.limit_in_bytes', memoryBytes, false)
+  } else if (controllers.has('memory')) {
+    add('memory.max', memoryBytes)
+    add('memory.swap.max', 0, false)
+    add('memory.oom.group', 1, false)
+  }
+  if (controllers.has('pids')) add('pids.max', tasks)
+  if (controllers.has('cpu'))
+    add(
+      version === 1 ? 'cpu.shares' : 'cpu.weight',
+      version === 1 ? Math.max(LEAST_SHARES, cpuWeight) : cpuWeight,
+    )
+  return settings
+}
+
+/**
+ * @returns What to write into the group above all instances: on each processor they count together as much as one process
+ *   of the server, so that busy functions never take more than half of it from the server.
+ */
+export function settingsAbove(
+  version: 1 | 2,
+  controllers: ReadonlySet<Controller>,
+  processors: number,
+): Setting[] {
+  const settings: Setting[] = []
+  // Until Linux 5.11 a v1 group counts what is below it only when told to.
+  if (controllers.has('memory') && version === 1)
+    settings.push({ file: 'memory.use_hierarchy', value: '1', isNeeded: false })
+  if (!controllers.has('cpu')) return settings
+  // 1 024 shares, or a weight of 100, are those of a process that no group weighs.
+  const [file, ofOne, most] = version === 1 ? ['cpu.shares', 1024, 262_144] : ['cpu.weight', 100, MOST_WEIGHT]
+  settings.push({ file, value: String(Math.min(most, ofOne * processors)), isNeeded: false })
+  return settings
+}

@@ -1,0 +1,167 @@
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { serverName } from '../server-name.ts'
+import { openV1, openV2, type Branch, type Obstacle, type Opened } from './branches.ts'
+import { setControl } from './control-file.ts'
+import { sentencesOf, type CgroupAbilities } from './finding.ts'
+import { CgroupGroup } from './group.ts'
+import { hierarchiesOf, type Hierarchy } from './hierarchies.ts'
+import { CONTROLLERS, type Controller, type GroupLimits } from './limits.ts'
+import { removeStale } from './stale.ts'
+import { tryBranches } from './trial.ts'
+
+/** For how long after a move the kernel does the next one without a pause; a little less than was measured. */
+const WARM_MS = 5
+
+/** What this host's cgroups were found to do. */
+export interface CgroupFinding extends CgroupAbilities {
+  /** Which limits are exact, what is missing and what the operator can do: sentences. */
+  readonly detail: string
+}
+
+/**
+ * The groups of this server: one parent in each hierarchy that can be used, below the server's own group, and below it one for
+ * each instance. What a killed server left is removed by the next one.
+ */
+export class CgroupTree {
+  readonly finding: CgroupFinding
+  readonly #branches: readonly Branch[]
+  readonly #stale: Promise<unknown>
+  readonly #groups = new Set<CgroupGroup>()
+  #made = 0
+  #moves: Promise<void> = Promise.resolve()
+  #moving = 0
+  #movedAtMs = -Infinity
+
+  private constructor(finding: CgroupFinding, branches: readonly Branch[], stale: Promise<unknown>) {
+    this.finding = finding
+    this.#branches = branches
+    this.#stale = stale
+  }
+
+  /**
+   * Finds out what this host offers by doing it: makes groups with limits, puts a process in, freezes it, ends it. Takes some 20 ms.
+   * Never rejects: on a host without cgroups the tree makes no groups and its finding says why.
+   */
+  static async open(): Promise<CgroupTree> {
+    const hierarchies = await mountedHierarchies()
+    const stale = Promise.all(hierarchies.map(({ mountPoint }) => removeStale(mountPoint)))
+    const { branches, obstacles } = await openBranches(hierarchies)
+    const tried = await tryBranches(branches)
+    const controllers = new Set(tried.branches.flatMap((branch) => [...branch.controllers]))
+    const all = [...obstacles, ...tried.obstacles]
+    const unexplained = CONTROLLERS.filter(
+      (one) => !controllers.has(one) && !all.some((obstacle) => obstacle.controllers.includes(one)),
+    )
+    if (unexplained.length > 0) all.push(notMounted(unexplained))
+    const abilities: CgroupAbilities = {
+      controllers,
+      countsSwap: tried.countsSwap,
+      freezes: tried.freezes,
+      versions: ([1, 2] as const).filter((version) => tried.branches.some((one) => one.version === version)),
+    }
+    return new CgroupTree({ ...abilities, detail: sentencesOf(abilities, all) }, tried.branches, stale)
+  }
+
+  /** A new group; undefined where this host has none to offer. Its limits hold once it is ready. */
+  create(limits: GroupLimits): CgroupGroup | undefined {
+    if (this.#branches.length === 0) return undefined
+    this.#made += 1
+    const group = new CgroupGroup(
+      this.#branches,
+      `i${this.#made}`,
+      limits,
+      this.finding.freezes,
+      async (move) => await this.#inTurn(move),
+    )
+    this.#groups.add(group)
+    this.#warmUpAfter(group.ready)
+    return group
+  }
+
+  /** Removes a group whose processes have ended. Never rejects. */
+  async remove(group: CgroupGroup): Promise<void> {
+    await group.remove()
+    this.#groups.delete(group)
+  }
+
+  /** Removes all that was made. The processes in it must have ended. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#groups].map(async (group) => await group.remove()))
+    await this.#moves
+    await Promise.all(this.#branches.map(async (branch) => await branch.close()))
+    await this.#stale
+  }
+
+  /**
+   * The first move after a while waits for every processor to pass through the scheduler (some 10 ms), those right after it do not.
+   * So the server is moved to where it is already, while the process that will be moved is still being made.
+   */
+  #warmUpAfter(ready: Promise<void>): void {
+    const [branch] = this.#branches
+    if (branch === undefined || this.#moving > 0 || performance.now() - this.#movedAtMs < WARM_MS) return
+    const own = join(branch.home, 'cgroup.procs')
+    void this.#inTurn(async () => {
+      await ready
+      await setControl(own, process.pid)
+    }).catch(() => undefined)
+  }
+
+  #inTurn(move: () => Promise<void>): Promise<void> {
+    this.#moving += 1
+    const moved = this.#moves.then(move).finally(() => {
+      this.#moving -= 1
+      this.#movedAtMs = performance.now()
+    })
+    this.#moves = moved.catch(() => undefined)
+    return moved
+  }
+}
+
+async function mountedHierarchies(): Promise<Hierarchy[]> {
+  try {
+    return hierarchiesOf(
+      await readFile('/proc/self/cgroup', 'utf8'),
+      await readFile('/proc/self/mountinfo', 'utf8'),
+    )
+  } catch {
+    return []
+  }
+}
+
+async function openBranches(
+  hierarchies: readonly Hierarchy[],
+): Promise<{ branches: readonly Branch[]; obstacles: readonly Obstacle[] }> {
+  const name = serverName()
+  const suffix = randomBytes(3).toString('hex')
+  const v1 = await Promise.all(
+    hierarchies.filter(({ version }) => version === 1).map(async (one) => await openV1(one, name, suffix)),
+  )
+  const opened: Opened[] = [...v1]
+  const unified = hierarchies.find(({ version }) => version === 2)
+  const bound = new Set<Controller>(
+    v1.flatMap(({ branch, obstacle }) => [...(branch?.controllers ?? []), ...(obstacle?.controllers ?? [])]),
+  )
+  if (unified !== undefined)
+    opened.push(
+      await openV2(
+        unified,
+        name,
+        suffix,
+        CONTROLLERS.filter((one) => !bound.has(one)),
+      ),
+    )
+  return {
+    branches: opened.flatMap(({ branch }) => branch ?? []),
+    obstacles: opened.flatMap(({ obstacle }) => obstacle ?? []),
+  }
+}
+
+function notMounted(controllers: readonly Controller[]): Obstacle {
+  return {
+    controllers,
+    reason: `no cgroup hierarchy with ${controllers.join(', ')} is mounted`,
+    remedy: 'Mount one at /sys/fs/cgroup.',
+  }
+}
