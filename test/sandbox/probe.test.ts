@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -49,6 +49,36 @@ describe('choosing a sandbox', () => {
     await expect(chooseSandbox('bwrap', { programDirs: [programDir] })).rejects.toThrow(
       /bwrap sandbox does not work here\. bubblewrap is not installed: run `apt-get install bubblewrap`/,
     )
+  })
+
+  test('takes bwrap on a host that refuses a filter of system calls, with a warning that says so', async () => {
+    const bwrap = `#!/bin/sh
+case "$*" in *--seccomp*) echo "bwrap: prctl(PR_SET_SECCOMP): Invalid argument" >&2; exit 1;; esac
+exec /usr/bin/bwrap "$@"
+`
+    writeFileSync(join(programDir, 'bwrap'), bwrap, { mode: 0o755 })
+    const options = { programDirs: [programDir, '/usr/bin'] }
+    const { sandbox, findings, warning } = await chooseSandbox('auto', options)
+    await sandbox.close()
+    expect(findings).toMatchObject([{ driver: 'bwrap', works: true }])
+    expect(warning).toMatch(/WITHOUT a filter of system calls: .*PR_SET_SECCOMP.*Invalid argument/)
+    expect(findings[0]?.detail).toContain(warning)
+  })
+
+  test('takes bwrap on a processor without a table of system calls, with a warning that says so', async () => {
+    const { sandbox, warning } = await chooseSandbox('bwrap', { architecture: 'riscv64' })
+    await sandbox.close()
+    expect(warning).toMatch(/WITHOUT a filter of system calls: .*riscv64/)
+  })
+
+  test('does not go without the filter because bwrap failed for another reason', async () => {
+    const calls = join(programDir, 'calls')
+    const bwrap = `#!/bin/sh\necho "$*" >> ${calls}\necho "bwrap: out of luck" >&2\nexit 1\n`
+    writeFileSync(join(programDir, 'bwrap'), bwrap, { mode: 0o755 })
+    symlinkSync('/usr/bin/setpriv', join(programDir, 'setpriv'))
+    const choice = chooseSandbox('bwrap', { programDirs: [programDir] })
+    await expect(choice).rejects.toThrow(/out of luck/)
+    expect(readFileSync(calls, 'utf8').trim().split('\n')).toEqual([expect.stringContaining('--seccomp')])
   })
 
   test('warns of plain processes also when they were asked for', async () => {
