@@ -12,13 +12,21 @@ export interface Credentials {
   readonly accessKeySecret: string
 }
 
-/** A function to create; memory and time limit are the same for all (512 MB, 30 s). */
+/** A function to create. */
 export interface FunctionSettings {
   readonly functionName: string
   /** Calls one instance may hold at once; default: one. */
   readonly instanceConcurrency?: number
-  /** Content of `index.js`, which exports `handler`. */
+  /** Content of `index.js` or `index.py`, which exports `handler`. */
   readonly source: string
+  /** Default: nodejs26. */
+  readonly runtime?: 'nodejs26' | 'python3'
+  /** What lies beside the source, by path. */
+  readonly files?: ReadonlyMap<string, string>
+  /** Megabytes; default: 512. */
+  readonly memorySize?: number
+  /** Seconds; default: 30. */
+  readonly timeout?: number
 }
 
 /** The part of Alibaba Cloud's FC API 2016-08-15 that the benchmark needs, spoken as its SDKs do. */
@@ -86,14 +94,15 @@ export function createFcClient(origin: string, credentials: Credentials): FcClie
       sign(credentials, { method: 'POST', path: invokePath(service, name), contentType }),
     invokeUrl: (service, name) => origin + invokePath(service, name),
     createService: (service) => callJson('POST', `${apiPrefix}/services`, { serviceName: service }),
-    async createFunction(service, { source, ...settings }) {
-      const zipFile = (await zip('index.js', source)).toString('base64')
+    async createFunction(service, { source, runtime = 'nodejs26', files, ...settings }) {
+      const entry = runtime === 'python3' ? 'index.py' : 'index.js'
+      const zipFile = (await zip(new Map([[entry, source], ...(files ?? [])]))).toString('base64')
       await callJson('POST', `${apiPrefix}/services/${service}/functions`, {
-        ...settings,
-        runtime: 'nodejs26',
-        handler: 'index.handler',
         memorySize: 512,
         timeout: 30,
+        ...settings,
+        runtime,
+        handler: 'index.handler',
         code: { zipFile },
       })
     },
@@ -102,9 +111,9 @@ export function createFcClient(origin: string, credentials: Credentials): FcClie
   }
 }
 
-async function zip(name: string, content: string): Promise<Buffer> {
+async function zip(contents: ReadonlyMap<string, string>): Promise<Buffer> {
   const file = new ZipFile()
-  file.addBuffer(Buffer.from(content), name)
+  for (const [name, content] of contents) file.addBuffer(Buffer.from(content), name)
   file.end()
   return await buffer(file.outputStream)
 }

@@ -31,6 +31,13 @@ export function readMemory(pid: number): Memory {
   }
 }
 
+/** The memory of one process, shared pages divided among those who share them. Throws when it cannot be read. */
+export function readPssMib(pid: number): number {
+  const kib = /^Pss:\s+(\d+)/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1]
+  if (kib === undefined) throw new Error(`the memory of process ${pid} cannot be read: is this root?`)
+  return Number(kib) / 1024
+}
+
 /** Reads the scheduler's accounts of every thread of a tree. */
 export function readScheduling(pid: number): Scheduling {
   const pids = processTree(pid).map((member) => member.pid)

@@ -111,8 +111,9 @@ function tailLine(tail: Results['tails'][number]): string {
   return `- ${titles[tail.system]}: ${tail.p99Ms.toFixed(2)} ms. ${tail.cause}`
 }
 
-function targetRow(target: Target): string[] {
-  const digits = target.unit === 'ms' ? 0 : 2
+/** A row of the table of targets: name, bound, what was measured, and whether it is met. */
+export function targetRow(target: Target): string[] {
+  const digits = target.unit === 'ms' ? ((target.measured ?? 0) < 100 ? 1 : 0) : 2
   const measured =
     target.measured === undefined ? '–' : `${target.measured.toFixed(digits)} ${target.unit}`.trim()
   return [
@@ -123,7 +124,8 @@ function targetRow(target: Target): string[] {
   ]
 }
 
-function withQuartiles(value: Spread | undefined, digits = 2): string {
+/** The median, with its quartiles in brackets where they differ. */
+export function withQuartiles(value: Spread | undefined, digits = 2): string {
   if (value === undefined) return '–'
   const [median, q1, q3] = [value.median, value.q1, value.q3].map((number) => number.toFixed(digits))
   return q1 === q3 ? `${median}` : `${median} [${q1}–${q3}]`
@@ -133,7 +135,8 @@ function mib(value: number | undefined): string {
   return value === undefined ? '–' : value.toFixed(0)
 }
 
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A Markdown table whose columns are aligned. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [header, ...rows]
   const widths = header.map((_, column) => Math.max(...all.map((cells) => (cells[column] ?? '').length)))
   const line = (cells: readonly string[]) =>

@@ -24,15 +24,22 @@ export interface RunningAnvoke extends RunningServer {
   readonly credentials: Credentials
 }
 
-/** The server program, whose start gives more than the common contract asks for. */
-export interface AnvokeServer extends Server {
-  /** `inspected`: prepared for garbage.ts; default false. */
-  start(signal: AbortSignal, settings?: { readonly inspected: boolean }): Promise<RunningAnvoke>
+/** How a server is started, where it is not as a user does. */
+export interface AnvokeSettings {
+  /** Prepared for garbage.ts; default false. */
+  readonly inspected?: boolean
+  /** Flags of `anvoke serve`; default none. */
+  readonly flags?: readonly string[]
 }
 
-/** The source of a function, the same file that the other systems load. */
-export function functionSource(name: FunctionName): string {
-  return readFileSync(new URL(`../functions/${name}/index.js`, import.meta.url), 'utf8')
+/** The server program, whose start gives more than the common contract asks for. */
+export interface AnvokeServer extends Server {
+  start(signal: AbortSignal, settings?: AnvokeSettings): Promise<RunningAnvoke>
+}
+
+/** The source of a function, the same file that the other systems load; Python has "hello" alone. */
+export function functionSource(name: FunctionName, language: 'js' | 'py' = 'js'): string {
+  return readFileSync(new URL(`../functions/${name}/index.${language}`, import.meta.url), 'utf8')
 }
 
 /**
@@ -42,7 +49,7 @@ export function functionSource(name: FunctionName): string {
 export function createAnvoke(directory: string): AnvokeServer {
   return { name: 'anvoke', systems: ['anvoke', 'anvoke-16'], start }
 
-  async function start(signal: AbortSignal, settings = { inspected: false }): Promise<RunningAnvoke> {
+  async function start(signal: AbortSignal, settings: AnvokeSettings = {}): Promise<RunningAnvoke> {
     const port = await freePort()
     const origin = `http://127.0.0.1:${port}`
     const data = mkdtempSync(join(directory, 'data-'))
@@ -51,8 +58,9 @@ export function createAnvoke(directory: string): AnvokeServer {
       accessKeyId: `bench${randomBytes(6).toString('hex')}`,
       accessKeySecret: randomBytes(24).toString('base64url'),
     }
-    const options = settings.inspected ? inspectable : []
-    const args = [...options, launcher, 'serve', '--listen', `127.0.0.1:${port}`, '--data', data]
+    const { inspected = false, flags = [] } = settings
+    const program = [...(inspected ? inspectable : []), launcher, 'serve']
+    const args = [...program, '--listen', `127.0.0.1:${port}`, '--data', data, ...flags]
     const child = await startChild('anvoke', process.execPath, args, {
       ANVOKE_ACCESS_KEY_ID: credentials.accessKeyId,
       ANVOKE_ACCESS_KEY_SECRET: credentials.accessKeySecret,
