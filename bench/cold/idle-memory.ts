@@ -50,15 +50,15 @@ export async function measureIdleMemory(
   for (const { pid, parentPid } of tree)
     if (interpreters.some((one) => one.pid === parentPid) || (members.has(parentPid) && isBelow(parentPid)))
       members.add(pid)
-  const total = [...members].reduce((sum, pid) => sum + readPssMib(pid), 0)
-  for (const name of names) await server.client.deleteFunction(server.service, name)
-  return {
+  const memory = {
     language: language.name,
     instances: count,
-    pssMib: total / count,
+    pssMib: [...members].reduce((sum, pid) => sum + readPssMib(pid), 0) / count,
     interpreterPssMib: spread(interpreters.map(({ pid }) => readPssMib(pid))),
     processes: members.size / count,
   }
+  for (const name of names) await server.client.deleteFunction(server.service, name)
+  return memory
 
   /** Whether a member lies below an interpreter, not above one: what else its launcher has is not the instance's. */
   function isBelow(pid: number): boolean {
