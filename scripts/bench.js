@@ -1,10 +1,12 @@
 // Runs the benchmark on a fresh clone: installs what is missing, then hands over to the carried Node.
-// Plain JavaScript for the Node that happens to be installed. Options are those of bench/run.ts; `dialects` runs
-// bench/dialects.ts instead.
+// Plain JavaScript for the Node that happens to be installed. Options are those of bench/run.ts; a first word of PROGRAMS runs
+// that program instead, with its own options.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+
+const PROGRAMS = { dialects: 'dialects.ts', cold: 'cold.ts' }
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const benchDirectory = join(root, 'bench')
@@ -16,10 +18,9 @@ if (!isBenchInstalled()) install(benchDirectory)
 if (!hasProgram('wrk')) installWrk()
 
 const [first, ...rest] = process.argv.slice(2)
-const command = first === 'dialects' ? ['dialects.ts', ...rest] : ['run.ts', ...process.argv.slice(2)]
-const child = spawn(carriedNode, [join(benchDirectory, command[0]), ...command.slice(1)], {
-  stdio: 'inherit',
-})
+const named = Object.hasOwn(PROGRAMS, first ?? '') ? PROGRAMS[first] : undefined
+const options = named === undefined ? process.argv.slice(2) : rest
+const child = spawn(carriedNode, [join(benchDirectory, named ?? 'run.ts'), ...options], { stdio: 'inherit' })
 // Ctrl-C reaches the benchmark too, which ends its servers before it exits: wait for that.
 process.on('SIGINT', () => {})
 process.on('SIGTERM', () => child.kill('SIGTERM'))
