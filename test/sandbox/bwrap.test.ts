@@ -65,6 +65,10 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
     expect(fields['Gid']).toBe('710000\t710000\t710000\t710000')
   })
 
+  test.runIf(isRoot)('has an empty bounding set of capabilities', async () => {
+    expect(await inside('grep CapBnd: /proc/self/status')).toBe('CapBnd:\t0000000000000000\n')
+  })
+
   test.runIf(isRoot)('is in no group of the server', async () => {
     expect(await inside('id -G')).toBe('710000\n')
   })
