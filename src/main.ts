@@ -23,6 +23,7 @@ import { qualifiedKey } from './engine/keys.ts'
 import { PayloadBudget } from './engine/payload-budget.ts'
 import type { PoolLimits } from './engine/pool-setup.ts'
 import { Pool } from './engine/pool.ts'
+import { makeTicketFile } from './engine/ticket-file.ts'
 import { Listener, type ReadinessCheck } from './http/server.ts'
 import { CodeLinks } from './intake/code-link.ts'
 import type { FunctionSpec, FunctionVersion } from './model/function.ts'
@@ -33,8 +34,11 @@ import { examineHost, type HostFinding } from './sandbox/host-examination.ts'
 import { compilePython } from './sandbox/compile-python.ts'
 import { requireNamedInterpreters } from './sandbox/interpreters.ts'
 import { MemoryWatch } from './sandbox/memory.ts'
+import { PrestartedSandbox } from './sandbox/prestarted/driver.ts'
+import type { SpecTemplate } from './sandbox/prestarted/stem-class.ts'
 import { chooseSandbox } from './sandbox/probe.ts'
 import { RuntimeTable } from './sandbox/runtimes.ts'
+import type { Mount } from './sandbox/sandbox.ts'
 import { memoryBackedDir } from './sandbox/server-directory.ts'
 import { withLayers } from './store/packages/layered-definitions.ts'
 import { PackageStore } from './store/packages/packages.ts'
@@ -49,6 +53,8 @@ const INSTANCE_KEYS_TTL_MS = MAX_INSTANCE_AGE_MS + 12 * 3_600_000
 const PARALLEL_ASYNC_RUNS = 256
 /** How often code packages and logs that belong to no function any more are removed. */
 const SWEEP_MS = 3_600_000
+/** Functions that are prepared for a first call when the server starts: those changed last. */
+const MOST_EXPECTED_AT_START = 64
 const MIB = 1024 * 1024
 
 /** A server that answers. */
@@ -115,7 +121,15 @@ export async function startServer(
     RuntimeTable.discover({ nodePath: config.nodePath, pythonPath: config.pythonPath }),
     Catalogue.open(withLayers(store.definitions, packages)),
   ])
-  undo.adopt(chosen.sandbox, (sandbox) => sandbox.close())
+  const sandbox = undo.adopt(
+    await PrestartedSandbox.open({
+      driver: chosen.sandbox,
+      dir: join(dataDir, 'stems'),
+      perClass: config.stemsPerClass,
+      makeTickets: () => makeTicketFile(memoryBackedDir()),
+    }),
+    (opened) => opened.close(),
+  )
   const logs = undo.adopt(
     new LogFiles({
       dir: join(dataDir, 'logs'),
@@ -143,17 +157,33 @@ export async function startServer(
   )
   const memory = new MemoryWatch()
 
-  const launch = (version: FunctionVersion, instanceId: string): LaunchPlan => {
-    const runtime = runtimes.resolve(version.runtime)
-    const contract = contracts.get(version.contract)
-    const codeTarget = contract?.codeTarget ?? '/code'
-    const layersTarget = contract?.layersTarget ?? '/opt'
-    const layers = layersOf(version)
-    const mounts = [
-      { source: packages.treePath(version.code.digest), target: codeTarget },
-      ...(layers.length === 0 ? [] : [{ source: packages.layersPath(layers), target: layersTarget }]),
+  /** Everything about a start that its function's own state decides. */
+  const placesOf = (spec: FunctionSpec) => {
+    const contract = contracts.get(spec.contract)
+    return {
+      codeTarget: contract?.codeTarget ?? '/code',
+      ...((spec.layers ?? []).length === 0 ? {} : { layersTarget: contract?.layersTarget ?? '/opt' }),
+    }
+  }
+  const templateOf = (spec: FunctionSpec): SpecTemplate => {
+    const { codeTarget, layersTarget } = placesOf(spec)
+    const plan = runtimes.launchPlan(runtimes.resolve(spec.runtime), bootstraps, spec)
+    const mounts: Mount[] = [
+      ...plan.mounts,
+      { source: packages.treePath(spec.code.digest), target: codeTarget, holdsCode: true },
     ]
-    const plan = runtimes.launchPlan(runtime, bootstraps, version)
+    if (layersTarget !== undefined)
+      mounts.push({ source: packages.layersPath(layersOf(spec)), target: layersTarget, holdsCode: true })
+    return {
+      command: plan.command,
+      mounts,
+      environment: plan.environment,
+      workDir: codeTarget,
+      memoryMib: spec.memoryMib,
+      diskMib: spec.diskMib,
+    }
+  }
+  const launch = (version: FunctionVersion, instanceId: string): LaunchPlan => {
     const keys =
       version.facts['role'] === undefined
         ? undefined
@@ -162,18 +192,17 @@ export async function startServer(
             Date.now(),
           )
     return {
-      codeTarget,
-      ...(layers.length === 0 ? {} : { layersTarget }),
+      ...placesOf(version),
       ...(keys === undefined ? {} : { credentials: keys }),
-      spec: {
-        functionId: version.functionId,
-        command: plan.command,
-        mounts: [...plan.mounts, ...mounts],
-        environment: plan.environment,
-        workDir: codeTarget,
-        memoryMib: version.memoryMib,
-        diskMib: version.diskMib,
-      },
+      spec: { ...templateOf(version), functionId: version.functionId },
+    }
+  }
+  /** A call of this function is likely to come. */
+  const expectStart = (spec: FunctionSpec): void => {
+    try {
+      sandbox.expect(templateOf(spec))
+    } catch {
+      // Its runtime is not there any more: the call is told.
     }
   }
 
@@ -191,7 +220,7 @@ export async function startServer(
   }
   const pool = new Pool(
     {
-      sandbox: chosen.sandbox,
+      sandbox,
       budget,
       region,
       startTimeoutMs: config.startTimeoutSeconds * 1000,
@@ -227,6 +256,8 @@ export async function startServer(
   catalogue.onChanged = (changes) => {
     kept.follow(changes)
     if (changes.some(({ kind }) => kind === 'scaling')) pool.applyCaps()
+    for (const { kind, value } of changes)
+      if (kind === 'function' && value !== undefined && 'spec' in value) expectStart(value.spec)
     for (const name of functionsThatEnded(changes, catalogue)) void logs.remove(name)
   }
 
@@ -297,6 +328,9 @@ export async function startServer(
   ownPort = address.port
   delivery.start()
   kept.begin()
+  const functions = catalogue.list('function', '').map(({ value }) => value)
+  functions.sort((a, b) => a.modifiedAtMs - b.modifiedAtMs)
+  for (const { spec } of functions.slice(-MOST_EXPECTED_AT_START)) expectStart(spec)
   const compiling = new AbortController()
   undo.defer(() => compiling.abort())
   compilePython(bootstraps.python, runtimes.interpreters, compiling.signal).catch((error: unknown) => {

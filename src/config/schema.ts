@@ -16,6 +16,7 @@ export const configSchema = z.strictObject({
   maxInstances: wholeNumber(1, 10_000),
   maxInstancesPerFunction: wholeNumber(1, 10_000),
   maxConcurrentStarts: wholeNumber(1, 256),
+  stemsPerClass: wholeNumber(0, 8),
   memoryBudgetMib: wholeNumber(64, 16_777_216),
   idleTimeoutSeconds: wholeNumber(1, 86_400),
   queueTimeoutSeconds: wholeNumber(1, 3_600),
@@ -102,6 +103,11 @@ export const settingDocs: { readonly [Key in SettingKey]: SettingDoc } = {
     why: 'instances starting at once: starts are CPU-bound, more than the cores only delay each other',
     unit: 'count',
     fallback: (host) => String(Math.min(256, Math.max(2, host.cores))),
+  },
+  stemsPerClass: {
+    why: 'processes started ahead for each kind of function called lately (runtime, memory), at most 8 in all; 0: none',
+    unit: 'count',
+    fallback: '2',
   },
   memoryBudgetMib: {
     why: 'memory that all instances together may be promised; default three quarters of the host',

@@ -5,6 +5,11 @@ import type { Readable } from 'node:stream'
 export interface Mount {
   readonly source: string
   readonly target: string
+  /**
+   * The source is a directory of the function's own: content that never changes, by a path that never means another. It is
+   * needed only after the process has greeted, so it may be put in place after the start.
+   */
+  readonly holdsCode?: true
 }
 
 /** What to start. Nothing in it is a shell string; everything is passed as separate arguments. */
@@ -43,6 +48,15 @@ export type SandboxExit =
   /** It never ran: `reason` is for the operator, not for callers. */
   | { readonly kind: 'notStarted'; readonly reason: string }
 
+/** Memory of a process tree, bytes. */
+export interface MemoryUsage {
+  readonly currentBytes: number
+  /** Highest since the start, or since the last {@link SandboxProcess.resetPeak}. */
+  readonly peakBytes: number
+  /** The kernel has ended a part of it for passing the limit; the rest is to follow. */
+  readonly overLimit?: boolean
+}
+
 /** A running sandbox with one process tree. */
 export interface SandboxProcess {
   /** The server's end of descriptor 3. */
@@ -64,8 +78,16 @@ export interface SandboxProcess {
   readonly tickets?: TicketFile
   /** How the process sees a path that a mount shows: the target, or the source in a driver without namespaces. */
   locate(target: string): string
-  /** Resident memory of the whole tree now and its peak so far, bytes; the last known figures once it has ended. */
-  memory(): Promise<{ currentBytes: number; peakBytes: number }>
+  /** The kernel ends whatever passes the memory limit, at that moment. Absent: somebody has to watch it. */
+  readonly limitsMemory?: boolean
+  /** Memory of the whole tree; the last known figures once it has ended. */
+  memory(): Promise<MemoryUsage>
+  /** Begins a new peak of {@link memory}. Absent, or false: it still tells the old one. */
+  resetPeak?(): Promise<boolean>
+  /** Takes all processors from the tree, soon; {@link kill} still ends it. Absent, or without effect, where the host cannot. */
+  freeze?(): void
+  /** Gives them back; what was sent to it meanwhile is waiting there. A rejection says that it stands still for ever. */
+  thaw?(): Promise<void>
   /**
    * Ends the whole tree at once. Safe to call at any time, any number of times.
    *

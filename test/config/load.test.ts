@@ -51,6 +51,7 @@ describe('loadConfig', () => {
       maxInstances: 128,
       maxInstancesPerFunction: 64,
       maxConcurrentStarts: 8,
+      stemsPerClass: 2,
       memoryBudgetMib: 12_288,
       idleTimeoutSeconds: 300,
       queueTimeoutSeconds: 30,

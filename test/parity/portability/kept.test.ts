@@ -19,7 +19,12 @@ let fc: Fc2Client
 let scf: ReturnType<typeof scfClient>
 
 beforeAll(async () => {
-  server = await TestServer.start({ ANVOKE_IDLE_TIMEOUT_SECONDS: '2', ANVOKE_MEMORY_BUDGET_MIB: '4096' })
+  server = await TestServer.start({
+    ANVOKE_IDLE_TIMEOUT_SECONDS: '2',
+    ANVOKE_MEMORY_BUDGET_MIB: '4096',
+    // Instances are counted by their processes.
+    ANVOKE_STEMS_PER_CLASS: '0',
+  })
   tree = new ProcessTree(server.pid)
   fc = fc2Client(server)
   scf = scfClient(server)
