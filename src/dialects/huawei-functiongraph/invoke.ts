@@ -9,7 +9,7 @@ import { EngineError } from '../../model/errors.ts'
 import type { InvokeTarget } from '../../model/invocation.ts'
 import { parsedJson } from '../../model/json.ts'
 import { toBuffer, type Payload } from '../../model/payload.ts'
-import type { AliasRecord, NewTask } from '../../store/store.ts'
+import type { AliasRecord } from '../../store/store.ts'
 import { extrasOf } from '../extras.ts'
 import { versionByRules } from './alias-rules.ts'
 import { ASYNC_DEFAULTS } from './async-settings.ts'
@@ -29,9 +29,6 @@ export const MAX_EVENT_BYTES: Readonly<Record<InvokePath['mode'], number>> = {
   reserved: 6 * 1024 * 1024,
   async: 256 * 1024,
 }
-
-/** Waits between the runs of an asynchronous call. The vendor publishes none. */
-const BACKOFF: NonNullable<NewTask['backoff']> = { firstMs: 1000, longestMs: 60_000 }
 
 /** Values of X-Cff-Instance-Memory, MB. Source: the vendor's table of memory sizes. */
 const MEMORY_SIZES: ReadonlySet<string> = new Set(
@@ -171,7 +168,6 @@ async function enqueue(
     dueAtMs: acceptedAtMs,
     // Without a configuration failures of the code are not repeated.
     maxRetries: config === undefined ? 0 : (config.maxRetries ?? ASYNC_DEFAULTS.maxRetries),
-    backoff: BACKOFF,
     expiresAtMs: acceptedAtMs + (config?.maxAgeMs ?? ASYNC_DEFAULTS.maxAgeS * 1000),
   })
   const answer = { status: 202, body: { request_id: requestId }, headers: { 'X-Cff-Request-Id': requestId } }

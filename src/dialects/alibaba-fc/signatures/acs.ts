@@ -8,12 +8,12 @@ import type { KeyRing } from '../../../auth/keyring.ts'
 import { percentEncode } from '../../../auth/percent.ts'
 import { parseQuery, type QueryPair } from '../../../auth/query.ts'
 import { parseIsoSeconds } from '../../../auth/timestamps.ts'
+import { MAX_QUERY_PAIRS } from '../../../intake/request-head.ts'
 import {
   accepted,
   findKey,
   isAccessKeyId,
   malformed,
-  MAX_QUERY_PAIRS,
   missingHeader,
   refuseSkew,
   signatureMismatch,

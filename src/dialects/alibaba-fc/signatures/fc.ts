@@ -5,13 +5,13 @@ import type { AccessKey, KeyRing } from '../../../auth/keyring.ts'
 import { percentDecode } from '../../../auth/percent.ts'
 import { parseQuery, type QueryPair } from '../../../auth/query.ts'
 import { parseHttpDate } from '../../../auth/timestamps.ts'
+import { MAX_QUERY_PAIRS } from '../../../intake/request-head.ts'
 import {
   accepted,
   accessDenied,
   findKey,
   isAccessKeyId,
   malformed,
-  MAX_QUERY_PAIRS,
   missingHeader,
   refuseSkew,
   signatureMismatch,

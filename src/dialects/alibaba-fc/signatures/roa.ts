@@ -5,12 +5,12 @@ import { headerBlock, headerNamesWithPrefix, headerValue } from '../../../auth/h
 import type { KeyRing } from '../../../auth/keyring.ts'
 import { parseQuery } from '../../../auth/query.ts'
 import { parseHttpDate } from '../../../auth/timestamps.ts'
+import { MAX_QUERY_PAIRS } from '../../../intake/request-head.ts'
 import {
   accepted,
   findKey,
   isAccessKeyId,
   malformed,
-  MAX_QUERY_PAIRS,
   missingHeader,
   refuseSkew,
   signatureMismatch,

@@ -37,9 +37,6 @@ const MAX_CLOCK_SKEW_MS = 15 * 60 * 1000
 /** Longest access key id that is looked up, in characters. */
 const MAX_ACCESS_KEY_ID_LENGTH = 128
 
-/** Most pairs of a query that are looked at. */
-export const MAX_QUERY_PAIRS = 1000
-
 export function accepted(key: AccessKey, bodySha256?: string): Accepted {
   const principal = { accountId: key.accountId, accessKeyId: key.accessKeyId }
   return bodySha256 === undefined
