@@ -1,17 +1,29 @@
-import type { SandboxProcess } from './sandbox.ts'
+import type { MemoryUsage, SandboxProcess } from './sandbox.ts'
 
 /** Time between samples, milliseconds, unless told otherwise. */
 const DEFAULT_INTERVAL_MS = 200
 
+/** Wants to know the memory of a process, now and then. */
+export interface MemoryFollower {
+  /** Asked before each sample. */
+  wantsSample(): boolean
+  onSample(usage: MemoryUsage): void
+}
+
+interface Watched {
+  readonly limitBytes: number
+  readonly follower: MemoryFollower | undefined
+}
+
 /**
  * Ends processes that use more memory than they may.
  *
- * One timer for all, running only while something is watched. A process can pass its limit for up to one interval; an exact
- * limit is the kernel's to enforce, see README.
+ * One timer for all, running only while something is watched. A process can pass its limit for up to one interval, unless the
+ * kernel holds it to it: such a process is looked at only while somebody wants to know its memory.
  */
 export class MemoryWatch {
   readonly #intervalMs: number
-  readonly #limits = new Map<SandboxProcess, number>()
+  readonly #watched = new Map<SandboxProcess, Watched>()
   #timer: NodeJS.Timeout | undefined
 
   /** @param intervalMs Time between samples, milliseconds, from 10; default 200. */
@@ -20,12 +32,14 @@ export class MemoryWatch {
   }
 
   /**
-   * Ends the process, with an exit of kind `outOfMemory`, when its tree is seen with more than `limitBytes` resident.
+   * Ends the process, with an exit of kind `outOfMemory`, when its tree is seen with more than `limitBytes`, or the kernel has ended
+   * a part of it for that.
    *
+   * @param follower Told of samples; default nobody.
    * @returns Stops watching. It stops by itself when the process has ended.
    */
-  watch(process: SandboxProcess, limitBytes: number): () => void {
-    this.#limits.set(process, limitBytes)
+  watch(process: SandboxProcess, limitBytes: number, follower?: MemoryFollower): () => void {
+    this.#watched.set(process, { limitBytes, follower })
     if (this.#timer === undefined) this.#schedule()
     const forget = (): void => this.#forget(process)
     void process.exited.then(forget)
@@ -34,13 +48,13 @@ export class MemoryWatch {
 
   /** Stops watching everything. */
   close(): void {
-    this.#limits.clear()
+    this.#watched.clear()
     this.#stop()
   }
 
   #forget(process: SandboxProcess): void {
-    this.#limits.delete(process)
-    if (this.#limits.size === 0) this.#stop()
+    this.#watched.delete(process)
+    if (this.#watched.size === 0) this.#stop()
   }
 
   #schedule(): void {
@@ -56,9 +70,13 @@ export class MemoryWatch {
   async #tick(): Promise<void> {
     const fired = this.#timer
     // One after another: a burst of readings would fill the thread pool that the server's own files need.
-    for (const [process, limitBytes] of this.#limits) {
-      const { currentBytes } = await process.memory()
-      if (currentBytes > limitBytes && this.#limits.has(process)) process.kill('outOfMemory')
+    for (const [process, { limitBytes, follower }] of this.#watched) {
+      const isWanted = follower?.wantsSample() === true
+      if (process.limitsMemory === true && !isWanted) continue
+      const usage = await process.memory()
+      if (!this.#watched.has(process)) continue
+      if (isWanted) follower?.onSample(usage)
+      if (usage.currentBytes > limitBytes || usage.overLimit === true) process.kill('outOfMemory')
     }
     // Forgetting the last and watching another in the meantime has set a new timer already.
     if (this.#timer === fired && fired !== undefined) this.#schedule()

@@ -2,6 +2,8 @@ import { closeSync, existsSync, openSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import type { Launchers, Privileges } from './bwrap/arguments.ts'
 import { BwrapSandbox } from './bwrap/driver.ts'
+import { CONTROLLERS } from './cgroup/limits.ts'
+import { CgroupTree } from './cgroup/tree.ts'
 import { ProcessSandbox, PROCESS_WARNING } from './process/driver.ts'
 import type { GuardFinding, ProbeFinding, Sandbox, SandboxExit } from './sandbox.ts'
 import { seccompFilter } from './seccomp/filter.ts'
@@ -28,6 +30,8 @@ export interface SandboxOptions {
   readonly programDirs?: readonly string[]
   /** Whose filter of system calls to take, as `process.arch` names processors; default that of this process. */
   readonly architecture?: string
+  /** Whether processes are limited by cgroups where the host has them; default true. */
+  readonly cgroups?: boolean
 }
 
 /** The driver that was asked for does not work here; the message says what to do. */
@@ -93,15 +97,22 @@ async function probeBwrap(options: SandboxOptions): Promise<Probed> {
     unfilteredWhy = `this host refuses it (${tried})`
     tried = await tryBwrap(launchers, undefined, options)
   }
+  if (typeof tried === 'string' && CGROUP_COMPLAINT.test(tried))
+    tried = await tryBwrap(launchers, unfilteredWhy === undefined ? filter : undefined, options, tried)
   if (typeof tried === 'string')
     return { finding: { driver: 'bwrap', works: false, detail: adviceFor(tried) } }
   const finding = { driver: 'bwrap', works: true } as const
   const common = PRIVILEGES_TEXT[privilegesHere()]
-  const guards = [filterGuard(unfilteredWhy)]
+  const { sandbox, limits } = tried
+  const guards = [filterGuard(unfilteredWhy), limits]
   if (unfilteredWhy === undefined)
-    return { sandbox: tried, finding: { ...finding, detail: `${common} System calls are filtered.`, guards } }
+    return {
+      sandbox,
+      finding: { ...finding, detail: `${common} System calls are filtered. ${limits.detail}`, guards },
+    }
   const warning = `Functions run WITHOUT a filter of system calls: ${unfilteredWhy}.`
-  return { sandbox: tried, finding: { ...finding, detail: `${common} ${warning}`, guards }, warning }
+  const detail = `${common} ${warning} ${limits.detail}`
+  return { sandbox, finding: { ...finding, detail, guards }, warning }
 }
 
 function filterGuard(unfilteredWhy: string | undefined): GuardFinding {
@@ -113,17 +124,39 @@ function filterGuard(unfilteredWhy: string | undefined): GuardFinding {
   }
 }
 
-/** @returns The driver, or why it did not work. */
+interface TriedBwrap {
+  readonly sandbox: Sandbox
+  readonly limits: GuardFinding
+}
+
+/**
+ * @param unlimitedWhy Why no cgroups are used although there are some.
+ * @returns The driver, or why it did not work.
+ */
 async function tryBwrap(
   launchers: Launchers,
   filter: Buffer | undefined,
   options: SandboxOptions,
-): Promise<Sandbox | string> {
-  const sandbox = new BwrapSandbox({ ...options, launchers, privileges: privilegesHere(), filter })
+  unlimitedWhy?: string,
+): Promise<TriedBwrap | string> {
+  const { cgroups: wantsGroups = true, ...rest } = options
+  const cgroups = wantsGroups && unlimitedWhy === undefined ? await CgroupTree.open() : undefined
+  const sandbox = new BwrapSandbox({ ...rest, launchers, privileges: privilegesHere(), filter, cgroups })
   const failure = await tryOnce(sandbox, filter !== undefined)
-  if (failure === undefined) return sandbox
+  if (failure === undefined) return { sandbox, limits: limitsGuard(cgroups, unlimitedWhy) }
   await sandbox.close()
   return failure
+}
+
+function limitsGuard(cgroups: CgroupTree | undefined, unlimitedWhy: string | undefined): GuardFinding {
+  const name = 'cgroup limits'
+  if (cgroups !== undefined) {
+    const { controllers, freezes, detail } = cgroups.finding
+    return { name, works: freezes && CONTROLLERS.every((one) => controllers.has(one)), detail }
+  }
+  const why = unlimitedWhy === undefined ? 'they are turned off' : `they do not work here (${unlimitedWhy})`
+  const detail = `No cgroups are used, because ${why}: memory is watched and can be passed for a moment, idle instances are not frozen.`
+  return { name, works: false, detail }
 }
 
 async function probeProcess(options: SandboxOptions): Promise<Probed> {
@@ -142,6 +175,9 @@ async function probeProcess(options: SandboxOptions): Promise<Probed> {
 
 /** How bwrap, or the attempt itself, names a filter that cannot be had. */
 const SECCOMP_COMPLAINT = /seccomp/i
+
+/** How the driver names a group that a process could not be put into. */
+const CGROUP_COMPLAINT = /cgroup/
 
 /** Says whether the kernel filters the calls of the program: a line `Seccomp: 2`. */
 const TELL_FILTER =

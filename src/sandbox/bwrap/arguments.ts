@@ -34,7 +34,7 @@ const SHARED_MEMORY_BYTES = 16 * MIB
  * Processes and threads of one sandbox. Source: Function Compute's limits page, "threads", 1024.
  * What a fork bomb can take from the host.
  */
-const MOST_TASKS = 1024
+export const MOST_TASKS = 1024
 
 /**
  * Processes and threads of one function, all its instances together: half of the process ids that Linux has unless it is told

@@ -1,3 +1,6 @@
+import type { CgroupGroup } from '../cgroup/group.ts'
+import { cpuWeightOf } from '../cgroup/limits.ts'
+import type { CgroupTree } from '../cgroup/tree.ts'
 import { InheritedDescriptors } from '../inherited-descriptors.ts'
 import { notStarted } from '../not-started.ts'
 import type { Sandbox, SandboxProcess, SandboxSpec } from '../sandbox.ts'
@@ -6,6 +9,7 @@ import { UidPool } from '../uid-pool.ts'
 import {
   encodeArguments,
   innerCommand,
+  MOST_TASKS,
   systemArguments,
   type Launchers,
   type Privileges,
@@ -16,11 +20,15 @@ import { BwrapProcess } from './process.ts'
 /** A bwrap has its child after milliseconds; even a machine under heavy load is well within this. */
 const BIRTH_TIMEOUT_MS = 5000
 
+const MIB = 1024 * 1024
+
 export interface BwrapSettings {
   readonly launchers: Launchers
   readonly privileges: Privileges
   /** The filter of system calls that every process gets, see `../seccomp/filter.ts`; undefined: none. */
   readonly filter: Buffer | undefined
+  /** Where the groups that limit processes are made; closed with the driver. Undefined: processes are not limited by groups. */
+  readonly cgroups?: CgroupTree | undefined
   /** Where a directory for the driver's own small files is made; default memory-backed storage. */
   readonly stateDir?: string
   /** First user id for functions, default 700 000. */
@@ -54,12 +62,18 @@ export class BwrapSandbox implements Sandbox {
     if (this.#closed) return notStarted('the sandbox is closed')
     const uid = this.#uids.acquire(spec.functionId)
     if (uid === undefined) return notStarted('every user id for functions is in use')
+    const group = this.#settings.cgroups?.create({
+      memoryBytes: spec.memoryMib * MIB,
+      tasks: MOST_TASKS,
+      cpuWeight: cpuWeightOf(spec.memoryMib),
+    })
     try {
-      const process = this.#launch(spec, uid)
-      void this.#attend(process, spec)
+      const process = this.#launch(spec, uid, group)
+      void this.#attend(process, spec, group)
       return process
     } catch (error) {
       this.#uids.release(spec.functionId)
+      if (group !== undefined) void this.#settings.cgroups?.remove(group)
       return notStarted(error instanceof Error ? error.message : String(error))
     }
   }
@@ -71,17 +85,18 @@ export class BwrapSandbox implements Sandbox {
       return process.exited
     })
     await Promise.all(ends)
-    await this.#state.remove()
+    await Promise.all([this.#settings.cgroups?.close(), this.#state.remove()])
   }
 
-  async #attend(process: BwrapProcess, spec: SandboxSpec): Promise<void> {
+  async #attend(process: BwrapProcess, spec: SandboxSpec, group: CgroupGroup | undefined): Promise<void> {
     this.#running.add(process)
     await process.exited
     this.#running.delete(process)
     this.#uids.release(spec.functionId)
+    if (group !== undefined) await this.#settings.cgroups?.remove(group)
   }
 
-  #launch(spec: SandboxSpec, uid: number): BwrapProcess {
+  #launch(spec: SandboxSpec, uid: number, group: CgroupGroup | undefined): BwrapProcess {
     const { launchers, privileges, filter } = this.#settings
     return new BwrapProcess({
       bwrap: launchers.bwrap,
@@ -91,6 +106,7 @@ export class BwrapSandbox implements Sandbox {
       ticketsFd: spec.ticketsFd,
       stateDir: this.#state.path,
       birthTimeoutMs: this.#settings.birthTimeoutMs ?? BIRTH_TIMEOUT_MS,
+      group,
       inherited: this.#inherited,
     })
   }

@@ -1,13 +1,15 @@
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import { codeOf } from '../cgroup/control-file.ts'
+import type { CgroupGroup } from '../cgroup/group.ts'
 import { sendKill, startChild } from '../child.ts'
 import { exitOf, fromShellCode, type RawExit } from '../exit-cause.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
 import { untilGone } from '../proc.ts'
-import type { SandboxExit, SandboxProcess } from '../sandbox.ts'
+import type { MemoryUsage, SandboxExit, SandboxProcess } from '../sandbox.ts'
 import type { TextTail } from '../text-tail.ts'
-import { TreeMemory, type TreeUsage } from '../tree-memory.ts'
+import { TreeMemory } from '../tree-memory.ts'
 import { ARGUMENTS_FD, FILTER_FD, STATUS_FD } from './arguments.ts'
 import { StatusFile } from './status-file.ts'
 
@@ -27,6 +29,8 @@ export interface BwrapLaunch {
   readonly ticketsFd: number
   readonly stateDir: string
   readonly birthTimeoutMs: number
+  /** Its limits, a group of its own; undefined where the host has none. */
+  readonly group: CgroupGroup | undefined
   readonly inherited: InheritedDescriptors
 }
 
@@ -36,13 +40,17 @@ export interface BwrapLaunch {
  * Two processes of bwrap are involved: the outer one, which is our child, and the first process of the pid namespace. The
  * kernel ends everything in the namespace together with the latter, so that is the one to kill; the outer one then
  * ends by itself. When the outer one dies first (by the server's death, too), the inner one is sent SIGKILL by the kernel.
+ *
+ * The inner one makes the namespaces while the server puts it into its group, and waits for that at a gate before it starts
+ * anything: the command and all that comes from it are inside from their first instruction.
  */
 export class BwrapProcess implements SandboxProcess {
   readonly channel: Socket
   readonly stdout: Readable
   readonly stderr: TextTail
   readonly exited: Promise<SandboxExit>
-  readonly #memory = new TreeMemory(() => this.#namespaceInit, false)
+  readonly #treeMemory = new TreeMemory(() => this.#namespaceInit, false)
+  readonly #group: CgroupGroup | undefined
   readonly #status: StatusFile
   readonly #birthTimeoutMs: number
   readonly #outer: number | undefined
@@ -50,13 +58,23 @@ export class BwrapProcess implements SandboxProcess {
   #killing = false
   #overMemory = false
   #ended = false
+  /** What the group told last. */
+  #usage: MemoryUsage = { currentBytes: 0, peakBytes: 0 }
+  /** Why it was not let through the gate. */
+  #refusal: string | undefined
 
   /** @throws When the process cannot be created at all. */
   constructor(launch: BwrapLaunch) {
-    const { filter } = launch
+    const { filter, group } = launch
     const options = ['--args', String(ARGUMENTS_FD), '--json-status-fd', String(STATUS_FD)]
-    if (filter !== undefined) options.push('--seccomp', String(FILTER_FD))
     this.#status = new StatusFile(launch.stateDir)
+    const extra: ('pipe' | number)[] = ['pipe', this.#status.fd]
+    if (filter !== undefined) {
+      options.push('--seccomp', String(FILTER_FD))
+      extra.push('pipe')
+    }
+    if (group !== undefined) options.push('--block-fd', String(ARGUMENTS_FD + extra.push('pipe') - 1))
+    this.#group = group
     this.#birthTimeoutMs = launch.birthTimeoutMs
     try {
       const child = startChild({
@@ -66,7 +84,7 @@ export class BwrapProcess implements SandboxProcess {
         workDir: '/',
         detached: false,
         ticketsFd: launch.ticketsFd,
-        extra: ['pipe', this.#status.fd, ...(filter === undefined ? [] : (['pipe'] as const))],
+        extra,
         inherited: launch.inherited,
       })
       this.#outer = child.process.pid
@@ -77,6 +95,8 @@ export class BwrapProcess implements SandboxProcess {
       if (filter !== undefined) filterPipe?.end(filter)
       argumentsPipe?.end(launch.argumentsText)
       this.exited = this.#supervise(child.ended)
+      const gate = child.extra.at(-1)
+      if (group !== undefined && gate !== undefined) void this.#enter(group, gate)
     } catch (error) {
       this.#status.close()
       throw error
@@ -87,8 +107,30 @@ export class BwrapProcess implements SandboxProcess {
     return target
   }
 
-  memory(): Promise<TreeUsage> {
-    return this.#memory.sample()
+  get limitsMemory(): boolean {
+    return this.#group?.limitsMemory === true
+  }
+
+  async memory(): Promise<MemoryUsage> {
+    if (this.#group?.limitsMemory !== true) return await this.#treeMemory.sample()
+    if (this.#ended || this.#killing) return this.#usage
+    const [usage, oomKills] = await Promise.all([this.#group.usage(), this.#group.oomKills()])
+    // What is seen of a tree that ends meanwhile is not its memory.
+    if (usage !== undefined && !this.#ended && !this.#killing)
+      this.#usage = oomKills > 0 ? { ...usage, overLimit: true } : usage
+    return this.#usage
+  }
+
+  async resetPeak(): Promise<boolean> {
+    return this.#group !== undefined && (await this.#group.resetPeak())
+  }
+
+  freeze(): void {
+    if (!this.#killing) this.#group?.freeze()
+  }
+
+  async thaw(): Promise<void> {
+    await this.#group?.thaw()
   }
 
   kill(cause?: 'outOfMemory'): void {
@@ -96,12 +138,28 @@ export class BwrapProcess implements SandboxProcess {
     this.#overMemory ||= cause === 'outOfMemory'
     if (this.#killing) return
     this.#killing = true
+    void this.#group?.kill()
     void this.#killOnceBorn()
   }
 
   get #namespaceInit(): number | undefined {
     if (!this.#ended) this.#knownInit ??= this.#status.namespaceInit
     return this.#knownInit
+  }
+
+  async #enter(group: CgroupGroup, gate: Socket): Promise<void> {
+    try {
+      await group.ready
+      while (!this.#ended && this.#namespaceInit === undefined) await delay(1)
+      if (this.#ended || this.#knownInit === undefined) return
+      await group.attach(this.#knownInit)
+      gate.end('1')
+    } catch (error) {
+      // It has ended, and says why itself.
+      if (this.#ended || codeOf(error) === 'ESRCH') return
+      this.#refusal = `it could not be put into its cgroup: ${error instanceof Error ? error.message : String(error)}`
+      this.kill()
+    }
   }
 
   /** An outer bwrap killed before its child exists, or before that follows it into death, would leave it behind. */
@@ -121,11 +179,22 @@ export class BwrapProcess implements SandboxProcess {
     if (raw instanceof Error) return { kind: 'notStarted', reason: `bwrap could not be run: ${raw.message}` }
     if (this.#knownInit !== undefined) await untilGone(this.#knownInit)
     await this.stderr.complete(LAST_WORDS_MS)
-    await this.#memory.close()
-    return this.#causeOf(raw, commandEnded)
+    await this.#treeMemory.close()
+    return this.#causeOf(raw, commandEnded, await this.#lastFigures())
   }
 
-  #causeOf(raw: RawExit, commandEnded: boolean): SandboxExit {
+  /** Takes the peak of a tree that ended by itself. @returns How much of it the kernel ended for passing the limit. */
+  async #lastFigures(): Promise<number> {
+    if (this.#group === undefined || this.#killing) return 0
+    const [usage, oomKills] = await Promise.all([this.#group.usage(), this.#group.oomKills()])
+    const { currentBytes, peakBytes } = this.#usage
+    this.#usage = { currentBytes, peakBytes: Math.max(peakBytes, usage?.peakBytes ?? 0) }
+    return oomKills
+  }
+
+  #causeOf(raw: RawExit, commandEnded: boolean, oomKills: number): SandboxExit {
+    if (this.#refusal !== undefined) return { kind: 'notStarted', reason: this.#refusal }
+    if (oomKills > 0 && raw.exitCode !== 0) return { kind: 'outOfMemory' }
     if (this.#overMemory) return { kind: 'outOfMemory' }
     if (this.#killing) return { kind: 'signalled', signal: 'SIGKILL' }
     const complaint = LAUNCHER_COMPLAINT.exec(this.stderr.text)?.[0]
