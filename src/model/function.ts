@@ -37,6 +37,14 @@ export interface FunctionSpec {
    * package's is seen. Default: none.
    */
   readonly layers?: readonly CodePackage[]
+  /** `none`: it reaches nothing but itself. Default: what the server's setting gives to functions, never more. */
+  readonly network?: 'none'
+}
+
+/** @returns The specification with this network: undefined for what the server's setting gives. */
+export function withNetwork(spec: FunctionSpec, network: FunctionSpec['network']): FunctionSpec {
+  const { network: _, ...others } = spec
+  return network === undefined ? others : { ...others, network }
 }
 
 /** Names a function in the neutral name space `account / namespace / name : version`. */

@@ -3,7 +3,7 @@ import { addFunction, changeFunction } from '../../definitions/functions.ts'
 import { namespaceFunctions } from '../../definitions/namespaces.ts'
 import { removeFunction } from '../../definitions/remove.ts'
 import { functionKey } from '../../engine/keys.ts'
-import { LATEST, type FunctionSpec } from '../../model/function.ts'
+import { LATEST, withNetwork, type FunctionSpec } from '../../model/function.ts'
 import type { FunctionRecord, Stored } from '../../store/store.ts'
 import { takeCode } from './code.ts'
 import { FcError } from './errors.ts'
@@ -15,6 +15,7 @@ import type { Answer, ApiVersion, Call, Operation } from './operation.ts'
 import { DIALECT, ownExtras, withOwnExtras } from './own-extras.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
+import { networkOf, settingsOf } from './service-settings.ts'
 import { pathParameter, requireService, serviceOf } from './target.ts'
 
 /** Longest description, characters. Source: the vendor's API reference. */
@@ -34,10 +35,11 @@ export const createFunction: Operation = async (call, rooms) => {
   const code = await takeCode(call, rooms.packages)
   if (code === undefined)
     throw new FcError('InvalidArgument', 'Either ossBucketName/ossObjectName or zipFile must be set')
-  const spec: FunctionSpec = { ...run, contract: DIALECT, code }
   const atMs = rooms.now()
   const record = await rooms.catalogue.change((draft) => {
-    const { facts } = requireService(draft, call.accountId, service).value
+    const { value } = requireService(draft, call.accountId, service)
+    const { facts } = value
+    const spec = withNetwork({ ...run, contract: DIALECT, code }, networkOf(settingsOf(value)))
     if (draft.get('function', key) !== undefined) throw alreadyExists(service, name)
     const made = { account: call.accountId, namespace: service, name, description, spec, facts, extras }
     return addFunction(draft, made, atMs)

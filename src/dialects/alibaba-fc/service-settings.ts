@@ -1,3 +1,5 @@
+import type { FunctionSpec } from '../../model/function.ts'
+import type { NamespaceRecord } from '../../store/store.ts'
 import { FcError } from './errors.ts'
 import {
   booleanField,
@@ -13,6 +15,7 @@ import {
   stringListField,
 } from './fields.ts'
 import type { JsonObject } from './operation.ts'
+import { ownExtras } from './own-extras.ts'
 
 /** Most mounts of one kind. Source: the vendor's limits page. */
 const MAX_MOUNTS = 5
@@ -93,6 +96,16 @@ export function readSettings(body: JsonObject): Partial<ServiceSettings> {
     ...(tracingConfig === undefined ? {} : { tracingConfig: readTracingConfig(tracingConfig) }),
     ...(internetAccess === undefined ? {} : { internetAccess }),
   }
+}
+
+/** The settings of a service that is there. */
+export function settingsOf(service: NamespaceRecord): ServiceSettings {
+  return { ...DEFAULT_SETTINGS, ...ownExtras(service) }
+}
+
+/** What the service says about the network of its functions. */
+export function networkOf({ internetAccess }: ServiceSettings): FunctionSpec['network'] {
+  return internetAccess ? undefined : 'none'
 }
 
 /** What the code of the service's functions gets to see: `role`, `logProject`, `logStore`; unset ones are absent. */

@@ -4,17 +4,17 @@ import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import { removeNamespace } from '../../definitions/remove.ts'
 import type { Draft } from '../../engine/catalogue.ts'
 import { namespaceKey, tagsKey, versionKey } from '../../engine/keys.ts'
-import { LATEST } from '../../model/function.ts'
+import { LATEST, withNetwork, type FunctionSpec } from '../../model/function.ts'
 import type { NamespaceRecord, Stored } from '../../store/store.ts'
 import { FcError } from './errors.ts'
 import { required, stringField } from './fields.ts'
 import { versionThrough } from './lookup.ts'
 import { etagOf, formatTime, requireServiceName } from './names.ts'
 import type { Answer, ApiVersion, Call, Operation } from './operation.ts'
-import { DIALECT, ownExtras, withOwnExtras } from './own-extras.ts'
+import { DIALECT, withOwnExtras } from './own-extras.ts'
 import { page } from './paging.ts'
 import { requireMatch } from './precondition.ts'
-import { DEFAULT_SETTINGS, factsOf, readSettings, type ServiceSettings } from './service-settings.ts'
+import { DEFAULT_SETTINGS, factsOf, networkOf, readSettings, settingsOf } from './service-settings.ts'
 import { requireService, serviceOf } from './target.ts'
 
 /** Longest description, characters. Source: the vendor's API reference. */
@@ -89,7 +89,7 @@ export const updateService: Operation = async (call, { catalogue, now }) => {
     requireMatch(call, before)
     const settings = { ...settingsOf(before.value), ...changes }
     const facts = factsOf(settings)
-    if (!sameFacts(facts, before.value.facts)) replaceFacts(draft, before.value, facts)
+    followService(draft, before.value, facts, networkOf(settings))
     return draft.put('namespace', before.key, {
       ...before.value,
       description: description ?? before.value.description,
@@ -143,20 +143,25 @@ function requireLatest(call: Call): string {
   return serviceOf(call)
 }
 
-function settingsOf(record: NamespaceRecord): ServiceSettings {
-  return { ...DEFAULT_SETTINGS, ...ownExtras(record) }
-}
-
 function sameFacts(a: NamespaceRecord['facts'], b: NamespaceRecord['facts']): boolean {
   const names = Object.keys(a)
   return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name])
 }
 
 /**
- * Running instances were told the facts at their start: functions get a new state, so that new ones replace them. Functions
- * that are written for another vendor have facts of their own.
+ * Running instances were started with the facts and the network of before: functions get a new state, so that new ones replace
+ * them. Functions that are written for another vendor have facts and a network of their own.
  */
-function replaceFacts(draft: Draft, service: NamespaceRecord, facts: NamespaceRecord['facts']): void {
-  for (const { key, value } of namespaceFunctions(draft, service.account, service.name))
-    if (value.spec.contract === DIALECT) draft.put('function', key, { ...value, facts, stateId: newId() })
+function followService(
+  draft: Draft,
+  service: NamespaceRecord,
+  facts: NamespaceRecord['facts'],
+  network: FunctionSpec['network'],
+): void {
+  const hasSameFacts = sameFacts(facts, service.facts)
+  for (const { key, value } of namespaceFunctions(draft, service.account, service.name)) {
+    if (value.spec.contract !== DIALECT || (hasSameFacts && value.spec.network === network)) continue
+    const spec = withNetwork(value.spec, network)
+    draft.put('function', key, { ...value, spec, facts, stateId: newId() })
+  }
 }

@@ -131,6 +131,7 @@ export function readSettings(
     'FSS.1005',
   )
   const initializer = readInitializer(body, before?.spec.initializer)
+  const network = readNetwork(body, before?.spec.network)
   return {
     run: {
       runtime,
@@ -141,6 +142,7 @@ export function readSettings(
       diskMib: readChoice(body, 'ephemeral_storage', STORAGE_MIB, before?.spec.diskMib ?? 512, 'FSS.0400'),
       instanceConcurrency: readInstanceConcurrency(strategy, before?.spec.instanceConcurrency ?? 1),
       environment,
+      ...(network === undefined ? {} : { network }),
     },
     description:
       stringField(body, 'description', { max: MAX_DESCRIPTION_CHARS, code: 'FSS.1019' }) ??
@@ -192,6 +194,13 @@ function readInitializer(
       `initializer_timeout must be ${INITIALIZER_S.min} - ${INITIALIZER_S.max} where there is an initializer_handler`,
     )
   return { handler, timeoutMs }
+}
+
+/** `network_controller.disable_public_network`; a controller without it forbids nothing. */
+function readNetwork(body: JsonObject, before: RunSettings['network']): RunSettings['network'] {
+  const controller = objectField(body, 'network_controller')
+  if (controller === undefined) return before
+  return booleanField(controller, 'disable_public_network') === true ? 'none' : undefined
 }
 
 function readTimeoutMs(body: JsonObject, beforeMs: number | undefined): number {

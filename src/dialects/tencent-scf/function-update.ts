@@ -106,7 +106,7 @@ function changeOf(
   const layers = references && bindLayers(definitions, before.account, references)
   const run: RunSettings =
     settings === undefined ? withHandler(before.spec, besideCode) : readRun(settings, before.spec, isAsyncRun)
-  const { layers: layersBefore, ...specBefore } = before.spec
+  const { layers: layersBefore, network: _network, ...specBefore } = before.spec
   const packages = layers?.packages ?? layersBefore ?? []
   if (layers !== undefined || code !== undefined) requireLayersFit(code ?? before.spec.code, packages)
   const spec: FunctionSpec = {

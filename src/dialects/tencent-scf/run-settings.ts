@@ -1,6 +1,14 @@
 import type { FunctionSpec } from '../../model/function.ts'
 import { ScfError } from './errors.ts'
-import { field, integerField, invalidValue, objectField, objectListField, textField } from './fields.ts'
+import {
+  field,
+  integerField,
+  invalidValue,
+  objectField,
+  objectListField,
+  textField,
+  wordField,
+} from './fields.ts'
 import type { JsonObject } from './operation.ts'
 
 /** What of a function decides how it runs, but for its code, its layers and its contract. */
@@ -37,6 +45,7 @@ export function readRun(
   isAsyncRun: boolean,
 ): RunSettings {
   const runtime = before?.runtime ?? readRuntime(params)
+  const network = readNetwork(params, before?.network)
   return {
     ...(before?.initializer === undefined ? {} : { initializer: before.initializer }),
     runtime,
@@ -47,6 +56,7 @@ export function readRun(
     diskMib: before?.diskMib ?? DISK_MIB,
     instanceConcurrency: before?.instanceConcurrency ?? 1,
     environment: readEnvironment(params) ?? before?.environment ?? {},
+    ...(network === undefined ? {} : { network }),
   }
 }
 
@@ -69,6 +79,16 @@ export function environmentBody(environment: FunctionSpec['environment']): JsonO
 function readRuntime(params: JsonObject): string {
   const code = 'InvalidParameterValue.Runtime'
   return textField(params, 'Runtime', { max: 64, pattern: /^[\w.]*$/, code }) || DEFAULT_RUNTIME
+}
+
+/** `PublicNetConfig.PublicNetStatus`; a configuration without it is enabled, as it is shown. */
+function readNetwork(params: JsonObject, before: RunSettings['network']): RunSettings['network'] {
+  const code = 'InvalidParameterValue.PublicNetConfig'
+  const given = objectField(params, 'PublicNetConfig', { code })
+  if (given === undefined) return before
+  return wordField(given, 'PublicNetStatus', ['ENABLE', 'DISABLE'], { code }) === 'DISABLE'
+    ? 'none'
+    : undefined
 }
 
 function missingHandler(): never {

@@ -94,7 +94,7 @@ describe('services', () => {
     })
   })
 
-  test('a change of role or log gives each function a new state, and no other change does', async () => {
+  test('a change of role or log gives each function a new state, and one that functions do not see gives none', async () => {
     await post(`${V1}/services`, { serviceName: 'demo' })
     await post(`${V1}/services/demo/functions`, await functionBody('hello'))
     const target = { account: '1234567890123456', namespace: 'demo', name: 'hello' }
@@ -102,7 +102,7 @@ describe('services', () => {
     const retired: string[] = []
     fc.catalogue.onRetired = (ids) => retired.push(...ids)
 
-    await put(`${V1}/services/demo`, { description: 'other', internetAccess: false })
+    await put(`${V1}/services/demo`, { description: 'other', vpcConfig: { vpcId: 'vpc' } })
     expect(fc.catalogue.resolve(target).id).toBe(before.id)
 
     const role = 'acs:ram::1234567890123456:role/fc'
@@ -110,6 +110,23 @@ describe('services', () => {
     const after = fc.catalogue.resolve(target)
     expect(after.facts).toEqual({ role, logProject: 'p', logStore: 'l' })
     expect(retired).toEqual([before.id])
+  })
+
+  test('functions of a service without internet access have no network: those that are there and new ones', async () => {
+    const networkOf = (name: string) =>
+      fc.catalogue.resolve({ account: '1234567890123456', namespace: 'demo', name }).network
+    await post(`${V1}/services`, { serviceName: 'demo' })
+    await post(`${V1}/services/demo/functions`, await functionBody('old'))
+    expect(networkOf('old')).toBe(undefined)
+
+    await put(`${V1}/services/demo`, { internetAccess: false })
+    await post(`${V1}/services/demo/functions`, await functionBody('new'))
+    expect([networkOf('old'), networkOf('new')]).toEqual(['none', 'none'])
+    await put(`${V1}/services/demo/functions/new`, { description: 'changed', timeout: 9 })
+    expect(networkOf('new')).toBe('none')
+
+    await put(`${V1}/services/demo`, { internetAccess: true })
+    expect([networkOf('old'), networkOf('new')]).toEqual([undefined, undefined])
   })
 
   test('If-Match holds an update to the state its caller saw', async () => {

@@ -50,6 +50,16 @@ describe('updateFunctionConfig', () => {
     expect([json['user_data'], json['encrypted_user_data'], running().environment]).toEqual(['', '', {}])
   })
 
+  test('takes the public network away and gives it back', async () => {
+    expect(running().network).toBe(undefined)
+    await api.put(CONFIG, { network_controller: { disable_public_network: true } })
+    expect(running().network).toBe('none')
+    await api.put(CONFIG, { timeout: 4 })
+    expect(running().network).toBe('none')
+    await api.put(CONFIG, { network_controller: { disable_public_network: false } })
+    expect(running().network).toBe(undefined)
+  })
+
   test('sets and removes the initializer', async () => {
     const set = await api.put(CONFIG, { initializer_handler: 'index.init', initializer_timeout: 7 })
     expect(set.json).toMatchObject({ initializer_handler: 'index.init', initializer_timeout: 7 })

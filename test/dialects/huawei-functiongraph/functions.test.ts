@@ -133,6 +133,7 @@ describe('createFunction', () => {
       memoryMib: 512,
       environment: { region: 'eu', count: '3' },
       initializer: { handler: 'index.init', timeoutMs: 10_000 },
+      network: 'none',
       facts: { projectId: PROJECT, role: 'run-agency' },
     })
   })

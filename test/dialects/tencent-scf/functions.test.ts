@@ -131,6 +131,22 @@ describe('creating', () => {
     expect(record('full')?.facts).toMatchObject({ role: 'my-role' })
   })
 
+  test('a function without public network has none, until that is enabled', async () => {
+    const network = () => record('closed')?.spec.network
+    const update = async (settings: object): Promise<void> => {
+      const params = { FunctionName: 'closed', ...settings }
+      expect((await server.call('UpdateFunctionConfiguration', params)).message).toBe(undefined)
+    }
+    await create('closed', { PublicNetConfig: { PublicNetStatus: 'DISABLE' } })
+    expect(network()).toBe('none')
+    await update({ Description: 'changed' })
+    expect(network()).toBe('none')
+    await update({ PublicNetConfig: { PublicNetStatus: 'ENABLE' } })
+    expect(network()).toBe(undefined)
+    await update({ PublicNetConfig: { PublicNetStatus: 'DISABLE', EipConfig: { EipStatus: 'ENABLE' } } })
+    expect(network()).toBe('none')
+  })
+
   test.each([
     ['a malformed name', { FunctionName: '1x' }, 'InvalidParameterValue.FunctionName'],
     ['no name', { FunctionName: undefined }, 'MissingParameter'],
