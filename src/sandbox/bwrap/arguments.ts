@@ -106,6 +106,7 @@ export function encodeArguments(
     '/etc',
     ...etc.shown.flatMap(({ source, target }) => ['--ro-bind', source, target]),
     ...words('--proc /proc --dev /dev'),
+    ...hiddenInit(privileges),
     ...words(`--perms 1777 --size ${SHARED_MEMORY_BYTES} --tmpfs /dev/shm`),
     ...words(`--perms 1777 --size ${Math.max(1, spec.diskMib) * MIB} --tmpfs /tmp`),
     ...mountArguments(spec.mounts),
@@ -169,6 +170,14 @@ function namespaceArguments(uid: number, privileges: Privileges): string[] {
     return [...common, ...words(`--unshare-user --uid ${uid} --gid ${uid}`)]
   // What setpriv needs; it drops them before the function's program.
   return [...common, ...words('--cap-add CAP_SETUID --cap-add CAP_SETGID --cap-add CAP_SETPCAP')]
+}
+
+/**
+ * Where the namespace's first process, bwrap, has the function's user id, its memory and descriptors would be the function's to
+ * read and write: paths of the host are in there, and that it ends with the server is up to it.
+ */
+function hiddenInit(privileges: Privileges): string[] {
+  return privileges === 'ownUserNamespace' ? words('--perms 0555 --tmpfs /proc/1 --remount-ro /proc/1') : []
 }
 
 function environmentArguments(environment: Readonly<Record<string, string>>): string[] {
