@@ -149,7 +149,6 @@ export class BwrapProcess implements SandboxProcess {
 
   async #enter(group: CgroupGroup, gate: Socket): Promise<void> {
     try {
-      await group.ready
       while (!this.#ended && this.#namespaceInit === undefined) await delay(1)
       if (this.#ended || this.#knownInit === undefined) return
       await group.attach(this.#knownInit)

@@ -16,12 +16,11 @@ export type InTurn = (move: () => Promise<void>) => Promise<void>
 
 /** The limits of one process tree: a group in each hierarchy that the server has a {@link Branch} in. */
 export class CgroupGroup {
-  /** Resolves when the groups are there with their limits. Rejects when a limit cannot be set. */
-  readonly ready: Promise<void>
   readonly limitsMemory: boolean
   readonly canFreeze: boolean
   readonly #places: readonly Place[]
-  readonly #limits: GroupLimits
+  readonly #made: Promise<void>
+  #limited: Promise<void>
   readonly #memory: Place | undefined
   readonly #core: string | undefined
   readonly #inTurn: InTurn
@@ -33,6 +32,8 @@ export class CgroupGroup {
   #removal: Promise<boolean> | undefined
 
   /**
+   * Makes the groups, without limits yet.
+   *
    * @param name The same in every branch, and used once.
    * @param canFreeze Whether freezing was seen to work here.
    * @param inTurn Does one move after another.
@@ -40,7 +41,6 @@ export class CgroupGroup {
   constructor(
     branches: readonly Branch[],
     name: string,
-    limits: GroupLimits,
     canFreeze: boolean,
     inTurn: InTurn = (move) => move(),
   ) {
@@ -50,23 +50,29 @@ export class CgroupGroup {
       controllers,
       dir: join(dir, name),
     }))
-    this.#limits = limits
     this.#memory = this.#places.find(({ controllers }) => controllers.has('memory'))
     this.#core = this.#places.find(({ version }) => version === 2)?.dir
     this.limitsMemory = this.#memory !== undefined
     this.canFreeze = canFreeze && this.#core !== undefined
-    this.ready = this.#make()
-    // Whoever starts a process awaits it; one that is never started is no reason to end the server.
-    this.ready.catch(() => undefined)
+    this.#made = this.#make()
+    this.#limited = this.#made
+    // Told by `attach`; a group that is never used is no reason to end the server.
+    this.#made.catch(() => undefined)
+  }
+
+  /** Sets its limits, before a process is put in. What goes wrong is told by {@link attach}. */
+  limit(limits: GroupLimits): void {
+    this.#limited = this.#made.then(() => this.#setLimits(limits))
+    this.#limited.catch(() => undefined)
   }
 
   /**
    * Puts a process in, with all its threads. What it starts from then on is inside from its first instruction.
    *
-   * @throws With the system's reason; a process that has ended is ESRCH.
+   * @throws With the system's reason, also when a limit could not be set; a process that has ended is ESRCH.
    */
   async attach(pid: number): Promise<void> {
-    await this.ready
+    await this.#limited
     await this.#inTurn(async () => {
       for (const { dir } of this.#places) await setControl(join(dir, 'cgroup.procs'), pid)
     })
@@ -143,10 +149,13 @@ export class CgroupGroup {
   }
 
   async #make(): Promise<void> {
+    await Promise.all(this.#places.map(async ({ dir }) => await mkdir(dir)))
+  }
+
+  async #setLimits(limits: GroupLimits): Promise<void> {
     await Promise.all(
       this.#places.map(async ({ version, controllers, dir }) => {
-        await mkdir(dir)
-        for (const { file, value, isNeeded } of settingsFor(version, controllers, this.#limits))
+        for (const { file, value, isNeeded } of settingsFor(version, controllers, limits))
           await setControl(join(dir, file), value).catch((error: unknown) => {
             if (isNeeded) throw error
           })
@@ -155,7 +164,7 @@ export class CgroupGroup {
   }
 
   async #remove(): Promise<boolean> {
-    await this.ready.catch(() => undefined)
+    await this.#limited.catch(() => undefined)
     await this.#freezing.catch(() => undefined)
     await this.#peakFile?.close().catch(() => undefined)
     const removed = await Promise.all(this.#places.map(({ dir }) => removeGroup(dir)))

@@ -14,6 +14,9 @@ import { tryBranches } from './trial.ts'
 /** For how long after a move the kernel does the next one without a pause; a little less than was measured. */
 const WARM_MS = 5
 
+/** Groups made ahead: while the kernel is about to move a process, it makes no groups. */
+const SPARES = 4
+
 /** What this host's cgroups were found to do. */
 export interface CgroupFinding extends CgroupAbilities {
   /** Which limits are exact, what is missing and what the operator can do: sentences. */
@@ -29,7 +32,9 @@ export class CgroupTree {
   readonly #branches: readonly Branch[]
   readonly #stale: Promise<unknown>
   readonly #groups = new Set<CgroupGroup>()
+  readonly #spares: CgroupGroup[] = []
   #made = 0
+  #closed = false
   #moves: Promise<void> = Promise.resolve()
   #moving = 0
   #movedAtMs = -Infinity
@@ -61,22 +66,18 @@ export class CgroupTree {
       freezes: tried.freezes,
       versions: ([1, 2] as const).filter((version) => tried.branches.some((one) => one.version === version)),
     }
-    return new CgroupTree({ ...abilities, detail: sentencesOf(abilities, all) }, tried.branches, stale)
+    const tree = new CgroupTree({ ...abilities, detail: sentencesOf(abilities, all) }, tried.branches, stale)
+    if (tried.branches.length > 0) tree.#fill()
+    return tree
   }
 
-  /** A new group; undefined where this host has none to offer. Its limits hold once it is ready. */
+  /** A group with these limits; undefined where this host has none to offer. */
   create(limits: GroupLimits): CgroupGroup | undefined {
     if (this.#branches.length === 0) return undefined
-    this.#made += 1
-    const group = new CgroupGroup(
-      this.#branches,
-      `i${this.#made}`,
-      limits,
-      this.finding.freezes,
-      async (move) => await this.#inTurn(move),
-    )
-    this.#groups.add(group)
-    this.#warmUpAfter(group.ready)
+    const group = this.#spares.shift() ?? this.#make()
+    group.limit(limits)
+    this.#warmUp()
+    void this.#moves.then(() => this.#fill())
     return group
   }
 
@@ -88,24 +89,38 @@ export class CgroupTree {
 
   /** Removes all that was made. The processes in it must have ended. */
   async close(): Promise<void> {
-    await Promise.all([...this.#groups].map(async (group) => await group.remove()))
+    this.#closed = true
     await this.#moves
+    await Promise.all([...this.#groups].map(async (group) => await group.remove()))
     await Promise.all(this.#branches.map(async (branch) => await branch.close()))
     await this.#stale
+  }
+
+  #make(): CgroupGroup {
+    this.#made += 1
+    const group = new CgroupGroup(
+      this.#branches,
+      `i${this.#made}`,
+      this.finding.freezes,
+      async (move) => await this.#inTurn(move),
+    )
+    this.#groups.add(group)
+    return group
+  }
+
+  #fill(): void {
+    while (!this.#closed && this.#spares.length < SPARES) this.#spares.push(this.#make())
   }
 
   /**
    * The first move after a while waits for every processor to pass through the scheduler (some 10 ms), those right after it do not.
    * So the server is moved to where it is already, while the process that will be moved is still being made.
    */
-  #warmUpAfter(ready: Promise<void>): void {
+  #warmUp(): void {
     const [branch] = this.#branches
     if (branch === undefined || this.#moving > 0 || performance.now() - this.#movedAtMs < WARM_MS) return
     const own = join(branch.home, 'cgroup.procs')
-    void this.#inTurn(async () => {
-      await ready
-      await setControl(own, process.pid)
-    }).catch(() => undefined)
+    this.#inTurn(async () => await setControl(own, process.pid)).catch(() => undefined)
   }
 
   #inTurn(move: () => Promise<void>): Promise<void> {

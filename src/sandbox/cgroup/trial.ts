@@ -31,8 +31,9 @@ export async function tryBranches(candidates: readonly Branch[]): Promise<Trial>
   const groups: CgroupGroup[] = []
   let [freezes, countsSwap] = [false, true]
   for (const branch of candidates) {
-    const group = new CgroupGroup([branch], NAME, LIMITS, false)
+    const group = new CgroupGroup([branch], NAME, false)
     const dir = join(branch.dir, NAME)
+    group.limit(LIMITS)
     groups.push(group)
     try {
       await group.attach(child.pid ?? 0)
