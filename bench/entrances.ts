@@ -140,7 +140,13 @@ function signSdkHmac(key: Credentials, path: string, body: string): Record<strin
   }
 }
 
-function signTc3(key: Credentials, host: string, action: string, body: string): Record<string, string> {
+/** Headers of a request of the SCF API 3.0, signed as its SDKs do. */
+export function signTc3(
+  key: Credentials,
+  host: string,
+  action: string,
+  body: string,
+): Record<string, string> {
   const now = new Date()
   const timestamp = String(Math.floor(now.getTime() / 1000))
   const date = now.toISOString().slice(0, 10)

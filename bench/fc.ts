@@ -31,13 +31,19 @@ export interface FunctionSettings {
 
 /** The part of Alibaba Cloud's FC API 2016-08-15 that the benchmark needs, spoken as its SDKs do. */
 export interface FcClient {
-  /** Headers that sign a call of one function with {@link contentType}; valid for fifteen minutes. */
-  invokeHeaders(service: string, functionName: string): Record<string, string>
+  /**
+   * Headers that sign a call of one function with {@link contentType}; valid for fifteen minutes.
+   *
+   * @param invocationType Default: the call is answered when it has ended.
+   */
+  invokeHeaders(service: string, functionName: string, invocationType?: 'Async'): Record<string, string>
   /** The URL that such a call goes to. */
   invokeUrl(service: string, functionName: string): string
   createService(service: string): Promise<void>
   createFunction(service: string, settings: FunctionSettings): Promise<void>
   deleteFunction(service: string, functionName: string): Promise<void>
+  /** Says how often asynchronous calls of a function that failed are repeated. */
+  limitAsyncRetries(service: string, functionName: string, retries: number): Promise<void>
   /** Calls a function; throws unless the function itself returned normally. */
   invoke(service: string, functionName: string, event: Uint8Array<ArrayBuffer>): Promise<Buffer>
 }
@@ -48,23 +54,30 @@ export interface FcClient {
  */
 export function sign(
   credentials: Credentials,
-  request: { readonly method: string; readonly path: string; readonly contentType: string },
+  request: {
+    readonly method: string
+    readonly path: string
+    readonly contentType: string
+    /** Further headers that begin with `x-fc-`, in lower case, in the order of their names. */
+    readonly fcHeaders?: Readonly<Record<string, string>>
+  },
   date = new Date(),
 ): Record<string, string> {
   const dateText = date.toUTCString()
+  const fcHeaders = { 'x-fc-account-id': credentials.accountId, ...request.fcHeaders }
   const stringToSign = [
     request.method,
     '',
     request.contentType,
     dateText,
-    `x-fc-account-id:${credentials.accountId}`,
+    ...Object.entries(fcHeaders).map(([name, value]) => `${name}:${value}`),
     request.path,
   ].join('\n')
   const signature = createHmac('sha256', credentials.accessKeySecret).update(stringToSign).digest('base64')
   return {
     'Content-Type': request.contentType,
     Date: dateText,
-    'x-fc-account-id': credentials.accountId,
+    ...fcHeaders,
     Authorization: `FC ${credentials.accessKeyId}:${signature}`,
   }
 }
@@ -90,8 +103,13 @@ export function createFcClient(origin: string, credentials: Credentials): FcClie
   }
 
   return {
-    invokeHeaders: (service, name) =>
-      sign(credentials, { method: 'POST', path: invokePath(service, name), contentType }),
+    invokeHeaders: (service, name, type) =>
+      sign(credentials, {
+        method: 'POST',
+        path: invokePath(service, name),
+        contentType,
+        ...(type === undefined ? {} : { fcHeaders: { 'x-fc-invocation-type': type } }),
+      }),
     invokeUrl: (service, name) => origin + invokePath(service, name),
     createService: (service) => callJson('POST', `${apiPrefix}/services`, { serviceName: service }),
     async createFunction(service, { source, runtime = 'nodejs26', files, ...settings }) {
@@ -107,6 +125,10 @@ export function createFcClient(origin: string, credentials: Credentials): FcClie
       })
     },
     deleteFunction: (service, name) => callJson('DELETE', functionPath(service, name)),
+    limitAsyncRetries: (service, name, retries) =>
+      callJson('PUT', `${functionPath(service, name)}/async-invoke-config`, {
+        maxAsyncRetryAttempts: retries,
+      }),
     invoke: (service, name, event) => call('POST', invokePath(service, name), contentType, event),
   }
 }

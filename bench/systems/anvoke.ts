@@ -22,6 +22,7 @@ export interface RunningAnvoke extends RunningServer {
   /** `http://host:port` */
   readonly origin: string
   readonly credentials: Credentials
+  readonly dataDir: string
 }
 
 /** How a server is started, where it is not as a user does. */
@@ -75,6 +76,7 @@ export function createAnvoke(directory: string): AnvokeServer {
       service,
       origin,
       credentials,
+      dataDir: data,
       async prepare() {
         await client.createService(service)
         for (const name of ['hello', 'echo'] as const) {

@@ -1,0 +1,163 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { readMemory } from '../observation.ts'
+import { processTree } from '../process.ts'
+
+/** What exists because of one server, at one moment. */
+export interface Census {
+  /** Processes that the server started itself: one for each instance and each process started ahead. */
+  readonly trees: number
+  /** All below the server. */
+  readonly processes: number
+  /** Groups of its name in any hierarchy, its own included. */
+  readonly cgroups: number
+  /** In the mount namespace of the server, which should have nothing to do with those of functions. */
+  readonly mounts: number
+  /** Directories of its name in `/dev/shm` and the temporary directory, and what lies in them. */
+  readonly stateEntries: number
+  /** Code that lies ready for processes started ahead, below the data directory. */
+  readonly slots: number
+  /** Files in `/dev/shm` that still have the name of a ticket book. */
+  readonly ticketFiles: number
+  /** Other entries of the temporary directory. */
+  readonly temporaryEntries: number
+  readonly descriptors: number
+  readonly rssMib: number
+}
+
+/** What one more tree may have, and what may differ without a reason. */
+const ALLOWED: Readonly<Record<keyof Census, { readonly perTree: number; readonly slack: number }>> = {
+  trees: { perTree: 1, slack: 8 },
+  processes: { perTree: 6, slack: 4 },
+  cgroups: { perTree: 6, slack: 6 },
+  mounts: { perTree: 0, slack: 0 },
+  stateEntries: { perTree: 6, slack: 16 },
+  slots: { perTree: 3, slack: 16 },
+  ticketFiles: { perTree: 0, slack: 0 },
+  temporaryEntries: { perTree: 0, slack: 4 },
+  descriptors: { perTree: 12, slack: 16 },
+  // V8 gives memory back late, and the first minutes fill caches.
+  rssMib: { perTree: 0, slack: 64 },
+}
+
+/** Counts everything that belongs to a server, known by its process id and start time. */
+export function takeCensus(server: ServerPlaces): Census {
+  const { pid, name, dataDir, temporaryDir } = server
+  const tree = processTree(pid)
+  const owned = ['/dev/shm', temporaryDir].flatMap((dir) =>
+    list(dir)
+      .filter((entry) => entry.includes(name))
+      .map((entry) => join(dir, entry)),
+  )
+  return {
+    trees: tree.filter(({ parentPid }) => parentPid === pid).length,
+    processes: Math.max(0, tree.length - 1),
+    cgroups: cgroupsNamed(name),
+    mounts: lines(`/proc/${pid}/mountinfo`),
+    stateEntries: owned.reduce((sum, dir) => sum + 1 + list(dir).length, 0),
+    slots: list(join(dataDir, 'stems'))
+      .map((dir) => list(join(dataDir, 'stems', dir)).length)
+      .reduce((sum, count) => sum + count, 0),
+    ticketFiles: list('/dev/shm').filter((entry) => entry.startsWith('tickets-')).length,
+    temporaryEntries: list(temporaryDir).filter((entry) => !entry.includes(name)).length,
+    descriptors: list(`/proc/${pid}/fd`).length,
+    rssMib: tree.length === 0 ? 0 : readMemory(pid).rssMib,
+  }
+}
+
+/** Where to look for what a server makes. */
+export interface ServerPlaces {
+  readonly pid: number
+  /** `-PID-STARTTIME`: part of the names of everything that it makes outside of its data directory. */
+  readonly name: string
+  readonly dataDir: string
+  readonly temporaryDir: string
+}
+
+/** The part of names that tells one server from every other. */
+export function serverName(pid: number): string {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  return `-${pid}-${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`
+}
+
+/** What a server at rest has more than an earlier rest of the same server explains; in words, empty when nothing. */
+export function compareRests(base: Census, now: Census): readonly string[] {
+  const moreTrees = Math.max(0, now.trees - base.trees)
+  return censusKeys.flatMap((key) => {
+    const { perTree, slack } = ALLOWED[key]
+    const most = base[key] + perTree * moreTrees + slack
+    return now[key] > most
+      ? [`${key}: ${now[key].toFixed(0)}, at most ${most.toFixed(0)} were to be expected`]
+      : []
+  })
+}
+
+/** What a server that has ended left behind; in words. */
+export function leftBehind(after: Census): readonly string[] {
+  const gone = [
+    'trees',
+    'processes',
+    'cgroups',
+    'stateEntries',
+    'slots',
+    'ticketFiles',
+    'temporaryEntries',
+  ] as const
+  return gone
+    .filter((key) => after[key] > 0)
+    .map((key) => `${key}: ${after[key]} after the end of the server`)
+}
+
+const censusKeys = [
+  'trees',
+  'processes',
+  'cgroups',
+  'mounts',
+  'stateEntries',
+  'slots',
+  'ticketFiles',
+  'temporaryEntries',
+  'descriptors',
+  'rssMib',
+] as const satisfies readonly (keyof Census)[]
+
+/** Groups whose path holds the name, in every mounted hierarchy. */
+function cgroupsNamed(name: string): number {
+  const mounted = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => / - cgroup2? /.test(line))
+    .flatMap((line) => line.split(' ').slice(4, 5))
+  let count = 0
+  for (const mountPoint of new Set(mounted)) {
+    const toVisit = [mountPoint]
+    for (const dir of toVisit) {
+      if (dir.includes(name)) count += 1
+      for (const entry of readdirSyncTyped(dir)) if (entry.isDirectory()) toVisit.push(join(dir, entry.name))
+    }
+  }
+  return count
+}
+
+function readdirSyncTyped(dir: string) {
+  try {
+    return readdirSync(dir, { withFileTypes: true })
+  } catch {
+    return []
+  }
+}
+
+function list(dir: string): readonly string[] {
+  try {
+    return readdirSync(dir)
+  } catch {
+    return []
+  }
+}
+
+function lines(file: string): number {
+  try {
+    return readFileSync(file, 'utf8').split('\n').length - 1
+  } catch {
+    return 0
+  }
+}
