@@ -4,6 +4,8 @@ import type { Launchers, Privileges } from './bwrap/arguments.ts'
 import { BwrapSandbox } from './bwrap/driver.ts'
 import { CONTROLLERS } from './cgroup/limits.ts'
 import { CgroupTree } from './cgroup/tree.ts'
+import { egressGuard } from './network/choice.ts'
+import type { EgressPrograms } from './network/egress.ts'
 import { ProcessSandbox, PROCESS_WARNING } from './process/driver.ts'
 import type { GuardFinding, ProbeFinding, Sandbox, SandboxExit } from './sandbox.ts'
 import { seccompFilter } from './seccomp/filter.ts'
@@ -53,9 +55,7 @@ interface Probed {
 
 /** Runs each driver once with a harmless program and tells how it went. */
 export async function probeSandboxes(options: SandboxOptions = {}): Promise<readonly ProbeFinding[]> {
-  const probed = await Promise.all([probeBwrap(options), probeProcess(options)])
-  for (const { sandbox } of probed) await sandbox?.close()
-  return probed.map(({ finding }) => finding)
+  return await Promise.all([probeBwrapNetwork(options), probeOnly(probeProcess(options))])
 }
 
 /**
@@ -82,6 +82,21 @@ export async function chooseSandbox(
     throw new SandboxUnavailable(`No sandbox works here. ${findings.map(({ detail }) => detail).join(' ')}`)
   const why = setting === 'auto' ? ` The bwrap sandbox does not work here. ${findings[0]?.detail ?? ''}` : ''
   return { sandbox, findings, warning: PROCESS_WARNING + why }
+}
+
+async function probeOnly(probing: Promise<Probed>): Promise<ProbeFinding> {
+  const { sandbox, finding } = await probing
+  await sandbox?.close()
+  return finding
+}
+
+/** What the driver guards, and whether it has a way out. */
+async function probeBwrapNetwork(options: SandboxOptions): Promise<ProbeFinding> {
+  const { sandbox, finding } = await probeBwrap(options)
+  if (sandbox === undefined) return finding
+  const network = await egressGuard(sandbox)
+  await sandbox.close()
+  return { ...finding, guards: [...(finding.guards ?? []), network] }
 }
 
 async function probeBwrap(options: SandboxOptions): Promise<Probed> {
@@ -141,7 +156,14 @@ async function tryBwrap(
 ): Promise<TriedBwrap | string> {
   const { cgroups: wantsGroups = true, ...rest } = options
   const cgroups = wantsGroups && unlimitedWhy === undefined ? await CgroupTree.open() : undefined
-  const sandbox = new BwrapSandbox({ ...rest, launchers, privileges: privilegesHere(), filter, cgroups })
+  const sandbox = new BwrapSandbox({
+    ...rest,
+    launchers,
+    privileges: privilegesHere(),
+    filter,
+    cgroups,
+    egress: findEgressPrograms(options),
+  })
   const failure = await tryOnce(sandbox, filter !== undefined)
   if (failure === undefined) return { sandbox, limits: limitsGuard(cgroups, unlimitedWhy) }
   await sandbox.close()
@@ -237,6 +259,15 @@ function findLaunchers(options: SandboxOptions): Launchers | string {
   // Only root has privileges to drop.
   if (!isRoot()) return { bwrap, setpriv: '', prlimit }
   return 'setpriv is not installed: run `apt-get install util-linux`, or your distribution’s equivalent.'
+}
+
+/** @returns Paths of what makes a way out of the sandbox; undefined: something is not installed. */
+function findEgressPrograms(options: SandboxOptions): EgressPrograms | undefined {
+  const slirp4netns = findProgram('slirp4netns', options)
+  const ip = findProgram('ip', options)
+  const nsenter = findProgram('nsenter', options)
+  if (slirp4netns === undefined || ip === undefined || nsenter === undefined) return undefined
+  return { slirp4netns, ip, nsenter, prlimit: findProgram('prlimit', options) }
 }
 
 /** @returns The path of a launcher of this host, undefined when it is not installed. */

@@ -44,7 +44,8 @@ export function userNamespaceCommand(): string | undefined {
   return changes.length === 0 ? undefined : asRoot(`sysctl -w ${changes.join(' ')}`)
 }
 
-function asRoot(command: string): string {
+/** As it is to be typed by the user who runs the server. */
+export function asRoot(command: string): string {
   return process.getuid?.() === 0 ? command : `sudo ${command}`
 }
 

@@ -12,6 +12,12 @@ export interface Mount {
   readonly holdsCode?: true
 }
 
+/**
+ * What a process reaches: nothing but a loopback of its own; the world outside, but not the host, its loopback and what it serves;
+ * or whatever the host reaches, the host included.
+ */
+export type NetworkPolicy = 'none' | 'egress' | 'host'
+
 /** What to start. Nothing in it is a shell string; everything is passed as separate arguments. */
 export interface SandboxSpec {
   /** Instances of the same function share an unprivileged user id, those of different functions never do. */
@@ -27,6 +33,8 @@ export interface SandboxSpec {
   readonly memoryMib: number
   /** Size of the private `/tmp`, MiB. */
   readonly diskMib: number
+  /** Default `none`. A driver without namespaces has `host` alone, whatever is asked for. */
+  readonly network?: NetworkPolicy
   /** Descriptor of the ticket book that the process gets as its descriptor 4. See runtimes/protocol.md. */
   readonly ticketsFd: number
 }
@@ -55,6 +63,13 @@ export interface MemoryUsage {
   readonly peakBytes: number
   /** The kernel has ended a part of it for passing the limit; the rest is to follow. */
   readonly overLimit?: boolean
+}
+
+/** Wants to know the memory of a process, now and then. */
+export interface MemoryFollower {
+  /** Asked before each sample. */
+  wantsSample(): boolean
+  onSample(usage: MemoryUsage): void
 }
 
 /** A running sandbox with one process tree. */

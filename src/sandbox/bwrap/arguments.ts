@@ -98,13 +98,14 @@ export function encodeArguments(
   etc: SyntheticEtc,
 ): Buffer {
   const parts = [
-    ...namespaceArguments(uid, privileges),
+    ...namespaceArguments(uid, privileges, spec.network),
     ...environmentArguments(spec.environment),
     ...system,
     '--ro-bind',
     etc.directoryFor(uid),
     '/etc',
     ...etc.shown.flatMap(({ source, target }) => ['--ro-bind', source, target]),
+    ...(spec.network === 'host' ? etc.hostNameServers : []),
     ...words('--proc /proc --dev /dev'),
     ...hiddenInit(privileges),
     ...words(`--perms 1777 --size ${SHARED_MEMORY_BYTES} --tmpfs /dev/shm`),
@@ -161,11 +162,12 @@ function taskLimit(privileges: Privileges): number | undefined {
   return COUNTS_BY_NAMESPACE ? MOST_TASKS : undefined
 }
 
-function namespaceArguments(uid: number, privileges: Privileges): string[] {
+function namespaceArguments(uid: number, privileges: Privileges, network: SandboxSpec['network']): string[] {
   const common = words(
-    `--unshare-pid --unshare-net --unshare-ipc --unshare-uts --unshare-cgroup-try --hostname ${HOST_NAME} ` +
+    `--unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try --hostname ${HOST_NAME} ` +
       '--die-with-parent --new-session --cap-drop ALL',
   )
+  if (network !== 'host') common.push('--unshare-net')
   if (privileges === 'ownUserNamespace')
     return [...common, ...words(`--unshare-user --uid ${uid} --gid ${uid}`)]
   // What setpriv needs; it drops them before the function's program.

@@ -2,6 +2,7 @@ import type { CgroupGroup } from '../cgroup/group.ts'
 import { cpuWeightOf } from '../cgroup/limits.ts'
 import type { CgroupTree } from '../cgroup/tree.ts'
 import { InheritedDescriptors } from '../inherited-descriptors.ts'
+import type { EgressPrograms, EgressRoom } from '../network/egress.ts'
 import { notStarted } from '../not-started.ts'
 import type { Sandbox, SandboxProcess, SandboxSpec } from '../sandbox.ts'
 import { memoryBackedDir, ServerDirectory } from '../server-directory.ts'
@@ -29,6 +30,8 @@ export interface BwrapSettings {
   readonly filter: Buffer | undefined
   /** Where the groups that limit processes are made; closed with the driver. Undefined: processes are not limited by groups. */
   readonly cgroups?: CgroupTree | undefined
+  /** What makes a network of kind `egress`; undefined: a start that asks for one fails. */
+  readonly egress?: EgressPrograms | undefined
   /** Where a directory for the driver's own small files is made; default memory-backed storage. */
   readonly stateDir?: string
   /** First user id for functions, default 700 000. */
@@ -60,6 +63,9 @@ export class BwrapSandbox implements Sandbox {
 
   start(spec: SandboxSpec): SandboxProcess {
     if (this.#closed) return notStarted('the sandbox is closed')
+    const egress = this.#egressFor(spec)
+    if (egress === null)
+      return notStarted('slirp4netns, ip or nsenter is not installed, so it has no network')
     const uid = this.#uids.acquire(spec.functionId)
     if (uid === undefined) return notStarted('every user id for functions is in use')
     const group = this.#settings.cgroups?.create({
@@ -68,7 +74,7 @@ export class BwrapSandbox implements Sandbox {
       cpuWeight: cpuWeightOf(spec.memoryMib),
     })
     try {
-      const process = this.#launch(spec, uid, group)
+      const process = this.#launch(spec, uid, group, egress)
       void this.#attend(process, spec, group)
       return process
     } catch (error) {
@@ -96,7 +102,20 @@ export class BwrapSandbox implements Sandbox {
     if (group !== undefined) await this.#settings.cgroups?.remove(group)
   }
 
-  #launch(spec: SandboxSpec, uid: number, group: CgroupGroup | undefined): BwrapProcess {
+  /** @returns Undefined where none is needed, null where there is none. */
+  #egressFor({ network }: SandboxSpec): EgressRoom | undefined | null {
+    if (network !== 'egress') return undefined
+    const { egress: programs, privileges } = this.#settings
+    const inUserNamespace = privileges === 'ownUserNamespace'
+    return programs === undefined ? null : { programs, inUserNamespace, inherited: this.#inherited }
+  }
+
+  #launch(
+    spec: SandboxSpec,
+    uid: number,
+    group: CgroupGroup | undefined,
+    egress: EgressRoom | undefined,
+  ): BwrapProcess {
     const { launchers, privileges, filter } = this.#settings
     return new BwrapProcess({
       bwrap: launchers.bwrap,
@@ -107,6 +126,7 @@ export class BwrapSandbox implements Sandbox {
       stateDir: this.#state.path,
       birthTimeoutMs: this.#settings.birthTimeoutMs ?? BIRTH_TIMEOUT_MS,
       group,
+      egress,
       inherited: this.#inherited,
     })
   }

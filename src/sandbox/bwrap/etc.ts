@@ -18,6 +18,9 @@ const SHOWN = [
   'pki/ca-trust/extracted',
 ]
 
+/** Where name servers are named. */
+export const NAME_SERVERS = '/etc/resolv.conf'
+
 interface ShownFile {
   readonly source: string
   readonly target: string
@@ -30,10 +33,15 @@ export class SyntheticEtc {
   readonly #made = new Set<number>()
   /** Host files to mount over their empty places in every made directory. */
   readonly shown: readonly ShownFile[]
+  /** bwrap's arguments that show the host's own name servers; none where it has none. */
+  readonly hostNameServers: readonly string[]
 
   /** @param root Directory to keep the made ones in, on memory-backed storage: they are made while calls are served. */
   constructor(root: string) {
     this.#root = root
+    this.hostNameServers = existsSync(NAME_SERVERS)
+      ? ['--ro-bind', realpathSync(NAME_SERVERS), NAME_SERVERS]
+      : []
     this.shown = SHOWN.flatMap((name) => {
       const source = join('/etc', name)
       return existsSync(source)

@@ -6,11 +6,14 @@ import type { CgroupGroup } from '../cgroup/group.ts'
 import { sendKill, startChild } from '../child.ts'
 import { exitOf, fromShellCode, type RawExit } from '../exit-cause.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
+import { NAME_SERVER } from '../network/barriers.ts'
+import { Egress, type EgressRoom } from '../network/egress.ts'
 import { untilGone } from '../proc.ts'
 import type { MemoryUsage, SandboxExit, SandboxProcess } from '../sandbox.ts'
 import type { TextTail } from '../text-tail.ts'
 import { TreeMemory } from '../tree-memory.ts'
 import { ARGUMENTS_FD, FILTER_FD, STATUS_FD } from './arguments.ts'
+import { NAME_SERVERS } from './etc.ts'
 import { StatusFile } from './status-file.ts'
 
 /** How the launchers inside the sandbox begin the line that says why they could not go on. */
@@ -31,6 +34,8 @@ export interface BwrapLaunch {
   readonly birthTimeoutMs: number
   /** Its limits, a group of its own; undefined where the host has none. */
   readonly group: CgroupGroup | undefined
+  /** What gives its network namespace a way out; undefined: it has none, or no such namespace. */
+  readonly egress: EgressRoom | undefined
   readonly inherited: InheritedDescriptors
 }
 
@@ -43,29 +48,34 @@ export interface BwrapLaunch {
  *
  * The inner one makes the namespaces while the server puts it into its group, and waits for that at a gate before it starts
  * anything: the command and all that comes from it are inside from their first instruction.
+ *
+ * A way out is fastened to the namespaces that it has before it waits there: as an ordinary user, it then moves to a user namespace
+ * inside, which could not do that. So it waits for the name of its name server, too, until they are held.
  */
 export class BwrapProcess implements SandboxProcess {
   readonly channel: Socket
   readonly stdout: Readable
   readonly stderr: TextTail
   readonly exited: Promise<SandboxExit>
+  readonly prepared?: Promise<void>
   readonly #treeMemory = new TreeMemory(() => this.#namespaceInit, false)
   readonly #group: CgroupGroup | undefined
   readonly #status: StatusFile
   readonly #birthTimeoutMs: number
   readonly #outer: number | undefined
   #knownInit: number | undefined
+  #egress: Egress | undefined
   #killing = false
   #overMemory = false
   #ended = false
   /** What the group told last. */
   #usage: MemoryUsage = { currentBytes: 0, peakBytes: 0 }
-  /** Why it was not let through the gate. */
+  /** Why it was not let through the gate, or ended again. */
   #refusal: string | undefined
 
   /** @throws When the process cannot be created at all. */
   constructor(launch: BwrapLaunch) {
-    const { filter, group } = launch
+    const { filter, group, egress } = launch
     const options = ['--args', String(ARGUMENTS_FD), '--json-status-fd', String(STATUS_FD)]
     this.#status = new StatusFile(launch.stateDir)
     const extra: ('pipe' | number)[] = ['pipe', this.#status.fd]
@@ -73,6 +83,8 @@ export class BwrapProcess implements SandboxProcess {
       options.push('--seccomp', String(FILTER_FD))
       extra.push('pipe')
     }
+    if (egress !== undefined)
+      options.push('--ro-bind-data', String(ARGUMENTS_FD + extra.push('pipe') - 1), NAME_SERVERS)
     if (group !== undefined) options.push('--block-fd', String(ARGUMENTS_FD + extra.push('pipe') - 1))
     this.#group = group
     this.#birthTimeoutMs = launch.birthTimeoutMs
@@ -91,11 +103,17 @@ export class BwrapProcess implements SandboxProcess {
       this.channel = child.channel
       this.stdout = child.stdout
       this.stderr = child.stderr
-      const [argumentsPipe, filterPipe] = child.extra
-      if (filter !== undefined) filterPipe?.end(filter)
-      argumentsPipe?.end(launch.argumentsText)
+      const pipes = [...child.extra]
+      pipes.shift()?.end(launch.argumentsText)
+      if (filter !== undefined) pipes.shift()?.end(filter)
       this.exited = this.#supervise(child.ended)
-      const gate = child.extra.at(-1)
+      const nameServers = egress === undefined ? undefined : pipes.shift()
+      if (egress !== undefined && nameServers !== undefined) {
+        this.prepared = this.#connect(egress, nameServers)
+        // Whoever needs the network waits for it; nobody has to.
+        this.prepared.catch(() => undefined)
+      }
+      const gate = pipes.shift()
       if (group !== undefined && gate !== undefined) void this.#enter(group, gate)
     } catch (error) {
       this.#status.close()
@@ -161,6 +179,22 @@ export class BwrapProcess implements SandboxProcess {
     }
   }
 
+  /** @throws When the way out could not be made, or the process ended before. */
+  async #connect(room: EgressRoom, nameServers: Socket): Promise<void> {
+    while (!this.#ended && this.#namespaceInit === undefined) await delay(1)
+    if (this.#ended || this.#knownInit === undefined) throw new Error('it ended before it had a network')
+    try {
+      this.#egress = new Egress(this.#knownInit, room, () => this.kill())
+      nameServers.end(`nameserver ${NAME_SERVER}\n`)
+      await this.#egress.attached
+    } catch (error) {
+      const reason = `it has no network: ${error instanceof Error ? error.message : String(error)}`
+      if (!this.#ended && !this.#killing) this.#refusal = reason
+      this.kill()
+      throw new Error(reason, { cause: error })
+    }
+  }
+
   /** An outer bwrap killed before its child exists, or before that follows it into death, would leave it behind. */
   async #killOnceBorn(): Promise<void> {
     const deadline = performance.now() + this.#birthTimeoutMs
@@ -176,7 +210,9 @@ export class BwrapProcess implements SandboxProcess {
     const commandEnded = this.#status.commandEnded
     this.#status.close()
     if (raw instanceof Error) return { kind: 'notStarted', reason: `bwrap could not be run: ${raw.message}` }
+    this.#egress?.end()
     if (this.#knownInit !== undefined) await untilGone(this.#knownInit)
+    await this.#egress?.ended
     await this.stderr.complete(LAST_WORDS_MS)
     await this.#treeMemory.close()
     return this.#causeOf(raw, commandEnded, await this.#lastFigures())
