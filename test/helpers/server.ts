@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { chmod, chown, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -18,6 +18,11 @@ export const ACCOUNT = '1234567890123456'
 export const KEY_ID = 'parityAccessKeyId'
 export const KEY_SECRET = 'parityAccessKeySecret'
 
+interface RunAs {
+  /** A user id without privileges to run the server under; only root can ask for it. Default: that of the tests. */
+  readonly uid?: number | undefined
+}
+
 interface Run {
   readonly child: ChildProcess
   readonly tree: ProcessTree
@@ -33,23 +38,34 @@ export class TestServer {
   readonly dataDir: string
   readonly #home: string
   readonly #environment: Readonly<Record<string, string>>
+  readonly #uid: number | undefined
   #run: Run | undefined
   /** Everything the server wrote, for the message of a failed test. */
   #output = ''
 
-  private constructor(port: number, home: string, environment: Readonly<Record<string, string>>) {
+  private constructor(
+    port: number,
+    home: string,
+    environment: Readonly<Record<string, string>>,
+    uid: number | undefined,
+  ) {
     this.port = port
     this.#home = home
     this.dataDir = join(home, 'data')
     this.#environment = environment
+    this.#uid = uid
   }
 
   /** @param environment Further settings, as `ANVOKE_…` variables. */
-  static async start(environment: Readonly<Record<string, string>> = {}): Promise<TestServer> {
+  static async start(
+    environment: Readonly<Record<string, string>> = {},
+    { uid }: RunAs = {},
+  ): Promise<TestServer> {
     const home = await mkdtemp(join(tmpdir(), 'anvoke-parity-'))
     // Functions run as users of their own, who have to reach their code below it.
     await chmod(home, 0o711)
-    const server = new TestServer(await freePort(), home, environment)
+    if (uid !== undefined) await chown(home, uid, uid)
+    const server = new TestServer(await freePort(), home, environment, uid)
     await server.launch()
     return server
   }
@@ -78,11 +94,13 @@ export class TestServer {
   /** Starts it on the data directory of before. Resolves once it answers. */
   async launch(): Promise<void> {
     if (this.#run !== undefined) throw new Error('the server runs already')
-    const child = spawn(
-      process.execPath,
-      [LAUNCHER, 'serve', '--listen', this.endpoint, '--data', this.dataDir],
-      { cwd: this.#home, env: this.#childEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] },
-    )
+    const command = [process.execPath, LAUNCHER, 'serve', '--listen', this.endpoint, '--data', this.dataDir]
+    const [program = '', ...args] = [...this.#changeUser(), ...command]
+    const child = spawn(program, args, {
+      cwd: this.#home,
+      env: this.#childEnvironment(),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (chunk: Buffer) => (this.#output += chunk.toString()))
     // Tests that are given up must not leave it behind.
@@ -104,7 +122,7 @@ export class TestServer {
 
   /** Starts a second server on the same data directory. @throws with what it wrote, when it ends at once */
   async launchAnother(): Promise<void> {
-    const another = new TestServer(await freePort(), this.#home, this.#environment)
+    const another = new TestServer(await freePort(), this.#home, this.#environment, this.#uid)
     await another.launch()
     await another.stop()
   }
@@ -180,6 +198,12 @@ export class TestServer {
     }
   }
 
+  /** The server takes the place of this program, so that signals reach it. */
+  #changeUser(): readonly string[] {
+    if (this.#uid === undefined) return []
+    return ['setpriv', `--reuid=${this.#uid}`, `--regid=${this.#uid}`, '--clear-groups', '--']
+  }
+
   #childEnvironment(): NodeJS.ProcessEnv {
     // Settings of whoever runs the tests would be settings of the server.
     const inherited = Object.entries(process.env).filter(
@@ -188,6 +212,7 @@ export class TestServer {
     return {
       ...Object.fromEntries(inherited),
       NODE_ENV: 'production',
+      ...(this.#uid === undefined ? {} : { HOME: this.#home }),
       ANVOKE_ACCESS_KEY_ID: KEY_ID,
       ANVOKE_ACCESS_KEY_SECRET: KEY_SECRET,
       ANVOKE_ACCOUNT_ID: ACCOUNT,

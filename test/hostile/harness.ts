@@ -1,0 +1,225 @@
+import { afterAll, beforeAll, describe, expect } from 'vitest'
+import { probeSandboxes } from '../../src/sandbox/probe.ts'
+import { send } from '../helpers/fc-request.ts'
+import { TestServer } from '../helpers/server.ts'
+import { zipOf } from '../helpers/zip.ts'
+import { NODE_PRELUDE, PYTHON_PRELUDE } from './preludes.ts'
+import { Traces } from './traces.ts'
+
+const SERVICES = '/2021-04-06/services'
+const SERVICE = 'ground'
+/** An id that no function and no other test has. */
+const ORDINARY_UID = 64_321
+
+const isRoot = process.getuid?.() === 0
+const canIsolate = (await probeSandboxes()).some(({ driver, works }) => driver === 'bwrap' && works)
+
+/** Code of an attacker: what its function does with an event, as the body of a function of its language. */
+export type Source = { readonly node: string } | { readonly python: string }
+
+export interface AttackSettings {
+  /** What the code gets as `event`; default `{}`. */
+  readonly event?: unknown
+  readonly timeoutS?: number
+  readonly memoryMib?: number
+  readonly concurrency?: number
+  readonly environment?: Readonly<Record<string, string>>
+  /** Further files of its package. */
+  readonly files?: Readonly<Record<string, string>>
+}
+
+export interface Answer {
+  readonly status: number
+  readonly errorType: string | undefined
+  readonly text: string
+  // oxlint-disable-next-line typescript/no-explicit-any -- its members are what the tests look into
+  readonly json: any
+}
+
+/** How an attack went, from outside. */
+export interface Attacked {
+  readonly answer: Answer
+  /** Whether the call of the neighbour was answered before the attack's was. */
+  readonly neighbourWasFirst: boolean
+}
+
+/** A deployed attacker with a living instance. */
+export interface Attacker {
+  readonly name: string
+  readonly traces: Traces
+}
+
+/** A server with a function that must not notice anything, and a place to attack it from. */
+export class Ground {
+  readonly server: TestServer
+  /** The user the server runs as; functions of an ordinary one have its id on the host. */
+  readonly serverUid: number
+  #attacks = 0
+
+  private constructor(server: TestServer, serverUid: number) {
+    this.server = server
+    this.serverUid = serverUid
+  }
+
+  static async start(
+    uid: number | undefined,
+    environment: Readonly<Record<string, string>>,
+  ): Promise<Ground> {
+    const server = await TestServer.start({ ANVOKE_SANDBOX: 'bwrap', ...environment }, { uid })
+    try {
+      const ground = new Ground(server, uid ?? process.getuid?.() ?? 0)
+      await ground.#manage('POST', SERVICES, { serviceName: SERVICE })
+      await ground.deploy(
+        'neighbour',
+        { node: `return 'well'` },
+        { environment: { SECRET: 'of the neighbour' } },
+      )
+      await ground.expectNeighbourWell()
+      return ground
+    } catch (error) {
+      await server.close()
+      throw error
+    }
+  }
+
+  /**
+   * Deploys an attacker and calls it once. Meanwhile and afterwards the neighbour answers, and nothing of the attacker is left
+   * once it is removed.
+   */
+  async attack(source: Source, settings: AttackSettings = {}): Promise<Attacked> {
+    const attacker = await this.settle(source, settings)
+    let isAnswered = false
+    const running = this.call(attacker.name, settings.event).finally(() => (isAnswered = true))
+    await this.expectNeighbourWell()
+    const neighbourWasFirst = !isAnswered
+    const answer = await running
+    await this.expectNeighbourWell()
+    await this.dismiss(attacker)
+    return { answer, neighbourWasFirst }
+  }
+
+  /** What an attack reports, which is to be JSON. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- its members are what the tests look into
+  async reported(source: Source, settings: AttackSettings = {}): Promise<any> {
+    const { answer } = await this.attack(source, settings)
+    if (answer.status !== 200 || answer.errorType !== undefined)
+      throw new Error(`the attack failed by itself: ${answer.status} ${answer.text}`)
+    return answer.json
+  }
+
+  /** Deploys an attacker and starts its instance without attacking yet. */
+  async settle(source: Source, settings: AttackSettings = {}): Promise<Attacker> {
+    this.#attacks += 1
+    const name = `attack-${this.#attacks}`
+    await this.deploy(name, source, settings)
+    const { json } = await this.call(name, 'hello')
+    return { name, traces: Traces.of(json.pidNamespace, this.server.pid) }
+  }
+
+  /** Removes an attacker and waits until nothing of it is left. */
+  async dismiss({ name, traces }: Attacker): Promise<void> {
+    await this.#manage('DELETE', `${SERVICES}/${SERVICE}/functions/${name}`)
+    await traces.untilGone()
+  }
+
+  async deploy(name: string, source: Source, settings: AttackSettings = {}): Promise<void> {
+    const isNode = 'node' in source
+    const own = isNode
+      ? { 'index.js': NODE_PRELUDE + source.node + '\n}' }
+      : { 'index.py': PYTHON_PRELUDE + indented(source.python) }
+    const zip = await zipOf({ ...own, ...settings.files })
+    await this.deployZip(name, zip, settings, isNode ? 'nodejs20' : 'python3.10')
+  }
+
+  async deployZip(
+    name: string,
+    zip: Buffer,
+    settings: AttackSettings = {},
+    runtime = 'nodejs20',
+  ): Promise<void> {
+    await this.#manage('POST', `${SERVICES}/${SERVICE}/functions`, {
+      functionName: name,
+      runtime,
+      handler: 'index.handler',
+      memorySize: settings.memoryMib ?? 256,
+      timeout: settings.timeoutS ?? 20,
+      instanceConcurrency: settings.concurrency ?? 1,
+      environmentVariables: settings.environment ?? {},
+      code: { zipFile: zip.toString('base64') },
+    })
+  }
+
+  async call(name: string, event: unknown = {}): Promise<Answer> {
+    const path = `${SERVICES}/${SERVICE}/functions/${name}/invocations`
+    const { status, headers, bytes } = await send(
+      this.server,
+      { method: 'POST', path },
+      JSON.stringify(event),
+    )
+    const text = bytes.toString()
+    return {
+      status,
+      errorType: headers['x-fc-error-type'] as string | undefined,
+      text,
+      get json(): unknown {
+        return JSON.parse(text)
+      },
+    }
+  }
+
+  async expectNeighbourWell(): Promise<void> {
+    const { status, text } = await this.call('neighbour')
+    expect([status, text]).toEqual([200, '"well"'])
+  }
+
+  async #manage(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<void> {
+    const headers = { 'content-type': 'application/json' }
+    const sent = body === undefined ? '' : JSON.stringify(body)
+    const { status, bytes } = await send(this.server, { method, path, headers }, sent)
+    if (status >= 300) throw new Error(`${method} ${path}: ${status} ${bytes.toString()}`)
+  }
+}
+
+/**
+ * Tests against a server under root and against one under an ordinary user, as far as whoever runs them can have both.
+ *
+ * @param environment Settings of the server, as `ANVOKE_…` variables.
+ */
+export function describeHostile(
+  what: string,
+  tests: (ground: () => Ground) => void,
+  environment: Readonly<Record<string, string>> = {},
+): void {
+  const users = isRoot
+    ? [{ user: 'root' }, { user: 'an ordinary user', uid: ORDINARY_UID }]
+    : [{ user: 'an ordinary user' }]
+  describe.runIf(canIsolate).each(users)(`${what}, where the server runs as $user`, ({ uid }) => {
+    let ground: Ground | undefined
+    beforeAll(async () => {
+      ground = await Ground.start(uid, environment)
+    })
+    // Closing looks for what is left of any function.
+    afterAll(() => ground?.server.close())
+    tests(() => {
+      if (ground === undefined) throw new Error('the server did not start')
+      return ground
+    })
+  })
+}
+
+/** Every attempt that an attack reports was refused; a failure names those that were not. */
+export function expectAllRefused(attempts: Readonly<Record<string, unknown>>): void {
+  expect(Object.keys(attempts)).not.toEqual([])
+  expect(Object.fromEntries(Object.entries(attempts).filter(([, told]) => !isRefusal(told)))).toEqual({})
+}
+
+function isRefusal(told: unknown): boolean {
+  return typeof told === 'string' && told.startsWith('refused ')
+}
+
+function indented(source: string): string {
+  return source
+    .split('\n')
+    .map((line) => `    ${line}`)
+    .join('\n')
+}

@@ -1,0 +1,84 @@
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { eventually } from '../sandbox/harness.ts'
+
+/** What of one instance can be seen on the host: the processes of its pid namespace and its control groups. */
+export class Traces {
+  readonly #pidNamespace: string
+  readonly #groups: readonly string[]
+
+  private constructor(pidNamespace: string, groups: readonly string[]) {
+    this.#pidNamespace = pidNamespace
+    this.#groups = groups
+  }
+
+  /**
+   * @param pidNamespace As a process inside reads it: `pid:[…]`.
+   * @throws When no process of the host is in it.
+   */
+  static of(pidNamespace: string, serverPid: number): Traces {
+    const pids = pidsIn(pidNamespace)
+    if (pids.length === 0) throw new Error(`nothing runs in ${pidNamespace}`)
+    const ofServer = groupsOf(serverPid)
+    return new Traces(
+      pidNamespace,
+      [...new Set(pids.flatMap(groupsOf))].filter((group) => !ofServer.includes(group)),
+    )
+  }
+
+  /** Its processes as the host numbers them. */
+  get pids(): readonly number[] {
+    return pidsIn(this.#pidNamespace)
+  }
+
+  /** Waits until nothing of it runs and its control groups are removed. */
+  async untilGone(): Promise<void> {
+    await eventually(() => this.pids.length === 0)
+    await eventually(() => !this.#groups.some((group) => existsSync(group)))
+  }
+}
+
+function pidsIn(pidNamespace: string): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && namespaceOf(pid) === pidNamespace)
+}
+
+function namespaceOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`)
+  } catch {
+    return undefined
+  }
+}
+
+/** Directories of the control groups that a process is in, of every hierarchy that is mounted. */
+function groupsOf(pid: number): string[] {
+  const memberships = readOr(`/proc/${pid}/cgroup`).trim().split('\n')
+  return memberships.flatMap((line) => {
+    const [, controllers = '', path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
+    return hierarchies()
+      .filter((mount) => (controllers === '' ? mount.isUnified : mount.options.includes(controllers)))
+      .map((mount) => join(mount.place, path))
+  })
+}
+
+/** Control group hierarchies; format of the lines: proc(5), mountinfo. */
+function hierarchies(): { place: string; isUnified: boolean; options: string }[] {
+  return readOr('/proc/self/mountinfo')
+    .split('\n')
+    .flatMap((line) => {
+      const [own = '', ofSystem = ''] = line.split(' - ')
+      const [type = '', , options = ''] = ofSystem.split(' ')
+      if (!type.startsWith('cgroup')) return []
+      return [{ place: own.split(' ')[4] ?? '', isUnified: type === 'cgroup2', options }]
+    })
+}
+
+function readOr(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
