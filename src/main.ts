@@ -216,6 +216,7 @@ export async function startServer(
     maxConcurrentStarts: config.maxConcurrentStarts,
     memoryBudgetMib: config.memoryBudgetMib,
     idleTimeoutMs: config.idleTimeoutSeconds * 1000,
+    ...(config.freezeAfterMs === 0 ? {} : { freezeAfterMs: config.freezeAfterMs }),
     queueTimeoutMs: config.queueTimeoutSeconds * 1000,
   }
   const pool = new Pool(
@@ -226,7 +227,7 @@ export async function startServer(
       startTimeoutMs: config.startTimeoutSeconds * 1000,
       ticketDir: memoryBackedDir(),
       clock,
-      watchMemory: (process, limitBytes) => memory.watch(process, limitBytes),
+      watchMemory: (process, limitBytes, follower) => memory.watch(process, limitBytes, follower),
     },
     limits,
     launch,

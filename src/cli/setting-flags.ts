@@ -26,6 +26,7 @@ const DEV_SETTINGS: ReadonlySet<SettingKey> = new Set<SettingKey>([
   'accountId',
   'sandbox',
   'idleTimeoutSeconds',
+  'freezeAfterMs',
   'startTimeoutSeconds',
   'logLevel',
   'logFormat',

@@ -19,6 +19,7 @@ export const configSchema = z.strictObject({
   stemsPerClass: wholeNumber(0, 8),
   memoryBudgetMib: wholeNumber(64, 16_777_216),
   idleTimeoutSeconds: wholeNumber(1, 86_400),
+  freezeAfterMs: wholeNumber(0, 3_600_000),
   queueTimeoutSeconds: wholeNumber(1, 3_600),
   maxConnections: wholeNumber(1, 1_000_000),
   maxCalls: wholeNumber(1, 1_000_000),
@@ -115,6 +116,11 @@ export const settingDocs: { readonly [Key in SettingKey]: SettingDoc } = {
     fallback: (host) => String(Math.max(64, Math.floor((host.memoryBytes * MAX_MEMORY_SHARE) / 2 ** 20))),
   },
   idleTimeoutSeconds: { why: 'how long an unused instance is kept warm', unit: 'seconds', fallback: '300' },
+  freezeAfterMs: {
+    why: 'an instance without calls gets no processor after this, until its next call; 0: it always does',
+    unit: 'milliseconds',
+    fallback: '250',
+  },
   queueTimeoutSeconds: {
     why: 'longest wait of a call for an instance before it is refused',
     unit: 'seconds',

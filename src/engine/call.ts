@@ -42,6 +42,8 @@ export class Call {
   deliveredAtMs = 0
   /** Monotonic milliseconds from which it is taken to be running; 0 while it is not. */
   runningSinceMs = 0
+  /** Most memory that samples of its instance saw while it ran, bytes; 0 when none was taken. */
+  sampledBytes = 0
   /** Times it was taken back unbegun from an instance that ended. */
   redeliveries = 0
   readonly #logs: LogKeeper

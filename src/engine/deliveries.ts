@@ -50,6 +50,11 @@ export class Deliveries {
     return this.#inEpoch >= MAX_CALLS_PER_EPOCH
   }
 
+  /** The calls that are taken to be running. */
+  get running(): readonly Call[] {
+    return this.#calls.slice(0, this.#concurrency)
+  }
+
   /** How long the longest-running call has run, milliseconds; 0 when there is none. */
   runningForMs(nowMs: number): number {
     const [oldest] = this.#calls

@@ -2,7 +2,8 @@ import type { HandlerContract, InstanceFacts, LoggedCall } from '../contracts/co
 import type { FunctionVersion } from '../model/function.ts'
 import type { Ending } from '../model/outcome.ts'
 import { payloadOf } from '../model/payload.ts'
-import type { Sandbox, SandboxExit, SandboxProcess, SandboxSpec } from '../sandbox/sandbox.ts'
+import type { MemoryFollower, Sandbox, SandboxExit, SandboxProcess, SandboxSpec } from '../sandbox/sandbox.ts'
+import { CallMemory } from './call-memory.ts'
 import type { Call } from './call.ts'
 import { Channel, FRAME, type Frame } from './channel.ts'
 import { Deliveries } from './deliveries.ts'
@@ -45,8 +46,8 @@ export interface InstanceRoom {
   readonly ticketDir: string
   /** Monotonic milliseconds. */
   readonly clock: () => number
-  /** Follows the memory of a process and ends it when it passes its limit; returns how to stop following. */
-  readonly watchMemory: (process: SandboxProcess, limitBytes: number) => () => void
+  /** Follows the memory of a process, tells the follower, and ends it when it passes its limit; returns how to stop following. */
+  readonly watchMemory: (process: SandboxProcess, limitBytes: number, follower: MemoryFollower) => () => void
 }
 
 /** The HELLO flag this server speaks; `runtimes/protocol.md`. */
@@ -96,12 +97,15 @@ export class Instance {
   readonly #wantedBy: LoggedCall
   readonly #stopWatching: () => void
   readonly #looseText = new LooseText()
+  readonly #memory: CallMemory
   #state: InstanceState = 'starting'
   #hasGreeted = false
   #isPrepared: boolean
   #isSetUp = false
   /** Its channel has closed or its process has ended: nothing more is delivered. */
   #isLeaving = false
+  /** It has been idle for a while: its processors were taken from it, where the host can. */
+  #isResting = false
   #silence: Silence | undefined
   /** Of the state's own limit: start, load, initializer, or the deadline of calls. */
   #timer: NodeJS.Timeout | undefined
@@ -146,7 +150,8 @@ export class Instance {
       stream.on('data', (text: Buffer) => this.#logRaw(text))
       stream.on('error', () => undefined)
     }
-    this.#stopWatching = room.watchMemory(this.#process, this.version.memoryMib * 1024 * 1024)
+    this.#memory = new CallMemory(this.#process, this.#deliveries, room.clock)
+    this.#stopWatching = room.watchMemory(this.#process, this.version.memoryMib * 1024 * 1024, this.#memory)
     this.#arm(room.startTimeoutMs, () =>
       this.#startFailed(
         `${this.#hasGreeted ? 'not prepared' : 'no sign of life'} within ${room.startTimeoutMs} ms`,
@@ -232,7 +237,17 @@ export class Instance {
 
   /** Hands delivered calls to the kernel. */
   flush(): void {
+    if (this.#isResting) this.#wake()
     this.#channel.flush()
+  }
+
+  /** Takes the processors from it when it has been idle for `afterMs`, until something is handed to it. Looked at now and then. */
+  rest(nowMs: number, afterMs: number): void {
+    if (this.#isResting || this.#state !== 'idle' || !this.ready) return
+    if (nowMs - this.idleSinceMs < afterMs) return
+    this.#isResting = true
+    this.#process.freeze?.()
+    this.#memory.beginAnew()
   }
 
   /**
@@ -412,12 +427,21 @@ export class Instance {
     const durationMs = durationOf(meta, now - call.deliveredAtMs)
     this.lastMemoryBytes = peakBytesOf(meta) || this.lastMemoryBytes
     this.#beginLog(call)
-    call.settle(
+    const ending: Ending =
       frame.flag === 0
         ? { kind: 'returned', payload: frame.payload }
-        : { kind: 'threw', errorType: errorTypeOf(meta), handled: frame.flag === 2, payload: frame.payload },
-      { instanceId: this.id, durationMs, maxMemoryBytes: this.lastMemoryBytes },
-    )
+        : { kind: 'threw', errorType: errorTypeOf(meta), handled: frame.flag === 2, payload: frame.payload }
+    const { id: instanceId, lastMemoryBytes: maxMemoryBytes } = this
+    const sampled = this.#memory.lastSampleOf(call, now)
+    if (sampled === undefined) call.settle(ending, { instanceId, durationMs, maxMemoryBytes })
+    else
+      void sampled.then((sampledBytes) =>
+        call.settle(ending, {
+          instanceId,
+          durationMs,
+          maxMemoryBytes: Math.max(maxMemoryBytes, sampledBytes),
+        }),
+      )
     if (this.#deliveries.count === 0 && this.#state === 'busy') this.#becomeIdle()
     this.#events.onAnswered(this, durationMs)
     // That may have given it another call, or ended it.
@@ -537,8 +561,8 @@ export class Instance {
       () => undefined,
     )
     await withLimit(memory, MEMORY_READ_MS)
-    const maxMemoryBytes = Math.max(peakBytes, this.lastMemoryBytes)
     for (const call of begun) {
+      const maxMemoryBytes = Math.max(peakBytes, this.lastMemoryBytes, call.sampledBytes)
       // One behind the running calls began just now: the answer before it was still on its way.
       const durationMs = call.runningSinceMs === 0 ? 0 : now - call.runningSinceMs
       this.#beginLog(call)
@@ -554,6 +578,11 @@ export class Instance {
     if (ending.kind === 'terminated' && ending.requestId === call.request.requestId)
       return { kind: 'terminated' }
     return crashOf(ending)
+  }
+
+  #wake(): void {
+    this.#isResting = false
+    this.#process.thaw?.().catch((error: unknown) => this.#break(`it cannot be thawed: ${String(error)}`))
   }
 
   #becomeIdle(): void {

@@ -18,6 +18,8 @@ export interface PoolLimits {
   readonly memoryBudgetMib: number
   /** An instance without calls ends after this. */
   readonly idleTimeoutMs: number
+  /** An instance without calls gets no processors after this, until the next call. Default: it keeps them. */
+  readonly freezeAfterMs?: number
   /**
    * An instance older than this is drained, and later calls get another: what it was given at its start, its keys among
    * it, does not last for ever. Default: none is too old.

@@ -373,6 +373,7 @@ export class Pool {
     const now = this.#room.clock()
     for (const crew of this.#crews.values()) {
       this.#endIdleAndOld(crew, now)
+      for (const instance of crew.instances) instance.rest(now, this.#limits.freezeAfterMs ?? Infinity)
       crew.proveBegun()
       crew.refuseLate(this.#limits.queueTimeoutMs)
       if (crew.waiting.length > 0) this.#watch(crew)

@@ -1,14 +1,7 @@
-import type { MemoryUsage, SandboxProcess } from './sandbox.ts'
+import type { MemoryFollower, SandboxProcess } from './sandbox.ts'
 
 /** Time between samples, milliseconds, unless told otherwise. */
 const DEFAULT_INTERVAL_MS = 200
-
-/** Wants to know the memory of a process, now and then. */
-export interface MemoryFollower {
-  /** Asked before each sample. */
-  wantsSample(): boolean
-  onSample(usage: MemoryUsage): void
-}
 
 interface Watched {
   readonly limitBytes: number

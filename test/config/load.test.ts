@@ -54,6 +54,7 @@ describe('loadConfig', () => {
       stemsPerClass: 2,
       memoryBudgetMib: 12_288,
       idleTimeoutSeconds: 300,
+      freezeAfterMs: 250,
       queueTimeoutSeconds: 30,
       maxConnections: 10_000,
       maxCalls: 10_000,

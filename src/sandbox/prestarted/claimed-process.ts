@@ -26,8 +26,24 @@ export class ClaimedProcess implements SandboxProcess {
     return this.#process.locate(target)
   }
 
+  get limitsMemory(): boolean {
+    return this.#process.limitsMemory === true
+  }
+
   memory(): ReturnType<SandboxProcess['memory']> {
     return this.#process.memory()
+  }
+
+  async resetPeak(): Promise<boolean> {
+    return (await this.#process.resetPeak?.()) ?? false
+  }
+
+  freeze(): void {
+    this.#process.freeze?.()
+  }
+
+  async thaw(): Promise<void> {
+    await this.#process.thaw?.()
   }
 
   kill(cause?: 'outOfMemory'): void {

@@ -1,0 +1,68 @@
+import type { MemoryFollower, MemoryUsage, SandboxProcess } from '../sandbox/sandbox.ts'
+import type { Call } from './call.ts'
+import type { Deliveries } from './deliveries.ts'
+
+/** A call is sampled from this running time on: quicker ones have the figure of the bootstrap. */
+const SAMPLED_FROM_MS = 200
+/** An answer waits for its last sample no longer than this. */
+const SAMPLE_MS = 500
+
+/** What calls of one instance are told of its memory, from samples of its whole process tree: `README.md`, Memory of a call. */
+export class CallMemory implements MemoryFollower {
+  readonly #process: SandboxProcess
+  readonly #deliveries: Deliveries
+  readonly #clock: () => number
+  /** Whether the peak of the process counts from a moment after the last answered call. */
+  #isFresh = false
+
+  constructor(process: SandboxProcess, deliveries: Deliveries, clock: () => number) {
+    this.#process = process
+    this.#deliveries = deliveries
+    this.#clock = clock
+  }
+
+  /** Only of a tree that the kernel counts: sums of what `/proc` tells of each process count shared pages again and again. */
+  wantsSample(): boolean {
+    return (
+      this.#process.limitsMemory === true && this.#deliveries.runningForMs(this.#clock()) >= SAMPLED_FROM_MS
+    )
+  }
+
+  onSample(usage: MemoryUsage): void {
+    for (const call of this.#deliveries.running) this.#add(call, usage)
+    this.beginAnew()
+  }
+
+  /** Begins a new peak, so that the next call is told its own. */
+  beginAnew(): void {
+    this.#isFresh = true
+    void this.#process.resetPeak?.().then(
+      (isReset) => (this.#isFresh &&= isReset),
+      () => (this.#isFresh = false),
+    )
+  }
+
+  /** @returns The most that was seen of an answered call, bytes, once its last sample is taken; undefined when it was too quick for one. */
+  lastSampleOf(call: Call, nowMs: number): Promise<number> | undefined {
+    const isFresh = this.#isFresh
+    this.#isFresh = false
+    if (nowMs - call.runningSinceMs < SAMPLED_FROM_MS || this.#process.limitsMemory !== true) return undefined
+    return this.#sample(call, isFresh)
+  }
+
+  async #sample(call: Call, isFresh: boolean): Promise<number> {
+    const limit = Promise.withResolvers<void>()
+    const timer = setTimeout(limit.resolve, SAMPLE_MS)
+    const sampled = this.#process.memory().then(
+      (usage) => this.#add(call, usage, isFresh),
+      () => undefined,
+    )
+    await Promise.race([sampled, limit.promise])
+    clearTimeout(timer)
+    return call.sampledBytes
+  }
+
+  #add(call: Call, { currentBytes, peakBytes }: MemoryUsage, isFresh = this.#isFresh): void {
+    call.sampledBytes = Math.max(call.sampledBytes, isFresh ? peakBytes : currentBytes)
+  }
+}
