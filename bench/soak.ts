@@ -22,7 +22,7 @@ import { Load } from './soak/load.ts'
 import { createAnvoke, type RunningAnvoke } from './systems/anvoke.ts'
 import { createWorkloads } from './workloads.ts'
 
-const usage = 'Usage: node bench/soak.ts [--minutes 1…1440] [--sandbox bwrap|process]'
+const usage = 'Usage: node bench/soak.ts [--minutes 1…1440]'
 const LOAD_MS = 60_000
 const KILL_EVERY_MS = { least: 1_000, most: 3_000 }
 const IDLE_SECONDS = 2
@@ -77,7 +77,8 @@ async function soak() {
   const violations: string[] = []
   const rests: Rest[] = []
   const [hello] = createWorkloads(directory)
-  const flags = ['--sandbox', options.sandbox, '--idle-timeout-seconds', String(IDLE_SECONDS)]
+  // Never the driver that isolates nothing: some of the functions would harm the host.
+  const flags = ['--sandbox', 'bwrap', '--idle-timeout-seconds', String(IDLE_SECONDS)]
   const server = await createAnvoke(directory).start(signal, { flags })
   const { pid } = server.child
   const places: ServerPlaces = { pid, name: serverName(pid), dataDir: server.dataDir, temporaryDir }
@@ -112,7 +113,6 @@ async function soak() {
     startedAt: startedAt.toISOString(),
     elapsedSeconds: (Date.now() - startedAt.getTime()) / 1000,
     host: describeHost(),
-    sandbox: options.sandbox,
     minutes: options.minutes,
     kills,
     ...load.tally,
@@ -192,19 +192,13 @@ function progress(text: string): void {
   process.stderr.write(`soak: ${text}\n`)
 }
 
-function readOptions(): { readonly minutes: number; readonly sandbox: string } {
+function readOptions(): { readonly minutes: number } {
   try {
-    const { values } = parseArgs({
-      options: {
-        minutes: { type: 'string', default: '30' },
-        sandbox: { type: 'string', default: 'bwrap' },
-      },
-    })
+    const { values } = parseArgs({ options: { minutes: { type: 'string', default: '30' } } })
     const minutes = Number(values.minutes)
     if (!Number.isInteger(minutes) || minutes < 1 || minutes > 1440)
       throw new Error(`"${values.minutes}" is not 1 to 1440 minutes`)
-    if (!['bwrap', 'process'].includes(values.sandbox)) throw new Error(`unknown sandbox "${values.sandbox}"`)
-    return { minutes, sandbox: values.sandbox }
+    return { minutes }
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n${usage}`)
     return process.exit(2)

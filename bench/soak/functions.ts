@@ -44,10 +44,16 @@ export const soakFunctions: readonly SoakFunction[] = [
   {
     settings: node(
       'node-writing',
-      `const fs = require('node:fs')
+      // Touches nothing but what it made itself, wherever it runs.
+      `const { mkdtempSync, rmSync, writeFileSync } = require('node:fs')
+const { tmpdir } = require('node:os')
+const { join } = require('node:path')
+const own = mkdtempSync(join(tmpdir(), 'soak-'))
+let written = 0
 exports.handler = async () => {
-  fs.writeFileSync('/tmp/' + Math.random(), Buffer.alloc(1024 * 1024))
-  for (const name of fs.readdirSync('/tmp').slice(8)) fs.rmSync('/tmp/' + name, { recursive: true })
+  writeFileSync(join(own, String(written)), Buffer.alloc(1024 * 1024))
+  if (written >= 8) rmSync(join(own, String(written - 8)))
+  written += 1
   return ${ANSWER}
 }\n`,
     ),
