@@ -34,6 +34,7 @@ import { examineHost, type HostFinding } from './sandbox/host-examination.ts'
 import { compilePython } from './sandbox/compile-python.ts'
 import { requireNamedInterpreters } from './sandbox/interpreters.ts'
 import { MemoryWatch } from './sandbox/memory.ts'
+import { chooseNetwork, type ChosenNetwork } from './sandbox/network/choice.ts'
 import { PrestartedSandbox } from './sandbox/prestarted/driver.ts'
 import type { SpecTemplate } from './sandbox/prestarted/stem-class.ts'
 import { chooseSandbox } from './sandbox/probe.ts'
@@ -62,6 +63,8 @@ export interface RunningServer {
   readonly address: { readonly host: string; readonly port: number }
   /** Which sandbox runs functions, why, and what the operator should know about it. */
   readonly sandbox: { readonly name: string; readonly detail: string; readonly warning?: string }
+  /** What functions reach, and why not more. */
+  readonly network: ChosenNetwork
   /**
    * Drains: no new calls, those inside get `graceMs` to end, stored asynchronous calls stay stored. Resolves when no
    * process of any function runs and everything is on disk. Further calls wait for the first.
@@ -130,6 +133,7 @@ export async function startServer(
     }),
     (opened) => opened.close(),
   )
+  const network = await chooseNetwork(config.network, chosen.sandbox)
   const logs = undo.adopt(
     new LogFiles({
       dir: join(dataDir, 'logs'),
@@ -181,6 +185,7 @@ export async function startServer(
       workDir: codeTarget,
       memoryMib: spec.memoryMib,
       diskMib: spec.diskMib,
+      network: spec.network ?? network.policy,
     }
   }
   const launch = (version: FunctionVersion, instanceId: string): LaunchPlan => {
@@ -319,7 +324,10 @@ export async function startServer(
       createTencentScf(rooms),
     ],
     budget,
-    checks: () => [sandboxCheck(chosen)],
+    checks: () => [
+      sandboxCheck(chosen),
+      { name: `network ${network.policy}`, ok: true, detail: network.detail },
+    ],
     onFault: (error) => log.error('a dialect broke its promise', { error }),
     maxConnections: config.maxConnections,
   })
@@ -368,6 +376,7 @@ export async function startServer(
       detail: findingOf(chosen),
       ...(chosen.warning === undefined ? {} : { warning: chosen.warning }),
     },
+    network,
     stop: (graceMs) => (stopping ??= stop(graceMs)),
   }
 }

@@ -7,7 +7,7 @@ import { version } from './version.ts'
 
 export interface BannerFacts {
   readonly mode: 'serve' | 'dev'
-  readonly server: Pick<RunningServer, 'address' | 'sandbox'>
+  readonly server: Pick<RunningServer, 'address' | 'sandbox' | 'network'>
   readonly config: Config
   /** Where data is kept and for how long, in words. */
   readonly data: string
@@ -22,7 +22,7 @@ const WHAT_A_MODE_IS = {
 
 /** What one needs to know to use the server that just became ready, as one aligned block. */
 export function renderBanner({ mode, server, config, data, accessKey }: BannerFacts): string {
-  const { address, sandbox } = server
+  const { address, sandbox, network } = server
   const colors = stderrColors()
   const endpoint = formatListenAddress(address)
   const rows: [string, string][] = [
@@ -32,6 +32,7 @@ export function renderBanner({ mode, server, config, data, accessKey }: BannerFa
     ['Account', config.accountId],
     ['Access key', accessKey],
     ['Sandbox', `${sandbox.name}: ${sandbox.detail}`],
+    ['Network', `${network.policy}: ${network.detail}`],
     ...(sandbox.warning === undefined
       ? []
       : [['Warning', colors.yellow(sandbox.warning)] as [string, string]]),

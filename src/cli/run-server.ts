@@ -36,7 +36,7 @@ export async function runServer(
   }
   // Each form tells everything once: the banner holds the warning too.
   if (config.logFormat === 'json') {
-    log.info('ready', { ...server.address, sandbox: server.sandbox.name })
+    log.info('ready', { ...server.address, sandbox: server.sandbox.name, network: server.network })
     if (server.sandbox.warning !== undefined) log.warn(server.sandbox.warning)
   } else writeStderr(banner(server))
   const signal = await stopped

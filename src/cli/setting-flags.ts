@@ -25,6 +25,7 @@ const DEV_SETTINGS: ReadonlySet<SettingKey> = new Set<SettingKey>([
   'region',
   'accountId',
   'sandbox',
+  'network',
   'idleTimeoutSeconds',
   'freezeAfterMs',
   'startTimeoutSeconds',

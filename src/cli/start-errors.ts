@@ -51,6 +51,13 @@ export function explainStart(error: unknown, config: Config): unknown {
       fix: `follow the advice above, or see what --sandbox auto finds (it is ${config.sandbox} now)`,
     })
   }
+  if (error.name === 'NetworkUnavailable') {
+    return new CommandFailed({
+      what: 'functions cannot have the network that was asked for',
+      why: error.message,
+      fix: `follow the advice above, or see what --network auto finds (it is ${config.network} now)`,
+    })
+  }
   if (code === 'EACCES' || code === 'EROFS' || code === 'ENOSPC' || code === 'EPERM') {
     return new CommandFailed({
       what: `the data directory ${config.dataDir} cannot be used`,

@@ -13,6 +13,7 @@ export const configSchema = z.strictObject({
   region: text(/^[a-z0-9][a-z0-9-]{0,31}$/, 'is not up to 32 lower-case letters, digits and hyphens'),
   accountId: text(/^\d{1,32}$/, 'is not up to 32 digits'),
   sandbox: oneOf(['auto', 'bwrap', 'process']),
+  network: oneOf(['auto', 'none', 'egress', 'host']),
   maxInstances: wholeNumber(1, 10_000),
   maxInstancesPerFunction: wholeNumber(1, 10_000),
   maxConcurrentStarts: wholeNumber(1, 256),
@@ -96,6 +97,11 @@ export const settingDocs: { readonly [Key in SettingKey]: SettingDoc } = {
   sandbox: {
     why: 'how functions are kept apart; auto takes bwrap where it works and says so where it does not',
     unit: 'driver',
+    fallback: 'auto',
+  },
+  network: {
+    why: 'what functions reach: nothing, the world but not this host, or all the host does; auto takes egress where it works, else none',
+    unit: 'policy',
     fallback: 'auto',
   },
   maxInstances: { why: 'instances of all functions alive at once', unit: 'count', fallback: '128' },

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { CommandFailed } from '../../src/cli/complaint.ts'
 import { explainStart } from '../../src/cli/start-errors.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { NetworkUnavailable } from '../../src/sandbox/network/choice.ts'
 import { SandboxUnavailable } from '../../src/sandbox/probe.ts'
 import { StoreRefused } from '../../src/store/sqlite/store-refused.ts'
 
@@ -45,6 +46,11 @@ describe('explainStart', () => {
       'a sandbox that does not work',
       new SandboxUnavailable('bubblewrap is missing'),
       /bubblewrap is missing/,
+    ],
+    [
+      'a network that does not work',
+      new NetworkUnavailable('slirp4netns is missing'),
+      /slirp4netns is missing/,
     ],
     ['a full disk', Object.assign(new Error('no space'), { code: 'ENOSPC', syscall: 'write' }), /no space/],
   ])('says what to do about %s', (_name, error, expected) => {

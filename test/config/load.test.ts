@@ -48,6 +48,7 @@ describe('loadConfig', () => {
       region: 'local',
       accountId: '1234567890123456',
       sandbox: 'auto',
+      network: 'auto',
       maxInstances: 128,
       maxInstancesPerFunction: 64,
       maxConcurrentStarts: 8,
