@@ -163,16 +163,12 @@ async function createRows(
         warm,
         measure: (round) => firstCall(pooled, language, `pooled-${suffix}-${round}`),
       },
-      ...(unpooled === undefined
-        ? []
-        : [
-            {
-              name: rowNames.unpooled(name),
-              baseline,
-              warm,
-              measure: (round: number) => firstCall(unpooled, language, `unpooled-${suffix}-${round}`),
-            },
-          ]),
+      {
+        name: rowNames.unpooled(name),
+        baseline,
+        warm,
+        measure: (round) => firstCall(unpooled, language, `unpooled-${suffix}-${round}`),
+      },
       { name: rowNames.evicted(name), baseline, warm, measure: () => callAfterEviction(evicted) },
     ]
   }

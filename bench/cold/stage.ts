@@ -2,7 +2,6 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
-import { settingKeys } from '../../src/config/schema.ts'
 import { RuntimeTable } from '../../src/sandbox/runtimes.ts'
 import type { FunctionSettings } from '../fc.ts'
 import { readScheduling } from '../observation.ts'
@@ -30,16 +29,13 @@ export interface Stage {
   readonly languages: readonly Language[]
   /** As a user starts it. */
   readonly pooled: RunningAnvoke
-  /** Without processes that are started ahead; undefined when no setting turns them off. */
-  readonly unpooled: RunningAnvoke | undefined
+  /** Without processes that are started ahead. */
+  readonly unpooled: RunningAnvoke
   /** Its instances are idle for a second at most. */
   readonly evicting: RunningAnvoke
   /** Without isolation. */
   readonly bare: RunningAnvoke
 }
-
-/** The setting that says how many processes are started ahead; 0 turns them off. */
-const POOL_SETTING = settingKeys.find((key) => /^stems|prestart/i.test(key))
 
 const CALM_CPU_MS = 4
 const CALM_WITHIN_MS = 100
@@ -49,11 +45,10 @@ const LONGEST_SETTLING_MS = 4_000
 export async function setStage(directory: string, signal: AbortSignal): Promise<Stage> {
   const anvoke = createAnvoke(directory)
   const bwrap = ['--sandbox', 'bwrap']
-  const off = POOL_SETTING?.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
   return {
     languages: await findLanguages(),
     pooled: await started(anvoke, bwrap, signal),
-    unpooled: off === undefined ? undefined : await started(anvoke, [...bwrap, `--${off}`, '0'], signal),
+    unpooled: await started(anvoke, [...bwrap, '--stems-per-class', '0'], signal),
     evicting: await started(anvoke, [...bwrap, '--idle-timeout-seconds', '1'], signal),
     bare: await started(anvoke, ['--sandbox', 'process'], signal),
   }
@@ -61,7 +56,7 @@ export async function setStage(directory: string, signal: AbortSignal): Promise<
 
 /** The servers that run. */
 export function serversOf({ pooled, unpooled, evicting, bare }: Stage): readonly RunningAnvoke[] {
-  return [pooled, ...(unpooled === undefined ? [] : [unpooled]), evicting, bare]
+  return [pooled, unpooled, evicting, bare]
 }
 
 async function started(anvoke: AnvokeServer, flags: readonly string[], signal: AbortSignal) {

@@ -86,7 +86,9 @@ function temporaryDirFinding(): HostFinding {
 }
 
 function driverFinding(finding: ProbeFinding, options: SandboxOptions): HostFinding {
-  const { driver, works, detail } = finding
+  const { driver, works, guards = [] } = finding
+  // The guards get lines of their own.
+  const detail = guards.reduce((text, guard) => text.replace(guard.detail, '').trim(), finding.detail)
   const common = { name: `sandbox ${driver}`, ok: works, required: driver === 'bwrap', detail }
   if (works || driver !== 'bwrap') return common
   const fix = bwrapFix(options)
