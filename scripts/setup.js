@@ -6,6 +6,9 @@ import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
+/** Where the server looks too; ordinary users often have neither in their PATH. */
+const SYSTEM_DIRECTORIES = ['/usr/sbin', '/sbin']
+
 const binaries = join(root, 'node_modules', '.bin')
 
 /** The Node.js that comes as a dependency and runs everything else. */
@@ -15,6 +18,8 @@ export const carriedNode = join(binaries, 'node')
 const SYSTEM_PROGRAMS = [
   { program: 'bwrap', package: 'bubblewrap', without: 'functions run without a sandbox of namespaces' },
   { program: 'python3', package: 'python3', without: 'functions in Python do not run' },
+  { program: 'slirp4netns', package: 'slirp4netns', without: 'functions have no network' },
+  { program: 'ip', package: 'iproute2', without: 'functions have no network' },
 ]
 
 /**
@@ -39,8 +44,9 @@ export function checkoutEnvironment(extra = {}) {
   return { ...process.env, PATH: [binaries, process.env.PATH ?? ''].join(delimiter), ...extra }
 }
 
-export function hasProgram(name) {
-  return (process.env.PATH ?? '').split(delimiter).some((directory) => existsSync(join(directory, name)))
+export function hasProgram(name, further = []) {
+  const directories = [...(process.env.PATH ?? '').split(delimiter), ...further]
+  return directories.some((directory) => existsSync(join(directory, name)))
 }
 
 export function say(message) {
@@ -73,11 +79,11 @@ function readPackages(file) {
 }
 
 function installSystemPrograms() {
-  const missing = SYSTEM_PROGRAMS.filter(({ program }) => !hasProgram(program))
+  const missing = SYSTEM_PROGRAMS.filter(({ program }) => !hasProgram(program, SYSTEM_DIRECTORIES))
   if (missing.length === 0) return
   const install = ['install', '-y', '--no-install-recommends', ...missing.map((entry) => entry.package)]
   if (process.getuid() === 0 && hasProgram('apt-get')) {
-    say(`Installing ${missing.map((entry) => entry.package).join(' and ')} …`)
+    say(`Installing ${missing.map((entry) => entry.package).join(', ')} …`)
     const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
     if (run('apt-get', ['update', '-qq'], environment) && run('apt-get', install, environment)) return
   }

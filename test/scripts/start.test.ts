@@ -16,7 +16,7 @@ describe('npm start', () => {
   beforeEach(async () => {
     dir = await mkdtemp(join(tmpdir(), 'start-'))
     // Present by name, so that a test installs nothing; the server looks for them elsewhere.
-    for (const program of ['bwrap', 'python3']) await writeFile(join(dir, program), '')
+    for (const program of ['bwrap', 'python3', 'slirp4netns', 'ip']) await writeFile(join(dir, program), '')
   })
   afterEach(async () => {
     if (child !== undefined && child.exitCode === null) {
