@@ -1,7 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
-import { codeOf, readControl, removeGroup, setControl } from './control-file.ts'
+import { codeOf, readControl, readPids, removeGroup, setControl } from './control-file.ts'
 import type { Hierarchy } from './hierarchies.ts'
 import { CONTROLLERS, settingsAbove, type Controller } from './limits.ts'
 
@@ -11,8 +11,6 @@ export interface Branch {
   /** What it limits; empty where it only ends and freezes trees. */
   readonly controllers: ReadonlySet<Controller>
   readonly dir: string
-  /** The group that the server is in. */
-  readonly home: string
   /** Removes it, once nothing is below, and puts back what was changed above. Never rejects. */
   readonly close: () => Promise<void>
 }
@@ -58,7 +56,7 @@ export async function openV1(
   if (controllers.length === 0) return {}
   if (!(await holdsServer(ownDir))) return { obstacle: hidden(controllers, ownDir) }
   try {
-    const base = { dir: ownDir, home: ownDir, undo: nothing }
+    const base = { dir: ownDir, undo: nothing }
     return { branch: await makeBranch(1, controllers, base, `${name}-${suffix}`) }
   } catch (error) {
     return { obstacle: refusal(controllers, ownDir, error) }
@@ -100,7 +98,7 @@ export async function openV2(
     }
   }
   try {
-    const base = { dir: ownDir, home: ownDir, undo: nothing }
+    const base = { dir: ownDir, undo: nothing }
     const branch = await makeBranch(2, [], base, `${name}-${suffix}`)
     return { branch, ...(obstacle !== undefined && { obstacle }) }
   } catch (error) {
@@ -125,7 +123,7 @@ async function makeBranch(
     if (version === 2 && controllers.length > 0) await handOn(dir, controllers)
     for (const { file, value } of settingsAbove(version, limited, availableParallelism()))
       await setControl(join(dir, file), value).catch(() => undefined)
-    return { version, controllers: limited, dir, home: base.home, close }
+    return { version, controllers: limited, dir, close }
   } catch (error) {
     await close()
     throw error
@@ -135,7 +133,6 @@ async function makeBranch(
 /** Where the server's group may be made. */
 interface Base {
   readonly dir: string
-  readonly home: string
   readonly undo: () => Promise<void>
 }
 
@@ -149,7 +146,7 @@ async function delegate(
     () => undefined,
     (error: unknown) => error,
   )
-  if (refused === undefined) return { dir: ownDir, home: ownDir, undo: nothing }
+  if (refused === undefined) return { dir: ownDir, undo: nothing }
   if (codeOf(refused) !== 'EBUSY') throw refused
   const above = dirname(ownDir)
   if (above.startsWith(mountPoint) && /\.(?:service|scope)$/.test(above)) {
@@ -157,10 +154,9 @@ async function delegate(
       () => true,
       () => false,
     )
-    if (handedOn) return { dir: above, home: ownDir, undo: nothing }
+    if (handedOn) return { dir: above, undo: nothing }
   }
-  const home = join(ownDir, asideName)
-  return { dir: ownDir, home, undo: await stepAside(ownDir, controllers, home) }
+  return { dir: ownDir, undo: await stepAside(ownDir, controllers, join(ownDir, asideName)) }
 }
 
 /** Moves the server out of the way. @returns What moves it back. @throws With code EBUSY when others are in the group. */
@@ -177,7 +173,7 @@ async function stepAside(
     await moveAll(aside, ownDir).catch(() => undefined)
     await removeGroup(aside)
   }
-  const inhabitants = await processesOf(ownDir)
+  const inhabitants = await readPids(join(ownDir, 'cgroup.procs'))
   for (const pid of inhabitants) if (!(await isOurs(pid))) throw new Crowded(ownDir)
   await mkdir(aside)
   try {
@@ -207,19 +203,16 @@ class Crowded extends Error {
 }
 
 async function moveAll(from: string, to: string): Promise<void> {
-  for (const pid of await processesOf(from)) await setControl(join(to, 'cgroup.procs'), pid)
+  for (const pid of await readPids(join(from, 'cgroup.procs')))
+    await setControl(join(to, 'cgroup.procs'), pid)
 }
 
 async function handOn(dir: string, controllers: readonly Controller[]): Promise<void> {
   await setControl(join(dir, 'cgroup.subtree_control'), controllers.map((one) => `+${one}`).join(' '))
 }
 
-async function processesOf(dir: string): Promise<number[]> {
-  return (await readControl(join(dir, 'cgroup.procs'))).split('\n').filter(Boolean).map(Number)
-}
-
 async function holdsServer(dir: string): Promise<boolean> {
-  return (await processesOf(dir)).includes(process.pid)
+  return (await readPids(join(dir, 'cgroup.procs'))).includes(process.pid)
 }
 
 /** This process, its children, and the launcher that started it on the Node.js that comes along. */

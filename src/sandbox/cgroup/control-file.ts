@@ -20,6 +20,14 @@ export async function readNumber(path: string): Promise<number | undefined> {
   return /^\d+$/.test(text) ? Number(text) : undefined
 }
 
+/** Process ids in a file with one a line; those that this pid namespace does not show are left out. */
+export async function readPids(path: string): Promise<number[]> {
+  return (await readControl(path))
+    .split('\n')
+    .map(Number)
+    .filter((pid) => pid > 0)
+}
+
 /** The number behind a name in a file with one `name number` a line; undefined where there is none. */
 export function fieldOf(text: string, name: string): number | undefined {
   const found = new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1]

@@ -1,7 +1,15 @@
 import { mkdir, open, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Branch } from './branches.ts'
-import { fieldOf, readControl, readNumber, removeGroup, setControl } from './control-file.ts'
+import {
+  codeOf,
+  fieldOf,
+  readControl,
+  readNumber,
+  readPids,
+  removeGroup,
+  setControl,
+} from './control-file.ts'
 import { settingsFor, type Controller, type GroupLimits } from './limits.ts'
 
 /** Memory of a group, bytes: of its processes, temporary files and what the kernel keeps for them, without caches of files. */
@@ -11,11 +19,16 @@ export interface GroupUsage {
   readonly peakBytes: number
 }
 
+/** How often processes are moved before it is given up: each time those that were started meanwhile follow. */
+const MOVE_PASSES = 5
+
 /** Runs a move of a process; the kernel does one at a time, so that more would only hold threads of the pool. */
 export type InTurn = (move: () => Promise<void>) => Promise<void>
 
 /** The limits of one process tree: a group in each hierarchy that the server has a {@link Branch} in. */
 export class CgroupGroup {
+  /** Files of the group: a process without threads enters by writing 0 into each, once {@link ready} has resolved. */
+  readonly entries: readonly string[]
   readonly limitsMemory: boolean
   readonly canFreeze: boolean
   readonly #places: readonly Place[]
@@ -24,10 +37,13 @@ export class CgroupGroup {
   readonly #memory: Place | undefined
   readonly #core: string | undefined
   readonly #inTurn: InTurn
+  readonly #isEnteredLate: boolean
   #peakFile: FileHandle | undefined
   #highestBytes = 0
   /** The last write of the freezer: each waits for the one before. */
   #freezing: Promise<void> = Promise.resolve()
+  #isToBeFrozen = false
+  /** What was written last. */
   #isFrozen = false
   #removal: Promise<boolean> | undefined
 
@@ -51,23 +67,35 @@ export class CgroupGroup {
       dir: join(dir, name),
     }))
     this.#memory = this.#places.find(({ controllers }) => controllers.has('memory'))
-    this.#core = this.#places.find(({ version }) => version === 2)?.dir
+    const unified = this.#places.find(({ version }) => version === 2)
+    this.#core = unified?.dir
+    const isLimitedByV1 = this.#places.some(({ version }) => version === 1)
+    // A v2 group that limits nothing is entered when it is first needed: of the two it is the slow one to enter.
+    this.#isEnteredLate = isLimitedByV1 && unified?.controllers.size === 0
+    this.entries = this.#places
+      .filter((place) => place !== unified || !this.#isEnteredLate)
+      .map(({ version, dir }) => join(dir, version === 1 ? 'tasks' : 'cgroup.procs'))
     this.limitsMemory = this.#memory !== undefined
     this.canFreeze = canFreeze && this.#core !== undefined
     this.#made = this.#make()
     this.#limited = this.#made
-    // Told by `attach`; a group that is never used is no reason to end the server.
+    // Told by `ready`; a group that is never used is no reason to end the server.
     this.#made.catch(() => undefined)
   }
 
-  /** Sets its limits, before a process is put in. What goes wrong is told by {@link attach}. */
+  /** Resolves when the group is there with its limits. Rejects when one of them cannot be set. */
+  get ready(): Promise<void> {
+    return this.#limited
+  }
+
+  /** Sets its limits, before a process is put in. What goes wrong is told by {@link ready}. */
   limit(limits: GroupLimits): void {
     this.#limited = this.#made.then(() => this.#setLimits(limits))
     this.#limited.catch(() => undefined)
   }
 
   /**
-   * Puts a process in, with all its threads. What it starts from then on is inside from its first instruction.
+   * Puts a process in from outside, with all its threads.
    *
    * @throws With the system's reason, also when a limit could not be set; a process that has ended is ESRCH.
    */
@@ -121,16 +149,16 @@ export class CgroupGroup {
 
   /** Stops everything inside, soon. {@link kill} and SIGKILL still end it. */
   freeze(): void {
-    if (!this.canFreeze || this.#isFrozen) return
-    this.#isFrozen = true
-    this.#writeFreezer('1').catch(() => undefined)
+    if (!this.canFreeze || this.#isToBeFrozen) return
+    this.#isToBeFrozen = true
+    this.#freezeInside().catch(() => undefined)
   }
 
   /** Lets everything inside go on. @throws When the kernel refuses. */
   async thaw(): Promise<void> {
-    if (!this.#isFrozen) return
-    this.#isFrozen = false
-    await this.#writeFreezer('0')
+    if (!this.#isToBeFrozen) return
+    this.#isToBeFrozen = false
+    await this.#setFreezer()
   }
 
   /** Ends everything inside at once, where the kernel can (v2, Linux 5.14). @returns Whether it was asked to. */
@@ -171,11 +199,38 @@ export class CgroupGroup {
     return removed.every(Boolean)
   }
 
-  async #writeFreezer(value: '0' | '1'): Promise<void> {
-    const dir = this.#core ?? ''
-    this.#freezing = this.#freezing
-      .catch(() => undefined)
-      .then(() => setControl(join(dir, 'cgroup.freeze'), value))
+  async #freezeInside(): Promise<void> {
+    await this.#enterCore()
+    await this.#setFreezer()
+  }
+
+  /** Moves everything to the v2 group, if it is not there yet. */
+  async #enterCore(): Promise<void> {
+    const from = this.#places.find(({ version }) => version === 1)
+    if (!this.#isEnteredLate || this.#core === undefined || from === undefined) return
+    const target = join(this.#core, 'cgroup.procs')
+    for (let pass = 1; pass <= MOVE_PASSES; pass += 1) {
+      const inside = new Set(await readPids(target))
+      const outside = (await readPids(join(from.dir, 'cgroup.procs'))).filter((pid) => !inside.has(pid))
+      if (outside.length === 0) return
+      await this.#inTurn(async () => {
+        for (const pid of outside)
+          await setControl(target, pid).catch((error: unknown) => {
+            if (codeOf(error) !== 'ESRCH') throw error
+          })
+      })
+    }
+    throw new Error('its processes multiply faster than they are moved')
+  }
+
+  /** Writes what is wanted by then, after the write before. */
+  async #setFreezer(): Promise<void> {
+    const write = async (): Promise<void> => {
+      if (this.#isFrozen === this.#isToBeFrozen || this.#core === undefined) return
+      this.#isFrozen = this.#isToBeFrozen
+      await setControl(join(this.#core, 'cgroup.freeze'), this.#isFrozen ? 1 : 0)
+    }
+    this.#freezing = this.#freezing.catch(() => undefined).then(write)
     await this.#freezing
   }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { sendKill } from '../child.ts'
 import { isOfDeadServer } from '../server-name.ts'
 import { ASIDE } from './branches.ts'
-import { readControl, removeGroup, setControl } from './control-file.ts'
+import { readControl, readPids, removeGroup, setControl } from './control-file.ts'
 
 /** Groups looked at in one hierarchy; a host has some hundred. */
 const MOST_GROUPS = 10_000
@@ -30,9 +30,7 @@ async function removeDead(dir: string, mayKill: boolean): Promise<void> {
   if (mayKill) {
     await setControl(join(dir, 'cgroup.kill'), 1).catch(() => undefined)
     for (const group of [dir, ...groups])
-      for (const pid of (await readControl(join(group, 'cgroup.procs'))).split('\n').map(Number))
-        // A process that this pid namespace does not show is listed as 0, which would be our own process group.
-        if (pid > 0) sendKill(pid)
+      for (const pid of await readPids(join(group, 'cgroup.procs'))) sendKill(pid)
   } else if ((await readControl(join(dir, 'cgroup.procs'))) !== '') return
   for (const group of groups) await removeGroup(group)
   await removeGroup(dir)

@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { serverName } from '../server-name.ts'
 import { openV1, openV2, type Branch, type Obstacle, type Opened } from './branches.ts'
-import { setControl } from './control-file.ts'
 import { sentencesOf, type CgroupAbilities } from './finding.ts'
 import { CgroupGroup } from './group.ts'
 import { hierarchiesOf, type Hierarchy } from './hierarchies.ts'
@@ -11,10 +9,7 @@ import { CONTROLLERS, type Controller, type GroupLimits } from './limits.ts'
 import { removeStale } from './stale.ts'
 import { tryBranches } from './trial.ts'
 
-/** For how long after a move the kernel does the next one without a pause; a little less than was measured. */
-const WARM_MS = 5
-
-/** Groups made ahead: while the kernel is about to move a process, it makes no groups. */
+/** Groups made ahead, so that few starts wait for one. */
 const SPARES = 4
 
 /** What this host's cgroups were found to do. */
@@ -36,8 +31,6 @@ export class CgroupTree {
   #made = 0
   #closed = false
   #moves: Promise<void> = Promise.resolve()
-  #moving = 0
-  #movedAtMs = -Infinity
 
   private constructor(finding: CgroupFinding, branches: readonly Branch[], stale: Promise<unknown>) {
     this.finding = finding
@@ -76,8 +69,10 @@ export class CgroupTree {
     if (this.#branches.length === 0) return undefined
     const group = this.#spares.shift() ?? this.#make()
     group.limit(limits)
-    this.#warmUp()
-    void this.#moves.then(() => this.#fill())
+    void group.ready.then(
+      () => this.#fill(),
+      () => undefined,
+    )
     return group
   }
 
@@ -112,23 +107,8 @@ export class CgroupTree {
     while (!this.#closed && this.#spares.length < SPARES) this.#spares.push(this.#make())
   }
 
-  /**
-   * The first move after a while waits for every processor to pass through the scheduler (some 10 ms), those right after it do not.
-   * So the server is moved to where it is already, while the process that will be moved is still being made.
-   */
-  #warmUp(): void {
-    const [branch] = this.#branches
-    if (branch === undefined || this.#moving > 0 || performance.now() - this.#movedAtMs < WARM_MS) return
-    const own = join(branch.home, 'cgroup.procs')
-    this.#inTurn(async () => await setControl(own, process.pid)).catch(() => undefined)
-  }
-
   #inTurn(move: () => Promise<void>): Promise<void> {
-    this.#moving += 1
-    const moved = this.#moves.then(move).finally(() => {
-      this.#moving -= 1
-      this.#movedAtMs = performance.now()
-    })
+    const moved = this.#moves.then(move)
     this.#moves = moved.catch(() => undefined)
     return moved
   }
