@@ -22,7 +22,7 @@ import { Load } from './soak/load.ts'
 import { createAnvoke, type RunningAnvoke } from './systems/anvoke.ts'
 import { createWorkloads } from './workloads.ts'
 
-const usage = 'Usage: node bench/soak.ts [--minutes 1…1440]'
+const usage = 'Usage: node bench/soak.ts [--minutes 1…1440] [--without-kills]'
 const LOAD_MS = 60_000
 const KILL_EVERY_MS = { least: 1_000, most: 3_000 }
 const IDLE_SECONDS = 2
@@ -92,7 +92,8 @@ async function soak() {
   let kills = 0
   for (let minute = 1; minute <= options.minutes; minute += 1) {
     load.begin()
-    kills += await killAtRandom(server, LOAD_MS)
+    if (options.withoutKills) await delay(LOAD_MS, undefined, { signal })
+    else kills += await killAtRandom(server, LOAD_MS)
     await load.pause()
     const rest = await restOf(server, places, { minute, kills, calls: load.tally.calls }, violations)
     rests.push(rest)
@@ -109,6 +110,11 @@ async function soak() {
   const problems: string[] = []
   await stopCleanly(server.child, problems)
   violations.push(...problems, ...leftBehind(takeCensus(places)))
+  // What the server says for itself; its banner is not news.
+  const serverWords = server.child.stderrTail
+    .split(/^ *Any SDK .*$/m)
+    .at(-1)
+    ?.trim()
   return {
     startedAt: startedAt.toISOString(),
     elapsedSeconds: (Date.now() - startedAt.getTime()) / 1000,
@@ -116,8 +122,10 @@ async function soak() {
     minutes: options.minutes,
     kills,
     ...load.tally,
+    interruptions: Object.fromEntries(load.tally.interruptions),
     accepted: [...load.tally.accepted.values()].reduce((sum, count) => sum + count, 0),
     rests,
+    serverWords,
     violations: [...new Set(violations)],
   }
 }
@@ -192,13 +200,18 @@ function progress(text: string): void {
   process.stderr.write(`soak: ${text}\n`)
 }
 
-function readOptions(): { readonly minutes: number } {
+function readOptions(): { readonly minutes: number; readonly withoutKills: boolean } {
   try {
-    const { values } = parseArgs({ options: { minutes: { type: 'string', default: '30' } } })
+    const { values } = parseArgs({
+      options: {
+        minutes: { type: 'string', default: '30' },
+        'without-kills': { type: 'boolean', default: false },
+      },
+    })
     const minutes = Number(values.minutes)
     if (!Number.isInteger(minutes) || minutes < 1 || minutes > 1440)
       throw new Error(`"${values.minutes}" is not 1 to 1440 minutes`)
-    return { minutes }
+    return { minutes, withoutKills: values['without-kills'] }
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n${usage}`)
     return process.exit(2)

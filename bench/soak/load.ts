@@ -19,6 +19,8 @@ export interface Tally {
   expected: number
   /** Calls that did not end as their function does: their process was killed, as it ran or as it started. */
   interrupted: number
+  /** How those ended, in words, with their number. */
+  readonly interruptions: Map<string, number>
   /** Refused for want of room (429), to be repeated. */
   refused: number
   /** Asynchronous calls that were answered with 202, by function. */
@@ -33,6 +35,7 @@ export class Load {
     calls: 0,
     expected: 0,
     interrupted: 0,
+    interruptions: new Map(),
     refused: 0,
     accepted: new Map(),
     unexpected: [],
@@ -104,13 +107,23 @@ export class Load {
     } else if (response.ok && (ends === 'failure' ? isFailure : !isFailure && this.#isRight(body)))
       tally.expected += 1
     // A wrong answer is worse than none: only failures that are told as such may come from a kill.
-    else if (isFailure || response.status >= 500) tally.interrupted += 1
+    else if (isFailure || response.status >= 500) this.#interrupted(functionName, response, body)
     else this.#unexpected(answer)
     return false
   }
 
   #isRight(body: Buffer): boolean {
     return body.equals(this.#hello.expected)
+  }
+
+  #interrupted(functionName: string, response: Response, body: Buffer): void {
+    const { tally } = this
+    tally.interrupted += 1
+    // Answers hold request ids and figures: what is left of them tells one kind from another.
+    const words = body.toString('utf8', 0, 500).replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}|\d+(?:\.\d+)?/g, '…')
+    const how = `${functionName}: ${response.status} ${words}`
+    if (tally.interruptions.has(how) || tally.interruptions.size < MOST_UNEXPECTED)
+      tally.interruptions.set(how, (tally.interruptions.get(how) ?? 0) + 1)
   }
 
   #unexpected(answer: string): void {
