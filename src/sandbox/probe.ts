@@ -266,8 +266,10 @@ function findEgressPrograms(options: SandboxOptions): EgressPrograms | undefined
   const slirp4netns = findProgram('slirp4netns', options)
   const ip = findProgram('ip', options)
   const nsenter = findProgram('nsenter', options)
-  if (slirp4netns === undefined || ip === undefined || nsenter === undefined) return undefined
-  return { slirp4netns, ip, nsenter, prlimit: findProgram('prlimit', options) }
+  const unshare = findProgram('unshare', options)
+  if (slirp4netns === undefined || ip === undefined || nsenter === undefined || unshare === undefined)
+    return undefined
+  return { slirp4netns, ip, nsenter, unshare, prlimit: findProgram('prlimit', options) }
 }
 
 /** @returns The path of a launcher of this host, undefined when it is not installed. */

@@ -65,7 +65,7 @@ export class BwrapSandbox implements Sandbox {
     if (this.#closed) return notStarted('the sandbox is closed')
     const egress = this.#egressFor(spec)
     if (egress === null)
-      return notStarted('slirp4netns, ip or nsenter is not installed, so it has no network')
+      return notStarted('slirp4netns, ip, nsenter or unshare is not installed, so it has no network')
     const uid = this.#uids.acquire(spec.functionId)
     if (uid === undefined) return notStarted('every user id for functions is in use')
     const group = this.#settings.cgroups?.create({

@@ -89,7 +89,13 @@ export class BwrapProcess implements SandboxProcess {
       extra.push('pipe')
     }
     if (egress !== undefined)
-      options.push('--ro-bind-data', String(ARGUMENTS_FD + extra.push('pipe') - 1), NAME_SERVERS)
+      options.push(
+        '--perms',
+        '0444',
+        '--ro-bind-data',
+        String(ARGUMENTS_FD + extra.push('pipe') - 1),
+        NAME_SERVERS,
+      )
     this.#group = group
     this.#birthTimeoutMs = launch.birthTimeoutMs
     try {

@@ -11,7 +11,9 @@ export interface EgressPrograms {
   readonly slirp4netns: string
   /** Of iproute2. */
   readonly ip: string
+  /** Both of util-linux. */
   readonly nsenter: string
+  readonly unshare: string
   /** Bounds the carrier; a host without it goes without. */
   readonly prlimit?: string | undefined
 }
@@ -99,9 +101,11 @@ export class Egress {
 }
 
 function carrierCommand(room: EgressRoom): string[] {
-  const { prlimit, slirp4netns } = room.programs
+  const { prlimit, slirp4netns, unshare } = room.programs
   return [
-    ...(room.inUserNamespace ? enter(room, `--user=${pathOf(USER_FD)}`) : []),
+    // As root, its clearing away of the file system would reach the host's mounts, which are shared on most hosts: these copies are
+    // not. From a user namespace nothing reaches them.
+    ...(room.inUserNamespace ? enter(room, `--user=${pathOf(USER_FD)}`) : [unshare, '--mount', '--']),
     ...(prlimit === undefined ? [] : [prlimit, '--core=0', `--nofile=${MOST_DESCRIPTORS}`, '--']),
     slirp4netns,
     // No API socket, so no ports into the sandbox; no IPv6. It keeps no privileges and sees nothing of the file system.

@@ -1,0 +1,242 @@
+import { existsSync } from 'node:fs'
+import { once } from 'node:events'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { eventually, NODE, pidsWith, uniqueSleep } from '../harness.ts'
+import {
+  firstLineOf,
+  GROUP,
+  HOST,
+  HOST_WITHOUT_CARRIER,
+  isOpenToAll,
+  Lab,
+  METADATA,
+  PORTS,
+  WEB,
+  WEB_NAME,
+  whyNoLab,
+} from './lab.ts'
+import type { Order, Report } from './owner.ts'
+
+const missing = ['/usr/bin/slirp4netns', '/usr/bin/nsenter', '/usr/bin/bwrap'].filter(
+  (path) => !existsSync(path),
+)
+const whyNot = missing.length > 0 ? `${missing.join(', ')} not installed` : whyNoLab()
+if (whyNot !== undefined) process.stderr.write(`The way out of the sandbox is not tested: ${whyNot}.\n`)
+const users = isOpenToAll() ? (['root', 'nobody'] as const) : (['root'] as const)
+if (users.length === 1)
+  process.stderr.write('An ordinary user cannot read this checkout: tested as root only.\n')
+
+/** Where the sandbox shows the host's Python; raw options of sockets are out of Node.js's reach. */
+const PYTHON = '/usr/bin/python3'
+
+/** Asks for each of `targets`, a list of [kind, host, port], and tells what came of it. Waits until the network is there. */
+const ASK = `
+const net = require('node:net'), http = require('node:http'), dns = require('node:dns'), dgram = require('node:dgram'), os = require('node:os')
+const kinds = {
+  http: (host, port, done) => http.get({ host, port, timeout: 5000 }, (reply) => reply.on('data', (data) => done(String(data)))).on('error', (error) => done(error.code)).on('timeout', () => done('timeout')),
+  tcp: (host, port, done) => net.connect({ host, port, timeout: 5000 }).on('data', (data) => done(String(data))).on('error', (error) => done(error.code)).on('timeout', () => done('timeout')),
+  udp: (host, port, done) => { const socket = dgram.createSocket('udp4'); socket.on('message', (data) => { done(String(data)); socket.close() }).on('error', () => undefined).send('hello', port, host, (error) => { if (error) done(error.code) }) },
+  lookup: (host, port, done) => dns.lookup(host, { family: 4 }, (error, address) => done(error?.code ?? address)),
+  question: (host, port, done) => dns.resolve4(host, (error, addresses) => done(error?.code ?? addresses.join())),
+}
+const ask = ([kind, host, port]) => new Promise((done) => kinds[kind](host, port, done))
+const told = async (targets) => {
+  const answers = {}
+  for (const target of targets) answers[target.filter(Boolean).join(' ')] = await ask(target)
+  return answers
+}
+new net.Socket({ fd: 3 }).once('data', async () => {
+  console.log(JSON.stringify({ answers: await told(JSON.parse(process.argv[1])), devices: Object.keys(os.networkInterfaces()) }))
+  process.exit()
+})`
+
+type Target = readonly [kind: 'http' | 'tcp' | 'udp' | 'lookup' | 'question', host: string, port?: number]
+
+describe.runIf(whyNot === undefined).each(users)('a way out, made by %s', (user) => {
+  let lab: Lab
+  beforeAll(async () => {
+    lab = await Lab.open()
+  })
+  afterAll(() => lab.close())
+
+  async function run(order: Order): Promise<Report> {
+    return JSON.parse(await firstLineOf(lab.owner(order, user))) as Report
+  }
+
+  async function ask(
+    network: Order['network'],
+    targets: readonly Target[],
+  ): Promise<{ answers: Record<string, string>; devices: string[]; report: Report }> {
+    const report = await run({ network, command: [NODE, '-e', ASK, JSON.stringify(targets)] })
+    expect(report.stderr).toBe('')
+    return { ...JSON.parse(report.stdout), report }
+  }
+
+  test('leads to the world, by address and by name, through the name server of the host', async () => {
+    const { answers, devices } = await ask('egress', [
+      ['http', WEB, PORTS.web],
+      ['lookup', WEB_NAME],
+      ['question', WEB_NAME],
+      ['question', 'nothing.example'],
+      ['http', WEB_NAME, PORTS.web],
+      ['udp', WEB, PORTS.datagrams],
+    ])
+    expect(answers).toEqual({
+      [`http ${WEB} ${PORTS.web}`]: `the world at ${WEB}`,
+      [`lookup ${WEB_NAME}`]: WEB,
+      [`question ${WEB_NAME}`]: WEB,
+      'question nothing.example': 'ENOTFOUND',
+      [`http ${WEB_NAME} ${PORTS.web}`]: `the world at ${WEB}`,
+      [`udp ${WEB} ${PORTS.datagrams}`]: 'the world heard hello',
+    })
+    expect(devices.sort()).toEqual(['lo', 'tap0'])
+  })
+
+  test('leads to nothing of the host, and not to where clouds give out credentials', async () => {
+    const hosts = [HOST, HOST_WITHOUT_CARRIER, '10.0.2.2', '127.0.0.1', '127.0.0.9', '0.0.0.0', 'localhost']
+    const { answers, report } = await ask('egress', [
+      ...hosts.flatMap((host): Target[] => [
+        ['tcp', host, PORTS.control],
+        ['tcp', host, PORTS.loopback],
+      ]),
+      ['http', METADATA, PORTS.web],
+      ['tcp', '10.0.2.3', PORTS.control],
+      ['tcp', '100.100.100.200', PORTS.web],
+      ['tcp', '168.63.129.16', PORTS.web],
+      ['tcp', '::1', PORTS.control],
+      ['tcp', '2001:db8::1', PORTS.web],
+      ['udp', HOST, PORTS.datagrams],
+      ['udp', GROUP, PORTS.datagrams],
+      ['udp', '255.255.255.255', PORTS.datagrams],
+    ])
+    expect(Object.values(answers).filter((answer) => !/^E[A-Z]+$/.test(answer))).toEqual([])
+    expect(answers).toMatchObject({
+      [`tcp ${HOST} ${PORTS.control}`]: 'EPERM',
+      [`tcp ${HOST_WITHOUT_CARRIER} ${PORTS.control}`]: 'EPERM',
+      [`http ${METADATA} ${PORTS.web}`]: 'EPERM',
+    })
+    expect(report.heard).toEqual([])
+  })
+
+  test.runIf(existsSync(PYTHON))(
+    'is not found around its barriers by sockets that choose their own way',
+    async () => {
+      const script = `
+import os, socket, struct
+os.read(3, 9)
+HOSTS, PORTS, GROUP, WEB, WEB_PORT = ${JSON.stringify([
+        [HOST, METADATA, '127.0.0.1', '127.0.0.9', '10.0.2.2'],
+        [PORTS.control, PORTS.loopback, PORTS.datagrams],
+        GROUP,
+        WEB,
+        PORTS.web,
+      ])}
+IP_PKTINFO = 8
+device = struct.pack('=I4s4s', socket.if_nametoindex('tap0'), bytes(4), bytes(4))
+def made(kind, bound):
+    made = socket.socket(socket.AF_INET, kind)
+    made.settimeout(5)
+    if bound: made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'tap0')
+    made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 9)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    return made
+def reached(way):
+    try: return way() or True
+    except OSError: return False
+def bound_stream(host, port):
+    with made(socket.SOCK_STREAM, True) as stream: stream.connect((host, port))
+def bound_datagram(host, port):
+    with made(socket.SOCK_DGRAM, True) as datagram: datagram.sendto(b'bound', (host, port))
+def chosen_datagram(host, port):
+    with made(socket.SOCK_DGRAM, False) as datagram: datagram.sendmsg([b'chosen'], [(socket.IPPROTO_IP, IP_PKTINFO, device)], 0, (host, port))
+def group_datagram(host, port):
+    with made(socket.SOCK_DGRAM, False) as datagram:
+        datagram.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton('10.0.2.100'))
+        datagram.sendto(b'group', (host, port))
+ways = [bound_stream, bound_datagram, chosen_datagram]
+for host in HOSTS:
+    for port in PORTS:
+        for way in ways:
+            if reached(lambda: way(host, port)): print(way.__name__, host, port)
+for way in [bound_datagram, chosen_datagram, group_datagram]:
+    for host in [GROUP, '224.0.0.251', '255.255.255.255']:
+        if reached(lambda: way(host, PORTS[2])): print(way.__name__, host)
+print('world', reached(lambda: bound_stream(WEB, WEB_PORT)), reached(lambda: bound_datagram(WEB, PORTS[2])))`
+      const report = await run({ network: 'egress', command: [PYTHON, '-c', script] })
+      expect([report.stderr, report.stdout, report.heard]).toEqual(['', 'world True True\n', []])
+    },
+  )
+
+  test('cannot be changed from inside', async () => {
+    const script = `read line <&3
+      cat /etc/resolv.conf
+      for change in 'xfrm policy flush' 'xfrm policy deleteall' 'route add ${METADATA} via 10.0.2.2' 'link set lo down' 'address add 192.0.2.9/32 dev tap0'
+      do ip $change 2>/dev/null && echo "$change"
+      done
+      echo nameserver 127.0.0.1 2>/dev/null > /etc/resolv.conf || echo closed`
+    const { stdout } = await run({ network: 'egress', command: ['/bin/sh', '-c', script] })
+    expect(stdout).toBe('nameserver 10.0.2.3\nclosed\n')
+  })
+
+  test('is not there for a process that has no network, which has no helper either', async () => {
+    const { answers, devices, report } = await ask('none', [
+      ['http', WEB, PORTS.web],
+      ['lookup', WEB_NAME],
+      ['tcp', HOST, PORTS.control],
+      ['tcp', '127.0.0.1', PORTS.loopback],
+      ['udp', WEB, PORTS.datagrams],
+      ['tcp', METADATA, PORTS.web],
+    ])
+    expect(Object.values(answers)).toEqual([
+      'ENETUNREACH',
+      'EAI_AGAIN',
+      'ENETUNREACH',
+      'ECONNREFUSED',
+      'ENETUNREACH',
+      'ENETUNREACH',
+    ])
+    expect([devices, report.heard, report.helpers]).toEqual([['lo'], [], []])
+  })
+
+  test('is not needed where the network of the host is asked for, which is all of it', async () => {
+    const { answers, report } = await ask('host', [
+      ['http', WEB, PORTS.web],
+      ['question', WEB_NAME],
+      ['tcp', '127.0.0.1', PORTS.loopback],
+      ['http', METADATA, PORTS.web],
+    ])
+    expect(Object.values(answers)).toEqual([
+      `the world at ${WEB}`,
+      WEB,
+      'the host',
+      `the world at ${METADATA}`,
+    ])
+    expect(report.helpers).toEqual([])
+  })
+
+  test('ends with its process', async () => {
+    const { helpers, left } = await run({ network: 'egress', command: ['/bin/sh', '-c', 'read line <&3'] })
+    expect([helpers.length, left]).toEqual([1, []])
+  })
+
+  test('ends when the server is killed, as does the process', async () => {
+    const seconds = uniqueSleep()
+    const owner = lab.owner({ network: 'egress', command: ['/bin/sleep', seconds], holds: true }, user)
+    const { helpers } = JSON.parse(await firstLineOf(owner)) as { helpers: number[] }
+    expect(helpers.map((pid) => existsSync(`/proc/${pid}`))).toEqual([true])
+    owner.kill('SIGKILL')
+    await once(owner, 'close')
+    await eventually(() => !helpers.some((pid) => existsSync(`/proc/${pid}`)))
+    await eventually(() => pidsWith(seconds).length === 0)
+  })
+
+  test('takes its process along when it ends by itself', async () => {
+    const owner = lab.owner({ network: 'egress', command: ['/bin/sleep', uniqueSleep()], holds: true }, user)
+    const told: string[] = []
+    owner.stdout?.on('data', (chunk) => told.push(String(chunk)))
+    const { helpers } = JSON.parse(await firstLineOf(owner)) as { helpers: number[] }
+    for (const pid of helpers) process.kill(pid, 'SIGKILL')
+    await once(owner, 'close')
+    expect(told.join('')).toContain('"left":[]')
+  })
+})
