@@ -48,10 +48,10 @@ test('the first call of a function runs in a process that was there before it, a
     'lib/name.js': `exports.name = 'of a folder'`,
   })
   const { json } = await suite.invoke('javascript')
-  const codeDir = suite.isolates ? '/code' : expect.any(String)
-  expect(json.slice(0, 1)).toEqual(['of a folder'])
-  expect([json[1].replace('/index.js', ''), json[2]]).toEqual([codeDir, codeDir])
-  expect(json[3]).toContain('index.js:2')
+  const [name, file, workDir, frame] = json
+  const codeDir = suite.isolates ? '/code' : workDir
+  expect([name, file, workDir]).toEqual(['of a folder', `${codeDir}/index.js`, codeDir])
+  expect(frame).toContain('index.js:2')
   expect(inSlots()).toContain('0/lib/name.js')
 })
 
