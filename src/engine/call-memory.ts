@@ -1,21 +1,30 @@
 import type { MemoryFollower, MemoryUsage, SandboxProcess } from '../sandbox/sandbox.ts'
 import type { Call } from './call.ts'
-import type { Deliveries } from './deliveries.ts'
 
 /** A call is sampled from this running time on: quicker ones have the figure of the bootstrap. */
 const SAMPLED_FROM_MS = 200
 /** An answer waits for its last sample no longer than this. */
 const SAMPLE_MS = 500
 
+/** The calls of an instance, as far as their memory is concerned. */
+export interface RunningCalls {
+  readonly running: readonly SampledCall[]
+  /** How long the longest-running one has run, milliseconds; 0 when there is none. */
+  runningForMs(nowMs: number): number
+}
+
+type MeasuredProcess = Pick<SandboxProcess, 'limitsMemory' | 'memory' | 'resetPeak'>
+type SampledCall = Pick<Call, 'runningSinceMs' | 'sampledBytes'>
+
 /** What calls of one instance are told of its memory, from samples of its whole process tree: `README.md`, Memory of a call. */
 export class CallMemory implements MemoryFollower {
-  readonly #process: SandboxProcess
-  readonly #deliveries: Deliveries
+  readonly #process: MeasuredProcess
+  readonly #deliveries: RunningCalls
   readonly #clock: () => number
   /** Whether the peak of the process counts from a moment after the last answered call. */
   #isFresh = false
 
-  constructor(process: SandboxProcess, deliveries: Deliveries, clock: () => number) {
+  constructor(process: MeasuredProcess, deliveries: RunningCalls, clock: () => number) {
     this.#process = process
     this.#deliveries = deliveries
     this.#clock = clock
@@ -43,14 +52,14 @@ export class CallMemory implements MemoryFollower {
   }
 
   /** @returns The most that was seen of an answered call, bytes, once its last sample is taken; undefined when it was too quick for one. */
-  lastSampleOf(call: Call, nowMs: number): Promise<number> | undefined {
+  lastSampleOf(call: SampledCall, nowMs: number): Promise<number> | undefined {
     const isFresh = this.#isFresh
     this.#isFresh = false
     if (nowMs - call.runningSinceMs < SAMPLED_FROM_MS || this.#process.limitsMemory !== true) return undefined
     return this.#sample(call, isFresh)
   }
 
-  async #sample(call: Call, isFresh: boolean): Promise<number> {
+  async #sample(call: SampledCall, isFresh: boolean): Promise<number> {
     const limit = Promise.withResolvers<void>()
     const timer = setTimeout(limit.resolve, SAMPLE_MS)
     const sampled = this.#process.memory().then(
@@ -62,7 +71,7 @@ export class CallMemory implements MemoryFollower {
     return call.sampledBytes
   }
 
-  #add(call: Call, { currentBytes, peakBytes }: MemoryUsage, isFresh = this.#isFresh): void {
+  #add(call: SampledCall, { currentBytes, peakBytes }: MemoryUsage, isFresh = this.#isFresh): void {
     call.sampledBytes = Math.max(call.sampledBytes, isFresh ? peakBytes : currentBytes)
   }
 }

@@ -39,6 +39,7 @@ export class CgroupGroup {
   readonly #inTurn: InTurn
   readonly #isEnteredLate: boolean
   #peakFile: FileHandle | undefined
+  #freezer: FileHandle | undefined
   #highestBytes = 0
   /** The last write of the freezer: each waits for the one before. */
   #freezing: Promise<void> = Promise.resolve()
@@ -194,7 +195,7 @@ export class CgroupGroup {
   async #remove(): Promise<boolean> {
     await this.#limited.catch(() => undefined)
     await this.#freezing.catch(() => undefined)
-    await this.#peakFile?.close().catch(() => undefined)
+    for (const file of [this.#peakFile, this.#freezer]) await file?.close().catch(() => undefined)
     const removed = await Promise.all(this.#places.map(({ dir }) => removeGroup(dir)))
     return removed.every(Boolean)
   }
@@ -228,7 +229,9 @@ export class CgroupGroup {
     const write = async (): Promise<void> => {
       if (this.#isFrozen === this.#isToBeFrozen || this.#core === undefined) return
       this.#isFrozen = this.#isToBeFrozen
-      await setControl(join(this.#core, 'cgroup.freeze'), this.#isFrozen ? 1 : 0)
+      // Kept open: the thaw is on the way of a call.
+      this.#freezer ??= await open(join(this.#core, 'cgroup.freeze'), 'r+')
+      await this.#freezer.write(this.#isFrozen ? '1' : '0', 0)
     }
     this.#freezing = this.#freezing.catch(() => undefined).then(write)
     await this.#freezing

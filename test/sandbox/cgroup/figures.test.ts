@@ -1,0 +1,146 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { openV1, openV2, type Branch } from '../../../src/sandbox/cgroup/branches.ts'
+import { CgroupGroup } from '../../../src/sandbox/cgroup/group.ts'
+import type { Controller } from '../../../src/sandbox/cgroup/limits.ts'
+
+let dir: string
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'anvoke-cgroup-'))
+})
+afterEach(() => rmSync(dir, { recursive: true }))
+
+/** Writes files as the kernel would show them. */
+function show(place: string, files: Record<string, string>): void {
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(place, name), text)
+}
+
+async function groupIn(version: 1 | 2, controllers: readonly Controller[]): Promise<CgroupGroup> {
+  const branch: Branch = { version, controllers: new Set(controllers), dir, close: async () => undefined }
+  const group = new CgroupGroup([branch], 'i1', true)
+  await group.ready
+  return group
+}
+
+describe('the figures of a group', () => {
+  test('of v1 leave out what the kernel caches of files, now and at the peak', async () => {
+    const group = await groupIn(1, ['memory'])
+    show(join(dir, 'i1'), {
+      'memory.usage_in_bytes': '1000\n',
+      'memory.max_usage_in_bytes': '5000\n',
+      'memory.stat': 'inactive_file 1\nactive_file 1\ntotal_inactive_file 100\ntotal_active_file 200\n',
+      'memory.oom_control': 'oom_kill_disable 0\nunder_oom 0\noom_kill 3\n',
+    })
+    expect(await group.usage()).toEqual({ currentBytes: 700, peakBytes: 4700 })
+    expect(await group.oomKills()).toBe(3)
+    expect(await group.resetPeak()).toBe(true)
+    expect(readFileSync(join(dir, 'i1', 'memory.max_usage_in_bytes'), 'utf8')).toMatch(/^0/)
+  })
+
+  test('of v2 are the same from other files, also where the kernel keeps no peak', async () => {
+    const group = await groupIn(2, ['memory'])
+    const place = join(dir, 'i1')
+    show(place, {
+      'memory.current': '1000\n',
+      'memory.stat': 'anon 5\ninactive_file 100\nactive_file 200\n',
+      'memory.events': 'low 0\noom 2\noom_kill 1\noom_group_kill 1\n',
+    })
+    expect(await group.usage()).toEqual({ currentBytes: 700, peakBytes: 700 })
+    show(place, { 'memory.current': '600\n' })
+    expect(await group.usage()).toEqual({ currentBytes: 300, peakBytes: 700 })
+    expect(await group.resetPeak()).toBe(false)
+    show(place, { 'memory.peak': '9000\n' })
+    expect(await group.usage()).toEqual({ currentBytes: 300, peakBytes: 8700 })
+    expect(await group.oomKills()).toBe(1)
+  })
+
+  test('are unknown where memory is not counted, and once the group is gone', async () => {
+    const group = await groupIn(1, ['pids'])
+    expect([await group.usage(), await group.oomKills(), await group.resetPeak()]).toEqual([
+      undefined,
+      0,
+      false,
+    ])
+    expect(group.limitsMemory).toBe(false)
+    expect(await group.remove()).toBe(true)
+  })
+})
+
+describe('a group', () => {
+  test('that cannot be given a limit is not ready, with the reason', async () => {
+    const group = await groupIn(1, ['pids'])
+    group.limit({ memoryBytes: 1, tasks: 1, cpuWeight: 1 })
+    await expect(group.ready).rejects.toThrow(/ENOENT.*pids\.max/)
+  })
+
+  test('is entered by files that move one thread of v1, a whole process of v2', async () => {
+    expect((await groupIn(1, ['memory'])).entries).toEqual([join(dir, 'i1', 'tasks')])
+    rmSync(join(dir, 'i1'), { recursive: true })
+    expect((await groupIn(2, ['memory'])).entries).toEqual([join(dir, 'i1', 'cgroup.procs')])
+  })
+
+  test('of v2 that limits nothing is not entered before it is needed', async () => {
+    mkdirSync(join(dir, 'v1'))
+    mkdirSync(join(dir, 'v2'))
+    const close = async (): Promise<void> => undefined
+    const branches: Branch[] = [
+      { version: 1, controllers: new Set(['memory']), dir: join(dir, 'v1'), close },
+      { version: 2, controllers: new Set(), dir: join(dir, 'v2'), close },
+    ]
+    const group = new CgroupGroup(branches, 'i1', true)
+    await group.ready
+    expect(group.entries).toEqual([join(dir, 'v1', 'i1', 'tasks')])
+    show(join(dir, 'v1', 'i1'), { 'cgroup.procs': '4194299\n4194300\n0\n' })
+    show(join(dir, 'v2', 'i1'), { 'cgroup.procs': '4194299\n4194300\n', 'cgroup.freeze': '0' })
+    group.freeze()
+    // A thaw that comes before the freeze was written leaves nothing to write.
+    await group.thaw()
+    expect(readFileSync(join(dir, 'v2', 'i1', 'cgroup.freeze'), 'utf8')).toBe('0')
+  })
+})
+
+describe('the place of the server’s groups', () => {
+  const hierarchy = (version: 1 | 2, controllers: string[] = []) => ({
+    version,
+    controllers,
+    mountPoint: dir,
+    ownDir: dir,
+  })
+
+  test('is below its own group', async () => {
+    show(dir, { 'cgroup.procs': `${process.pid}\n` })
+    const { branch, obstacle } = await openV1(hierarchy(1, ['cpu', 'cpuacct']), 'anvoke-1-2-3', 'abcdef')
+    expect(obstacle).toBeUndefined()
+    expect([branch?.dir, [...(branch?.controllers ?? [])]]).toEqual([
+      join(dir, 'anvoke-1-2-3-abcdef'),
+      ['cpu'],
+    ])
+  })
+
+  test('is none in a hierarchy of v1 that limits nothing of interest', async () => {
+    expect(await openV1(hierarchy(1, ['blkio']), 'a', 'b')).toEqual({})
+  })
+
+  test('is none where the server’s group is not the one that is seen', async () => {
+    show(dir, { 'cgroup.procs': '4194299\n' })
+    const { branch, obstacle } = await openV1(hierarchy(1, ['memory']), 'a', 'b')
+    expect(branch).toBeUndefined()
+    expect(obstacle).toMatchObject({
+      controllers: ['memory'],
+      remedy: expect.stringContaining('--privileged'),
+    })
+  })
+
+  test('is in v2 for freezing alone where controllers are not handed down, which is told', async () => {
+    show(dir, { 'cgroup.procs': `${process.pid}\n`, 'cgroup.controllers': 'io misc\n' })
+    const { branch, obstacle } = await openV2(hierarchy(2), 'anvoke-1-2-3', 'abcdef', ['memory', 'pids'])
+    expect([branch?.version, branch?.controllers.size]).toEqual([2, 0])
+    expect(obstacle).toEqual({
+      controllers: ['memory', 'pids'],
+      reason: `memory, pids not handed down to ${dir}`,
+      remedy: expect.stringContaining('Delegate=yes'),
+    })
+  })
+})
