@@ -8,6 +8,8 @@ import { beginsTooLate, chooseSeat, heldTooLong, wantsStart, type Costs } from '
 
 /** A call that was taken back unbegun this often from instances that ended is refused. */
 const MAX_REDELIVERIES = 50
+/** One that was taken back this often from processes that did not begin it at once is refused, too. */
+const MAX_SILENCES = 16
 /** Bootstrap and channel work around one call, milliseconds. A rough allowance, so that no call counts as free. */
 const OVERHEAD_MS = 0.02
 /** What a start is taken to cost before one was measured: about a first call of `npm run bench`. */
@@ -197,13 +199,7 @@ export class Crew {
   ): void {
     const index = this.instances.indexOf(instance)
     if (index >= 0) this.instances.splice(index, 1)
-    const again = notBegun.filter((call) => {
-      call.redeliveries += 1
-      if (call.redeliveries <= MAX_REDELIVERIES) return true
-      call.refuse(new EngineError('platform/no-capacity', { waitedMs: this.#clock() - call.enteredAtMs }))
-      return false
-    })
-    this.#putBack(again)
+    this.#putBack(notBegun.filter((call) => !this.#isLost(call, MAX_REDELIVERIES)))
     if (ending.kind !== 'start-failed' && ending.kind !== 'init-failed') return
     const call = wantedBy !== undefined && this.forget(wantedBy) ? wantedBy : this.waiting.shift()
     if (call === undefined) return
@@ -279,8 +275,20 @@ export class Crew {
   }
 
   #takeBack(instance: Instance): void {
-    this.#putBack(instance.takeBack())
-    if (instance.state === 'draining') instance.drain()
+    const notBegun = instance.takeBack()
+    // Code can move the ticket book's offset, so that what it runs seems not to have begun and its process to live: for ever.
+    const disowned = notBegun.filter((call) => call.runningSinceMs !== 0 && this.#isLost(call, MAX_SILENCES))
+    this.#putBack(notBegun)
+    if (disowned.length > 0) instance.disown()
+    else if (instance.state === 'draining') instance.drain()
+  }
+
+  /** Counts one more instance, or silence of one, that it did not begin in. @returns Whether it was refused for that. */
+  #isLost(call: Call, most: number): boolean {
+    call.redeliveries += 1
+    if (call.redeliveries <= most) return false
+    call.refuse(new EngineError('platform/no-capacity', { waitedMs: this.#clock() - call.enteredAtMs }))
+    return true
   }
 
   /** Puts calls that have not begun before those that came later; whose caller hung up in the meantime waits no more. */

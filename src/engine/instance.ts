@@ -278,6 +278,11 @@ export class Instance {
     silence.nextLookMs = nowMs + silence.pauseMs
   }
 
+  /** Ends it because a call was taken back from it again and again, although it showed signs of life. */
+  disown(): void {
+    this.#break('it lives and does not begin its calls')
+  }
+
   /** Lets it finish what was delivered and end. */
   drain(): void {
     if (this.#state === 'dead') return
