@@ -112,8 +112,9 @@ export class Ground {
     this.#attacks += 1
     const name = `attack-${this.#attacks}`
     await this.deploy(name, source, settings)
-    const { json } = await this.call(name, 'hello')
-    return { name, traces: Traces.of(json.pidNamespace, this.server.pid) }
+    const hello = await this.call(name, 'hello')
+    if (hello.errorType !== undefined) throw new Error(`the attack cannot be loaded: ${hello.text}`)
+    return { name, traces: Traces.of(hello.json.pidNamespace, this.server.pid) }
   }
 
   /** Removes an attacker and waits until nothing of it is left. */

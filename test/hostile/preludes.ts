@@ -1,6 +1,6 @@
 /**
  * What stands before the code of an attack in JavaScript. `tried` makes a report of one attempt: its value, `done`, or
- * `refused` with the code of the error.
+ * `refused` with the code of the error. `answered` makes something the result itself, unread.
  */
 export const NODE_PRELUDE = `
 const fs = require('node:fs'), net = require('node:net'), os = require('node:os')
@@ -14,10 +14,13 @@ const connected = (options) => triedLater(() => new Promise((resolve, reject) =>
   socket.once('error', reject)
   socket.setTimeout(3000, () => reject(Object.assign(new Error(), { code: 'ETIMEDOUT' })))
 }))
+class Answered { constructor(value) { this.value = value } }
+const answered = (value) => new Answered(value)
 exports.handler = async (text) => {
   const event = JSON.parse(text)
   if (event === 'hello') return { pidNamespace: fs.readlinkSync('/proc/self/ns/pid') }
-  return JSON.stringify(await attack(event))
+  const report = await attack(event)
+  return report instanceof Answered ? report.value : JSON.stringify(report)
 }
 async function attack(event) {
 `

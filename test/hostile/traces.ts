@@ -17,7 +17,7 @@ export class Traces {
    * @throws When no process of the host is in it.
    */
   static of(pidNamespace: string, serverPid: number): Traces {
-    const pids = pidsIn(pidNamespace)
+    const pids = /^pid:\[\d+\]$/.test(pidNamespace) ? pidsIn(pidNamespace) : []
     if (pids.length === 0) throw new Error(`nothing runs in ${pidNamespace}`)
     const ofServer = groupsOf(serverPid)
     return new Traces(
@@ -31,9 +31,14 @@ export class Traces {
     return pidsIn(this.#pidNamespace)
   }
 
+  /** Waits until nothing of it runs. */
+  async untilEnded(): Promise<void> {
+    await eventually(() => this.pids.length === 0)
+  }
+
   /** Waits until nothing of it runs and its control groups are removed. */
   async untilGone(): Promise<void> {
-    await eventually(() => this.pids.length === 0)
+    await this.untilEnded()
     await eventually(() => !this.#groups.some((group) => existsSync(group)))
   }
 }

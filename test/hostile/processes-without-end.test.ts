@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest'
+import { describeHostile } from './harness.ts'
+
+/** More than a function may have of anything that is counted here. */
+const TOO_MANY = 70_000
+/** Processes and threads of an instance; see src/sandbox/README.md. */
+const MOST_TASKS = 1024
+
+describeHostile('an attack on what is counted', (ground) => {
+  test('by processes that multiply ends with its call', async () => {
+    const python = `
+while True:
+    try: os.fork()
+    except OSError: pass`
+    const { answer, neighbourWasFirst } = await ground().attack({ python }, { timeoutS: 2 })
+    expect([answer.errorType, neighbourWasFirst]).toEqual(['UnhandledInvocationError', true])
+  })
+
+  test('by processes that wait has as many as it may', async () => {
+    const python = `
+count = 0
+try:
+    while count < ${TOO_MANY}:
+        os.posix_spawn('/usr/bin/sleep', ['sleep', '1000'], {})
+        count += 1
+except OSError as error: return [errno.errorcode[error.errno], count]
+return ['none', count]`
+    const [code, count] = await ground().reported({ python }, { memoryMib: 4096 })
+    expect(code).toBe('EAGAIN')
+    expect(count).toBeLessThanOrEqual(MOST_TASKS)
+  })
+
+  test('by threads has as many as it may', async () => {
+    const python = `
+import threading
+threading.stack_size(65536)
+wait, count = threading.Event(), 0
+try:
+    while count < ${TOO_MANY}:
+        threading.Thread(target=wait.wait, daemon=True).start()
+        count += 1
+except RuntimeError: return ['refused', count]
+return ['none', count]`
+    const [told, count] = await ground().reported({ python })
+    expect(told).toBe('refused')
+    expect(count).toBeLessThanOrEqual(MOST_TASKS)
+  })
+
+  test('by open files has as many as it may', async () => {
+    const python = `
+kept = []
+try:
+    while len(kept) < ${TOO_MANY}: kept.append(os.open('/dev/null', os.O_RDONLY))
+except OSError as error: return errno.errorcode[error.errno]
+return 'none'`
+    expect(await ground().reported({ python })).toBe('EMFILE')
+  })
+
+  test('by a file without end is refused before it fills anything', async () => {
+    const python = `
+def grow(path, flags=0):
+    file = os.open(path, os.O_RDWR | os.O_CREAT | flags)
+    os.ftruncate(file, 2**40)
+def fill(path):
+    with open(path, 'wb', 0) as file:
+        for _ in range(1024): file.write(bytes(1024 * 1024))
+return {'sparse': tried(lambda: grow('/tmp/sparse')), 'full': tried(lambda: fill('/dev/shm/full'))}`
+    expect(await ground().reported({ python })).toEqual({ sparse: 'refused EFBIG', full: 'refused ENOSPC' })
+  })
+
+  test('by processes that compute without end holds up nobody else', async () => {
+    const node = `
+      for (let i = 0; i < 8; i++) spawn(process.execPath, ['-e', 'for (;;);'])
+      for (;;);`
+    const { answer, neighbourWasFirst } = await ground().attack({ node }, { timeoutS: 2, memoryMib: 1024 })
+    expect(answer.text).toContain('timed out')
+    expect(neighbourWasFirst).toBe(true)
+  })
+})
