@@ -61,8 +61,8 @@ export function settingsFor(
 }
 
 /**
- * @returns What to write into the group above all instances: on each processor they count together as much as one process
- *   of the server, so that busy functions never take more than half of it from the server.
+ * @returns What to write into the group above all instances: together they count as much as one process of the server on each
+ *   processor, however many they are, so that busy functions cannot crowd out the server.
  */
 export function settingsAbove(
   version: 1 | 2,
