@@ -53,10 +53,16 @@ class Bootstrap {
     setTimeout(() => this.#loadAhead(), LOAD_AHEAD_AFTER_MS).unref()
   }
 
-  /** A process started ahead of need has time: set-up then finds the contract loaded. One that is wanted loads only its own. */
+  /** A process started ahead of need has time: set-up then finds everything loaded. One that is wanted loads only what it needs. */
   #loadAhead(): void {
     if (this.#isSetUp) return
     for (const load of Object.values(CONTRACTS)) void load()
+    void this.#rehearse().catch(() => undefined)
+  }
+
+  async #rehearse(): Promise<void> {
+    const { rehearseLoading } = await import('./rehearsal.ts')
+    if (!this.#isSetUp) await rehearseLoading()
   }
 
   #receive(type: number, flag: number, callId: number, meta: string, payload: Buffer): void {

@@ -44,14 +44,15 @@ test('the first call of a function runs in a process that was there before it, a
   await untilKept()
   await suite.deploy('javascript', {
     'index.js': `const { name } = require('./lib/name')
-      exports.handler = async () => JSON.stringify([name, __filename, process.cwd(), new Error('x').stack.split('\\n')[1]])`,
+      exports.handler = async () => JSON.stringify([name, __filename, process.cwd(), new Error('x').stack.split('\\n')[1], Object.keys(require.cache)])`,
     'lib/name.js': `exports.name = 'of a folder'`,
   })
   const { json } = await suite.invoke('javascript')
-  const [name, file, workDir, frame] = json
+  const [name, file, workDir, frame, cached] = json
   const codeDir = suite.isolates ? '/code' : workDir
   expect([name, file, workDir]).toEqual(['of a folder', `${codeDir}/index.js`, codeDir])
   expect(frame).toContain('index.js:2')
+  expect(cached).toEqual([`${codeDir}/index.js`, `${codeDir}/lib/name.js`])
   expect(inSlots()).toContain('0/lib/name.js')
 })
 

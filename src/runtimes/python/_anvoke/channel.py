@@ -36,6 +36,17 @@ class Channel:
         self._lock = threading.RLock()
         self._is_child = True
 
+    def is_quiet(self, seconds):
+        """Whether nothing arrives for so long. Takes nothing."""
+        self._socket.settimeout(seconds)
+        try:
+            self._socket.recv(1, _socket.MSG_PEEK)
+            return False
+        except _socket.timeout:
+            return True
+        finally:
+            self._socket.setblocking(True)
+
     def receive(self):
         """The next frame as (type, flag, call id, meta, payload). Ends the process when the server is gone."""
         length, kind, flag, meta_length, call_id = frames.HEADER.unpack(self._take(frames.HEADER.size))
