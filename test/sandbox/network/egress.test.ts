@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { once } from 'node:events'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { eventually, NODE, pidsWith, uniqueSleep } from '../harness.ts'
 import {
   firstLineOf,
@@ -35,7 +35,7 @@ const net = require('node:net'), http = require('node:http'), dns = require('nod
 const kinds = {
   http: (host, port, done) => http.get({ host, port, timeout: 5000 }, (reply) => reply.on('data', (data) => done(String(data)))).on('error', (error) => done(error.code)).on('timeout', () => done('timeout')),
   tcp: (host, port, done) => net.connect({ host, port, timeout: 5000 }).on('data', (data) => done(String(data))).on('error', (error) => done(error.code)).on('timeout', () => done('timeout')),
-  udp: (host, port, done) => { const socket = dgram.createSocket('udp4'); socket.on('message', (data) => { done(String(data)); socket.close() }).on('error', () => undefined).send('hello', port, host, (error) => { if (error) done(error.code) }) },
+  udp: (host, port, done) => { const socket = dgram.createSocket('udp4'); setTimeout(done, 5000, 'timeout').unref(); socket.on('message', (data) => { done(String(data)); socket.close() }).on('error', () => undefined).send('hello', port, host, (error) => { if (error) done(error.code) }) },
   lookup: (host, port, done) => dns.lookup(host, { family: 4 }, (error, address) => done(error?.code ?? address)),
   question: (host, port, done) => dns.resolve4(host, (error, addresses) => done(error?.code ?? addresses.join())),
 }
@@ -57,6 +57,7 @@ describe.runIf(whyNot === undefined).each(users)('a way out, made by %s', (user)
   beforeAll(async () => {
     lab = await Lab.open()
   })
+  afterEach(() => lab.endOwners())
   afterAll(() => lab.close())
 
   async function run(order: Order): Promise<Report> {
@@ -137,8 +138,9 @@ def made(kind, bound):
     made = socket.socket(socket.AF_INET, kind)
     made.settimeout(5)
     if bound: made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'tap0')
-    made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 9)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    if kind == socket.SOCK_DGRAM:
+        made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 9)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     return made
 def reached(way):
     try: return way() or True

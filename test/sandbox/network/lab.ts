@@ -55,6 +55,7 @@ export class Lab {
   readonly #host = `anvoke-host-${process.pid}`
   readonly #world = `anvoke-world-${process.pid}`
   readonly #dir = mkdtempSync(join(tmpdir(), 'anvoke-lab-'))
+  readonly #owners = new Set<ChildProcess>()
   #server: ChildProcess | undefined
 
   /** Resolves when the world answers. */
@@ -77,10 +78,21 @@ export class Lab {
       ...['/bin/sh', '-c', WITH_NAME_SERVER, 'sh', join(this.#dir, 'resolv.conf')],
       ...[...change, process.execPath, OWNER, JSON.stringify(order)],
     ]
-    return start(command)
+    const owner = start(command)
+    this.#owners.add(owner)
+    owner.once('close', () => this.#owners.delete(owner))
+    return owner
+  }
+
+  /** Ends the owners that a test left behind. */
+  async endOwners(): Promise<void> {
+    const ends = [...this.#owners].map((owner) => once(owner, 'close'))
+    for (const owner of this.#owners) owner.kill('SIGKILL')
+    await Promise.all(ends)
   }
 
   async close(): Promise<void> {
+    await this.endOwners()
     if (this.#server !== undefined && this.#server.exitCode === null) {
       this.#server.kill('SIGKILL')
       await once(this.#server, 'close')
