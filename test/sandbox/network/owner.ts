@@ -43,7 +43,9 @@ const listen = async (port: number, address: string): Promise<void> => {
 }
 await listen(PORTS.control, '0.0.0.0')
 await listen(PORTS.loopback, '127.0.0.1')
-const datagrams = createSocket('udp4').on('message', (message) => heard.push(`datagram ${message}`))
+const datagrams = createSocket('udp4').on('message', (message) =>
+  heard.push(`datagram ${message.toString()}`),
+)
 datagrams.bind(PORTS.datagrams, '0.0.0.0').unref()
 await once(datagrams, 'listening')
 for (const address of [HOST, '127.0.0.1']) datagrams.addMembership(GROUP, address)

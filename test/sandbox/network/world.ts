@@ -11,7 +11,7 @@ await once(web, 'listening')
 
 const datagrams = createSocket('udp4')
 datagrams.on('message', (message, peer) =>
-  datagrams.send(`the world heard ${message}`, peer.port, peer.address),
+  datagrams.send(`the world heard ${message.toString()}`, peer.port, peer.address),
 )
 datagrams.bind(PORTS.datagrams, '0.0.0.0')
 await once(datagrams, 'listening')

@@ -1,0 +1,76 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { BwrapSandbox } from '../../../src/sandbox/bwrap/driver.ts'
+import { chooseNetwork, type NetworkSetting } from '../../../src/sandbox/network/choice.ts'
+import type { EgressPrograms } from '../../../src/sandbox/network/egress.ts'
+import { chooseSandbox, findProgram, probeSandboxes } from '../../../src/sandbox/probe.ts'
+import type { Sandbox } from '../../../src/sandbox/sandbox.ts'
+
+const bwrap = (await probeSandboxes()).find(({ driver }) => driver === 'bwrap')
+if (bwrap?.works !== true) process.stderr.write(`Networks in bwrap are not tested: ${bwrap?.detail}\n`)
+const works = bwrap?.guards?.find(({ name }) => name === 'network')?.works === true
+
+describe.runIf(bwrap?.works)('choosing the network of functions in bwrap', () => {
+  let sandbox: Sandbox | undefined
+  afterEach(() => sandbox?.close())
+
+  function sandboxWith(egress: EgressPrograms | undefined): Sandbox {
+    const [bwrapPath = '', setpriv = ''] = ['bwrap', 'setpriv'].map((name) => findProgram(name, {}))
+    const privileges = process.getuid?.() === 0 ? 'dropped' : 'ownUserNamespace'
+    sandbox = new BwrapSandbox({
+      launchers: { bwrap: bwrapPath, setpriv },
+      privileges,
+      filter: undefined,
+      egress,
+    })
+    return sandbox
+  }
+
+  test('takes a way out exactly where it works', async () => {
+    sandbox = (await chooseSandbox('bwrap')).sandbox
+    expect((await chooseNetwork('auto', sandbox)).policy).toBe(works ? 'egress' : 'none')
+  })
+
+  test('leaves functions without a network where nothing can make one, and says what to install', async () => {
+    const chosen = await chooseNetwork('auto', sandboxWith(undefined))
+    expect(chosen.policy).toBe('none')
+    expect(chosen.detail).toMatch(/slirp4netns.* is not installed.*install.*slirp4netns.*iproute2/)
+  })
+
+  test('never goes without when a way out was asked for', async () => {
+    await expect(chooseNetwork('egress', sandboxWith(undefined))).rejects.toThrow(
+      /does not work here.*not installed/,
+    )
+  })
+
+  test('tells what a helper complained of', async () => {
+    const broken = {
+      slirp4netns: '/bin/false',
+      ip: '/bin/cat',
+      nsenter: '/usr/bin/nsenter',
+      unshare: '/usr/bin/unshare',
+    }
+    const { policy, detail } = await chooseNetwork('auto', sandboxWith(broken))
+    expect([policy, detail]).toEqual(['none', expect.stringContaining('slirp4netns: ended without a word')])
+  })
+
+  test.each(['none', 'host'] as const)('tries nothing for %s', async (setting) => {
+    expect((await chooseNetwork(setting, sandboxWith(undefined))).policy).toBe(setting)
+  })
+})
+
+describe('choosing the network of plain processes', () => {
+  let sandbox: Sandbox
+  beforeEach(async () => {
+    sandbox = (await chooseSandbox('process')).sandbox
+  })
+  afterEach(() => sandbox.close())
+
+  test.each(['auto', 'host'] as const)('%s is the network of the host, and says so', async (setting) => {
+    const { policy, detail } = await chooseNetwork(setting, sandbox)
+    expect([policy, detail]).toEqual(['host', expect.stringContaining('loopback')])
+  })
+
+  test.each<NetworkSetting>(['none', 'egress'])('refuses %s, which it cannot keep', async (setting) => {
+    await expect(chooseNetwork(setting, sandbox)).rejects.toThrow(/no networks of its own/)
+  })
+})
