@@ -11,7 +11,7 @@ import { Shelf } from './shelf.ts'
 import { codeMountsOf, stemClassOf, templateOf, type SpecTemplate } from './stem-class.ts'
 import { Stem } from './stem.ts'
 
-/** How long after a start the next process is made: the call that wanted the start is to have the processors first. */
+/** How long after a start what it used is made again: the call that wanted the start is to have the processors first. */
 const REFILL_DELAY_MS = 50
 
 /** Starts that follow each other keep processes from being made for no longer than this: they would all be slow. */
@@ -116,22 +116,17 @@ export class PrestartedSandbox implements Sandbox {
   start(spec: SandboxSpec): SandboxProcess {
     const process = this.#claim(spec) ?? this.#startDirectly(spec)
     this.#lastStartMs = performance.now()
-    this.expect(templateOf(spec))
+    const template = templateOf(spec)
+    this.#expectClass(template)
+    // The call that wants this start is to have the processors first.
+    setTimeout(() => this.#expectTrees(template), REFILL_DELAY_MS).unref()
     return process
   }
 
   /** A start like this is likely to come: makes ready what it will need. */
   expect(spec: SpecTemplate): void {
-    if (this.#settings.perClass === 0 || this.#isClosed) return
-    const stemClass = stemClassOf(spec)
-    if (stemClass === undefined) return
-    const shelf = this.#shelves.get(stemClass.key) ?? new Shelf(stemClass)
-    this.#shelves.delete(stemClass.key)
-    this.#shelves.set(stemClass.key, shelf)
-    for (const { source } of codeMountsOf(spec)) this.#trees.expect(source)
-    this.#shareOut()
-    this.#refill()
-    this.#timer ??= setInterval(() => void this.#look(), LOOK_MS).unref()
+    this.#expectClass(spec)
+    this.#expectTrees(spec)
   }
 
   async close(): Promise<void> {
@@ -150,8 +145,30 @@ export class PrestartedSandbox implements Sandbox {
     return this.#ending.signal.aborted
   }
 
+  /** Whether any processes are kept. */
+  get #isKept(): boolean {
+    return this.#settings.perClass > 0 && !this.#isClosed
+  }
+
+  #expectTrees(spec: SpecTemplate): void {
+    if (!this.#isKept || stemClassOf(spec) === undefined) return
+    for (const { source } of codeMountsOf(spec)) this.#trees.expect(source)
+  }
+
+  #expectClass(spec: SpecTemplate): void {
+    if (!this.#isKept) return
+    const stemClass = stemClassOf(spec)
+    if (stemClass === undefined) return
+    const shelf = this.#shelves.get(stemClass.key) ?? new Shelf(stemClass)
+    this.#shelves.delete(stemClass.key)
+    this.#shelves.set(stemClass.key, shelf)
+    this.#shareOut()
+    this.#refill()
+    this.#timer ??= setInterval(() => void this.#look(), LOOK_MS).unref()
+  }
+
   #claim(spec: SandboxSpec): SandboxProcess | undefined {
-    if (this.#settings.perClass === 0 || this.#isClosed) return undefined
+    if (!this.#isKept) return undefined
     const template = templateOf(spec)
     const shelf = this.#shelves.get(stemClassOf(template)?.key ?? '')
     const stem = shelf?.first

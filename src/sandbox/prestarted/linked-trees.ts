@@ -97,7 +97,7 @@ export class LinkedTrees {
   }
 
   async #work(): Promise<void> {
-    // Begun at the next turn of the event loop: whoever asked has a call to serve.
+    // Begun at the next turn of the event loop: whoever asked has something to do first.
     await new Promise((resolve) => setImmediate(resolve))
     for (let source = this.#wanted.pop(); source !== undefined; source = this.#wanted.pop())
       while (this.#isKnown(source) && isShort(source)) await this.#make(source)

@@ -35,7 +35,8 @@ export class Stem {
   /** By the place where they are seen. */
   readonly #slots: ReadonlyMap<string, string>
   #stopWaiting: () => void = () => undefined
-  #tidied: Promise<void> | undefined
+  /** The trees whose content it was given. */
+  #emptied: Promise<readonly LinkedTree[]> = Promise.resolve([])
   #state: 'starting' | 'ready' | 'claimed' | 'ended' = 'starting'
 
   private constructor(
@@ -96,9 +97,7 @@ export class Stem {
     this.#state = 'claimed'
     this.#stopWaiting()
     const moves = Promise.allSettled([...trees].map(([target, tree]) => this.#fill(target, tree)))
-    this.#tidied = moves.then(async () => {
-      for (const { path } of trees.values()) await removeTree(path)
-    })
+    this.#emptied = moves.then(() => [...trees.values()])
     return this.#inPlace(moves)
   }
 
@@ -144,7 +143,8 @@ export class Stem {
       closeSync(this.tickets.readFd)
       closeSync(this.tickets.writeFd)
     }
-    await this.#tidied
+    // Only now: what a claim leaves to be done must not keep the call that wants it waiting.
+    for (const { path } of await this.#emptied) await removeTree(path)
     await removeTree(this.#dir)
   }
 }

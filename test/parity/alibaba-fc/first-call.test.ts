@@ -39,6 +39,16 @@ async function eventually(holds: () => boolean): Promise<void> {
 const untilKept = (count = 2): Promise<void> =>
   eventually(() => inSlots().filter((path) => path === '0').length >= count)
 
+/** Resolves when a file of that name can be put in place. */
+const untilLinked = (name: string): Promise<void> => {
+  const dir = join(suite.server.dataDir, 'stems')
+  return eventually(() =>
+    readdirSync(dir, { recursive: true, encoding: 'utf8' }).some(
+      (path) => path.includes('/tree-') && path.endsWith(`/${name}`),
+    ),
+  )
+}
+
 test('the first call of a function runs in a process that was there before it, at its usual place', async () => {
   await suite.deploy('warms', `exports.handler = async () => 'warm'`)
   await untilKept()
@@ -47,6 +57,7 @@ test('the first call of a function runs in a process that was there before it, a
       exports.handler = async () => JSON.stringify([name, __filename, process.cwd(), new Error('x').stack.split('\\n')[1], Object.keys(require.cache)])`,
     'lib/name.js': `exports.name = 'of a folder'`,
   })
+  await untilLinked('name.js')
   const { json } = await suite.invoke('javascript')
   const [name, file, workDir, frame, cached] = json
   const codeDir = suite.isolates ? '/code' : workDir
@@ -66,8 +77,9 @@ test('of a Python function as well', async () => {
     },
     { runtime: 'python3.10' },
   )
-  // Two of each kind, the one of before among them.
-  await untilKept(5)
+  await untilLinked('name.py')
+  // Two of each kind at least.
+  await untilKept(4)
   expect((await suite.invoke('python')).json).toEqual([
     'of a folder',
     expect.arrayContaining(['index.py', 'lib']),
