@@ -23,6 +23,13 @@ export async function hasEnded(pid: number): Promise<boolean> {
   return (await processState(pid))?.ended ?? true
 }
 
+/** Whether the network namespace of a process has its loopback: the local routes that come with the device. */
+export async function hasLoopback(pid: number | undefined): Promise<boolean> {
+  if (pid === undefined) return false
+  const routes = await readFile(`/proc/${pid}/net/fib_trie`, 'latin1').catch(() => '')
+  return routes.includes('127.0.0.1')
+}
+
 /** Children of every thread of a process; empty when it has ended. */
 export async function childrenOf(pid: number): Promise<number[]> {
   const threads = await readdir(`/proc/${pid}/task`).catch(() => [])

@@ -7,7 +7,7 @@ import { exitOf, fromShellCode, type RawExit } from '../exit-cause.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
 import { NAME_SERVER } from '../network/barriers.ts'
 import { Egress, type EgressRoom } from '../network/egress.ts'
-import { untilGone } from '../proc.ts'
+import { hasLoopback, untilGone } from '../proc.ts'
 import type { MemoryUsage, SandboxExit, SandboxProcess } from '../sandbox.ts'
 import type { TextTail } from '../text-tail.ts'
 import { TreeMemory } from '../tree-memory.ts'
@@ -189,9 +189,10 @@ export class BwrapProcess implements SandboxProcess {
 
   /** @throws When the way out could not be made, or the process ended before. */
   async #connect(room: EgressRoom, nameServers: Socket): Promise<void> {
-    while (!this.#ended && this.#namespaceInit === undefined) await delay(1)
-    if (this.#ended || this.#knownInit === undefined) throw new Error('it ended before it had a network')
+    // bwrap makes the loopback of the namespace itself, and fails where it finds it made.
+    while (!this.#ended && !(await hasLoopback(this.#namespaceInit))) await delay(1)
     try {
+      if (this.#ended || this.#knownInit === undefined) throw new Error('it ended before')
       this.#egress = new Egress(this.#knownInit, room, () => this.kill())
       nameServers.end(`nameserver ${NAME_SERVER}\n`)
       await this.#egress.attached
@@ -199,7 +200,9 @@ export class BwrapProcess implements SandboxProcess {
       const reason = `it has no network: ${error instanceof Error ? error.message : String(error)}`
       if (!this.#ended && !this.#killing) this.#refusal = reason
       this.kill()
-      throw new Error(reason, { cause: error })
+      // A process that could not be started says more than its helpers, which end with it.
+      const exit = await this.exited
+      throw new Error(exit.kind === 'notStarted' ? exit.reason : reason, { cause: error })
     }
   }
 

@@ -4,7 +4,7 @@ import type { InheritedDescriptors } from '../inherited-descriptors.ts'
 import { TextTail } from '../text-tail.ts'
 
 /** Longest wait for what a program that has ended had to say. */
-const LAST_WORDS_MS = 100
+const LAST_WORDS_MS = 500
 
 /** A small program of the host that works beside a sandbox, not in it. */
 export class Helper {
@@ -38,9 +38,12 @@ export class Helper {
     child.stderr?.pipe(said).resume()
     this.ended = new Promise((resolve) => {
       child.once('error', (error) => resolve(error.message))
-      child.once('exit', (exitCode) => {
+      child.once('exit', (exitCode, signal) => {
         if (exitCode === 0) resolve(undefined)
-        else void said.complete(LAST_WORDS_MS).then(() => resolve(`${name}: ${lastWords(said.text)}`))
+        else
+          void said
+            .complete(LAST_WORDS_MS)
+            .then(() => resolve(`${name}: ${lastWords(said.text) || `ended by ${signal ?? exitCode}`}`))
       })
     })
   }
@@ -53,5 +56,5 @@ export class Helper {
 
 /** The last line often tells only that the one before was fatal. */
 function lastWords(text: string): string {
-  return text.trim().split('\n').slice(-2).join('; ') || 'ended without a word'
+  return text.trim().split('\n').slice(-2).join('; ')
 }

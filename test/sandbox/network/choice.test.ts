@@ -50,7 +50,14 @@ describe.runIf(bwrap?.works)('choosing the network of functions in bwrap', () =>
       unshare: '/usr/bin/unshare',
     }
     const { policy, detail } = await chooseNetwork('auto', sandboxWith(broken))
-    expect([policy, detail]).toEqual(['none', expect.stringContaining('slirp4netns: ended without a word')])
+    expect([policy, detail]).toEqual(['none', expect.stringContaining('slirp4netns: ended by 1')])
+  })
+
+  test.runIf(works)('finds it for many processes that start at once', async () => {
+    const chosen = (sandbox = (await chooseSandbox('bwrap')).sandbox)
+    const choices = await Promise.all(Array.from({ length: 16 }, () => chooseNetwork('auto', chosen)))
+    expect(new Set(choices.map(({ detail }) => detail)).size).toBe(1)
+    expect(choices[0]?.policy).toBe('egress')
   })
 
   test.each(['none', 'host'] as const)('tries nothing for %s', async (setting) => {
