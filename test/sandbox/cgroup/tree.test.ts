@@ -62,9 +62,9 @@ describe.runIf(limits)('a function in its group', () => {
     return { process, groups: groupsOf(pidsWith(mark)[0] ?? 0) }
   }
 
-  test('is ended the moment it passes its memory, and told so', async () => {
+  test('is ended the moment it passes its memory and the size of its files together, and told so', async () => {
     const grow = 'const kept = []; for (;;) kept.push(Buffer.alloc(8 * 1024 * 1024, 1))'
-    const process = sandbox.start(workbench.spec([NODE, '-e', grow], { memoryMib: 96 }))
+    const process = sandbox.start(workbench.spec([NODE, '-e', grow], { memoryMib: 72, diskMib: 8 }))
     expect(process.limitsMemory).toBe(true)
     expect(await process.exited).toEqual({ kind: 'outOfMemory' })
     const { peakBytes } = await process.memory()
@@ -72,12 +72,23 @@ describe.runIf(limits)('a function in its group', () => {
     expect(peakBytes).toBeLessThanOrEqual(96 * MIB)
   })
 
-  test('is ended for what it keeps in its temporary directory as well', async () => {
-    const script = 'head -c 100000000 /dev/zero > /tmp/a'
-    const fits = await run(sandbox, workbench.shell(script, { memoryMib: 160, diskMib: 200 }))
-    expect(fits.exit).toEqual({ kind: 'exited', exitCode: 0 })
-    const { exit } = await run(sandbox, workbench.shell(script, { memoryMib: 48, diskMib: 200 }))
-    expect(exit).toEqual({ kind: 'outOfMemory' })
+  test('may fill its temporary directory whatever its memory, and that is no memory of its own', async () => {
+    const script = 'head -c 100000000 /dev/zero > /tmp/a; echo x >&3; read line <&3'
+    const process = sandbox.start(workbench.shell(script, { memoryMib: 48, diskMib: 200 }))
+    const stop = new MemoryWatch(10).watch(process, 48 * MIB)
+    await once(process.channel, 'data')
+    expect((await process.memory()).currentBytes).toBeLessThan(48 * MIB)
+    process.channel.write('go\n')
+    expect(await process.exited).toEqual({ kind: 'exited', exitCode: 0 })
+    stop()
+  })
+
+  test('is ended by the watch when its memory alone passes the limit', async () => {
+    const grow = 'const kept = Buffer.alloc(100 * 1024 * 1024, 1); setInterval(() => kept, 1000)'
+    const process = sandbox.start(workbench.spec([NODE, '-e', grow], { memoryMib: 96, diskMib: 200 }))
+    const stop = new MemoryWatch(10).watch(process, 96 * MIB)
+    expect(await process.exited).toEqual({ kind: 'outOfMemory' })
+    stop()
   })
 
   test('is ended whole by the memory watch when the kernel ended a part of it', async () => {
@@ -122,7 +133,7 @@ describe.runIf(limits)('a function in its group', () => {
     const { groups } = await startMarked('read line <&3', { memoryMib: 192 })
     const memory = figureOf(groups, 'memory.limit_in_bytes') ?? figureOf(groups, 'memory.max')
     const share = figureOf(groups, 'cpu.shares') ?? figureOf(groups, 'cpu.weight')
-    expect([memory, figureOf(groups, 'pids.max'), share]).toEqual([192 * MIB, 1024, 192])
+    expect([memory, figureOf(groups, 'pids.max'), share]).toEqual([(192 + 8 + 16) * MIB, 1024, 192])
   })
 
   test('that multiplies without end stops at its limit, and others run on', async () => {
