@@ -11,8 +11,7 @@ interface Watched {
 /**
  * Ends processes that use more memory than they may.
  *
- * One timer for all, running only while something is watched. A process can pass its limit for up to one interval, unless the
- * kernel holds it to it: such a process is looked at only while somebody wants to know its memory.
+ * One timer for all, running only while something is watched. A process can pass its limit for up to one interval.
  */
 export class MemoryWatch {
   readonly #intervalMs: number
@@ -65,7 +64,8 @@ export class MemoryWatch {
     // One after another: a burst of readings would fill the thread pool that the server's own files need.
     for (const [process, { limitBytes, follower }] of this.#watched) {
       const isWanted = follower?.wantsSample() === true
-      if (process.limitsMemory === true && !isWanted) continue
+      // What stands still takes no more.
+      if (process.isFrozen === true && !isWanted) continue
       const usage = await process.memory()
       if (!this.#watched.has(process)) continue
       if (isWanted) follower?.onSample(usage)

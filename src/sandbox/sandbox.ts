@@ -93,8 +93,13 @@ export interface SandboxProcess {
   readonly tickets?: TicketFile
   /** How the process sees a path that a mount shows: the target, or the source in a driver without namespaces. */
   locate(target: string): string
-  /** The kernel ends whatever passes the memory limit, at that moment. Absent: somebody has to watch it. */
+  /**
+   * The kernel counts the memory of the tree, and ends what passes the limit and the size of its files together, at that moment.
+   * Somebody has to watch that its memory alone stays within the limit.
+   */
   readonly limitsMemory?: boolean
+  /** It has no processors: see {@link freeze}. */
+  readonly isFrozen?: boolean
   /** Memory of the whole tree; the last known figures once it has ended. */
   memory(): Promise<MemoryUsage>
   /** Begins a new peak of {@link memory}. Absent, or false: it still tells the old one. */

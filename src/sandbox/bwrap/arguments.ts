@@ -28,7 +28,7 @@ export const FILTER_FD = 7
 const MIB = 1024 * 1024
 
 /** Size of `/dev/shm`, bytes: semaphores and small rings of language libraries, not data. */
-const SHARED_MEMORY_BYTES = 16 * MIB
+export const SHARED_MEMORY_BYTES = 16 * MIB
 
 /**
  * Processes and threads of one sandbox. Source: Function Compute's limits page, "threads", 1024.

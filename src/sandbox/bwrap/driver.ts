@@ -8,6 +8,7 @@ import type { Sandbox, SandboxProcess, SandboxSpec } from '../sandbox.ts'
 import { memoryBackedDir, ServerDirectory } from '../server-directory.ts'
 import { UidPool } from '../uid-pool.ts'
 import {
+  SHARED_MEMORY_BYTES,
   encodeArguments,
   innerCommand,
   MOST_TASKS,
@@ -69,7 +70,8 @@ export class BwrapSandbox implements Sandbox {
     const uid = this.#uids.acquire(spec.functionId)
     if (uid === undefined) return notStarted('every user id for functions is in use')
     const group = this.#settings.cgroups?.create({
-      memoryBytes: spec.memoryMib * MIB,
+      // The kernel counts files in memory as well: it holds both together to the sum, the watch the memory alone to its limit.
+      memoryBytes: (spec.memoryMib + spec.diskMib) * MIB + SHARED_MEMORY_BYTES,
       tasks: MOST_TASKS,
       cpuWeight: cpuWeightOf(spec.memoryMib),
     })

@@ -139,6 +139,10 @@ export class BwrapProcess implements SandboxProcess {
     return this.#group?.limitsMemory === true
   }
 
+  get isFrozen(): boolean {
+    return this.#group?.isFrozen === true
+  }
+
   async memory(): Promise<MemoryUsage> {
     if (this.#group?.limitsMemory !== true) return await this.#treeMemory.sample()
     if (this.#ended || this.#killing) return this.#usage

@@ -12,7 +12,7 @@ import {
 } from './control-file.ts'
 import { settingsFor, type Controller, type GroupLimits } from './limits.ts'
 
-/** Memory of a group, bytes: of its processes, temporary files and what the kernel keeps for them, without caches of files. */
+/** Memory of a group, bytes: of its processes and what the kernel keeps for them, without caches of files and files kept in memory. */
 export interface GroupUsage {
   readonly currentBytes: number
   /** Highest since the start, or since {@link CgroupGroup.resetPeak}. */
@@ -21,6 +21,9 @@ export interface GroupUsage {
 
 /** How often processes are moved before it is given up: each time those that were started meanwhile follow. */
 const MOVE_PASSES = 5
+
+/** Parts of `memory.stat` that no process has asked for as memory; Linux, admin-guide/cgroup-v1/memory and cgroup-v2. */
+const FILES = ['inactive_file', 'active_file', 'shmem']
 
 /** Runs a move of a process; the kernel does one at a time, so that more would only hold threads of the pool. */
 export type InTurn = (move: () => Promise<void>) => Promise<void>
@@ -118,11 +121,11 @@ export class CgroupGroup {
     ])
     if (used === undefined) return undefined
     const prefix = version === 1 ? 'total_' : ''
-    // The kernel gives these up before it refuses anything; counted in, every function that reads files would look full.
-    const cachedBytes =
-      (fieldOf(stat, `${prefix}inactive_file`) ?? 0) + (fieldOf(stat, `${prefix}active_file`) ?? 0)
-    const currentBytes = Math.max(0, used - cachedBytes)
-    this.#highestBytes = Math.max(this.#highestBytes, currentBytes, (highest ?? 0) - cachedBytes)
+    // Caches, which the kernel gives up before it refuses anything, and what lies in `/tmp`, which has a size of its own.
+    let filesBytes = 0
+    for (const field of FILES) filesBytes += fieldOf(stat, `${prefix}${field}`) ?? 0
+    const currentBytes = Math.max(0, used - filesBytes)
+    this.#highestBytes = Math.max(this.#highestBytes, currentBytes, (highest ?? 0) - filesBytes)
     return { currentBytes, peakBytes: this.#highestBytes }
   }
 
@@ -146,6 +149,10 @@ export class CgroupGroup {
     const { dir, version } = this.#memory
     const text = await readControl(join(dir, version === 1 ? 'memory.oom_control' : 'memory.events'))
     return fieldOf(text, 'oom_kill') ?? 0
+  }
+
+  get isFrozen(): boolean {
+    return this.#isFrozen
   }
 
   /** Stops everything inside, soon. {@link kill} and SIGKILL still end it. */

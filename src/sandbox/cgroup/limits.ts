@@ -4,7 +4,7 @@ export type Controller = (typeof CONTROLLERS)[number]
 
 /** What one group may use. */
 export interface GroupLimits {
-  /** Memory with its swap, temporary files and what the kernel keeps for the processes. */
+  /** Memory with its swap, files kept in memory and what the kernel keeps for the processes. */
   readonly memoryBytes: number
   /** Processes and threads. */
   readonly tasks: number

@@ -30,6 +30,10 @@ export class ClaimedProcess implements SandboxProcess {
     return this.#process.limitsMemory === true
   }
 
+  get isFrozen(): boolean {
+    return this.#process.isFrozen === true
+  }
+
   memory(): ReturnType<SandboxProcess['memory']> {
     return this.#process.memory()
   }
