@@ -113,7 +113,8 @@ export class Ground {
     const name = `attack-${this.#attacks}`
     await this.deploy(name, source, settings)
     const hello = await this.call(name, 'hello')
-    if (hello.errorType !== undefined) throw new Error(`the attack cannot be loaded: ${hello.text}`)
+    if (hello.status !== 200 || hello.errorType !== undefined)
+      throw new Error(`the attack cannot be loaded: ${hello.text}\n${this.server.output}`)
     return { name, traces: Traces.of(hello.json.pidNamespace, this.server.pid) }
   }
 
@@ -170,7 +171,8 @@ export class Ground {
 
   async expectNeighbourWell(): Promise<void> {
     const { status, text } = await this.call('neighbour')
-    expect([status, text]).toEqual([200, '"well"'])
+    if (status !== 200 || text !== '"well"')
+      throw new Error(`the neighbour is not well: ${status} ${text}\n${this.server.output}`)
   }
 
   async #manage(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<void> {
@@ -194,16 +196,19 @@ export function describeHostile(
   const users = isRoot
     ? [{ user: 'root' }, { user: 'an ordinary user', uid: ORDINARY_UID }]
     : [{ user: 'an ordinary user' }]
-  describe.runIf(canIsolate).each(users)(`${what}, where the server runs as $user`, ({ uid }) => {
-    let ground: Ground | undefined
-    beforeAll(async () => {
-      ground = await Ground.start(uid, environment)
-    })
-    // Closing looks for what is left of any function.
-    afterAll(() => ground?.server.close())
-    tests(() => {
-      if (ground === undefined) throw new Error('the server did not start')
-      return ground
+  // Both at once, each in order: most of the time goes in waiting for the ends of calls.
+  describe.runIf(canIsolate).concurrent.each(users)(`${what}, where the server runs as $user`, ({ uid }) => {
+    describe('in turn', { concurrent: false }, () => {
+      let ground: Ground | undefined
+      beforeAll(async () => {
+        ground = await Ground.start(uid, environment)
+      })
+      // Closing looks for what is left of any function.
+      afterAll(() => ground?.server.close())
+      tests(() => {
+        if (ground === undefined) throw new Error('the server did not start')
+        return ground
+      })
     })
   })
 }

@@ -53,7 +53,6 @@ describeHostile('an attack on memory', (ground) => {
     ['in a circle', `const value = {}; value.value = value; return value`],
     ['that makes itself while it is read', `return { toJSON() { return { next: this } } }`],
     ['of more bytes than an answer may have', `return 'x'.repeat(40 * ${MIB})`],
-    ['of more characters than a text may have', `return Array(64).fill('x'.repeat(16 * ${MIB}))`],
   ])('by a result %s is a failure of the function', async (_, body) => {
     const node = body.replace('return ', 'return answered(') + ')'
     const { answer } = await ground().attack({ node }, { timeoutS: 10, memoryMib: 512 })
@@ -62,9 +61,8 @@ describeHostile('an attack on memory', (ground) => {
   })
 
   test.each([
-    ['message', `throw new Error('x'.repeat(50 * ${MIB}))`],
-    ['stack', `const error = new Error('x'); error.stack = 'at x\\n'.repeat(10 * ${MIB}); throw error`],
-    ['name', `throw Object.assign(new Error('x'), { name: 'x'.repeat(50 * ${MIB}) })`],
+    ['message', `throw new Error('x'.repeat(40 * ${MIB}))`],
+    ['stack', `const error = new Error('x'); error.stack = 'at x\\n'.repeat(2 * ${MIB}); throw error`],
     ['getter that never ends', `throw Object.defineProperty({}, 'message', { get() { for (;;); } })`],
     [
       'chain of causes',

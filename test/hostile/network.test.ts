@@ -2,13 +2,21 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { expect, test } from 'vitest'
-import { describeHostile, expectAllRefused } from './harness.ts'
+import { describe, expect, test } from 'vitest'
+import { describeHostile, expectAllRefused, type Ground } from './harness.ts'
 
 /** Where clouds tell their instances secrets; a documentation network of RFC 3849. What a function may reach is not tried. */
 const OUTSIDE = ['169.254.169.254', '100.100.100.200', 'fd00:ec2::254', '2001:db8::1']
 
-describeHostile('an attack by network', (ground) => {
+describe.each([
+  ['without a network', { ANVOKE_NETWORK: 'none' }],
+  // With a way out, where this host can give one.
+  ['with the network that functions have by default', {}],
+])('%s', (_, environment) => {
+  describeHostile('an attack by network', attacks, environment)
+})
+
+function attacks(ground: () => Ground): void {
   test('reaches neither the port of the server nor another service of the host', async () => {
     const reached: string[] = []
     const service = createServer((socket) => {
@@ -112,7 +120,7 @@ return kinds()`
     expect(Object.keys(links)).toEqual(expect.arrayContaining(['0', '1', '2', '3', '4']))
     expect([links['0'], links['4']]).toEqual(['/dev/null', expect.stringContaining('ticket')])
   })
-})
+}
 
 async function closed(service: Server): Promise<void> {
   service.close()

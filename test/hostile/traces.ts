@@ -5,10 +5,13 @@ import { eventually } from '../sandbox/harness.ts'
 /** What of one instance can be seen on the host: the processes of its pid namespace and its control groups. */
 export class Traces {
   readonly #pidNamespace: string
+  /** The namespace's first process, with which it ends: its number may soon be another's. */
+  readonly #init: string
   readonly #groups: readonly string[]
 
-  private constructor(pidNamespace: string, groups: readonly string[]) {
+  private constructor(pidNamespace: string, init: string, groups: readonly string[]) {
     this.#pidNamespace = pidNamespace
+    this.#init = init
     this.#groups = groups
   }
 
@@ -22,18 +25,22 @@ export class Traces {
     const ofServer = groupsOf(serverPid)
     return new Traces(
       pidNamespace,
+      initAmong(pids),
       [...new Set(pids.flatMap(groupsOf))].filter((group) => !ofServer.includes(group)),
     )
   }
 
   /** Its processes as the host numbers them. */
   get pids(): readonly number[] {
-    return pidsIn(this.#pidNamespace)
+    const pids = pidsIn(this.#pidNamespace)
+    return initAmong(pids) === this.#init ? pids : []
   }
 
   /** Waits until nothing of it runs. */
   async untilEnded(): Promise<void> {
-    await eventually(() => this.pids.length === 0)
+    await eventually(() => this.pids.length === 0).catch(() => {
+      throw new Error(`still there:\n${this.pids.map((pid) => readOr(`/proc/${pid}/status`)).join('\n')}`)
+    })
   }
 
   /** Waits until nothing of it runs and its control groups are removed. */
@@ -49,9 +56,19 @@ function pidsIn(pidNamespace: string): number[] {
     .filter((pid) => pid > 0 && namespaceOf(pid) === pidNamespace)
 }
 
+/** Which of them is the first of its namespace, by its id and when it started. */
+function initAmong(pids: readonly number[]): string {
+  const init = pids.find((pid) => /^NSpid:.*\t1$/m.test(readOr(`/proc/${pid}/status`)))
+  const stat = readOr(`/proc/${init}/stat`)
+  return `${init} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`
+}
+
+/** Undefined for the dead as well: how soon a host's first process buries them is its own affair. */
 function namespaceOf(pid: number): string | undefined {
   try {
-    return readlinkSync(`/proc/${pid}/ns/pid`)
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    const isDead = /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2))
+    return isDead ? undefined : readlinkSync(`/proc/${pid}/ns/pid`)
   } catch {
     return undefined
   }
