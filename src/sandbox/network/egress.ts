@@ -29,8 +29,13 @@ export interface EgressRoom {
 /** Both programs need milliseconds; even a machine under heavy load is well within this. */
 const ATTACH_TIMEOUT_MS = 5000
 
-/** Connections of one instance at a time and a few descriptors besides. Each may make the carrier hold 256 KiB. */
-const MOST_DESCRIPTORS = 512
+/** Connections of one instance at a time and a few descriptors besides. Each may make the carrier hold 410 KiB. */
+const MOST_DESCRIPTORS = 256
+
+/** What that many connections need and some to spare, bytes; a carrier that wants more ends, and its process with it. */
+const MOST_DATA_BYTES = 128 * 1024 * 1024
+
+const LIMITS = ['--core=0', `--nofile=${MOST_DESCRIPTORS}`, `--data=${MOST_DATA_BYTES}`]
 
 /** Longest frame that slirp4netns takes: less work for a stream of data. */
 const MTU = 65_520
@@ -106,7 +111,7 @@ function carrierCommand(room: EgressRoom): string[] {
     // As root, its clearing away of the file system would reach the host's mounts, which are shared on most hosts: these copies are
     // not. From a user namespace nothing reaches them.
     ...(room.inUserNamespace ? enter(room, `--user=${pathOf(USER_FD)}`) : [unshare, '--mount', '--']),
-    ...(prlimit === undefined ? [] : [prlimit, '--core=0', `--nofile=${MOST_DESCRIPTORS}`, '--']),
+    ...(prlimit === undefined ? [] : [prlimit, ...LIMITS, '--']),
     slirp4netns,
     // No API socket, so no ports into the sandbox; no IPv6. It keeps no privileges and sees nothing of the file system.
     ...['--configure', `--mtu=${MTU}`, '--disable-host-loopback', '--enable-sandbox', '--enable-seccomp'],

@@ -180,6 +180,27 @@ print('world', reached(lambda: bound_stream(WEB, WEB_PORT)), reached(lambda: bou
     expect(stdout).toBe('nameserver 10.0.2.3\nclosed\n')
   })
 
+  test('holds a bounded number of connections, and others once they are given up', async () => {
+    const script = `
+      const net = require('node:net')
+      const sockets = []
+      const connect = () => new Promise((done) => sockets.push(net.connect(${PORTS.web}, '${WEB}').on('connect', () => done(true)).on('error', () => done(false))))
+      const many = async () => (await Promise.all(Array.from({ length: 700 }, connect))).filter(Boolean).length
+      new net.Socket({ fd: 3 }).once('data', async () => {
+        const first = await many()
+        for (const socket of sockets.splice(0)) socket.destroy()
+        let again = false
+        for (const end = Date.now() + 5000; !again && Date.now() < end; ) again = await connect()
+        console.log(JSON.stringify({ first, again }))
+        process.exit()
+      })`
+    const { stdout } = await run({ network: 'egress', command: [NODE, '-e', script] })
+    const { first, again } = JSON.parse(stdout) as { first: number; again: boolean }
+    expect(first).toBeGreaterThan(200)
+    expect(first).toBeLessThan(256)
+    expect(again).toBe(true)
+  })
+
   test('is not there for a process that has no network, which has no helper either', async () => {
     const { answers, devices, report } = await ask('none', [
       ['http', WEB, PORTS.web],
