@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { closeTicketFile, makeTicketFile } from '../../../src/engine/ticket-file.ts'
+import { sendKill } from '../../../src/sandbox/child.ts'
 import { PrestartedSandbox, type PrestartedSettings } from '../../../src/sandbox/prestarted/driver.ts'
 import { templateOf } from '../../../src/sandbox/prestarted/stem-class.ts'
 import { chooseSandbox, probeSandboxes } from '../../../src/sandbox/probe.ts'
@@ -234,8 +235,7 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
 
   test('that have ended are not given to anybody, and are replaced', async () => {
     await expectReady(specOf('a'))
-    const old = pidsWith(mark)
-    for (const pid of old) process.kill(pid, 'SIGKILL')
+    for (const pid of pidsWith(mark)) sendKill(pid)
     await eventually(() => sandbox.counts.kept === 0)
     const direct = start(specOf('a'))
     expect(direct.process.tickets).toBeUndefined()
@@ -253,6 +253,17 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
     const talk = start(spec)
     expect(await talk.ask('echo here')).toBe('here')
     expect(sandbox.counts.claims).toBe(1)
+  })
+
+  test('whose code cannot be put in place say so before anything is asked of them', async () => {
+    await expectReady(specOf('a'))
+    for (const dir of ownDirs())
+      for (const name of readdirSync(dir))
+        if (name.startsWith('tree-')) rmSync(join(dir, name), { recursive: true })
+    const { process } = start(specOf('a'))
+    await expect(process.prepared).rejects.toThrow('the code could not be put in place')
+    process.kill()
+    await process.exited
   })
 
   test('die like any other, with everything that was theirs', async () => {
@@ -281,12 +292,23 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
   })
 
   test('are none while the host is short of memory', async () => {
-    await reopen({ memoryShare: () => Promise.resolve(0.09) })
-    const talk = start(specOf('a'))
-    await talk.ask('true')
-    await eventually(() => linkedTrees() >= 2)
-    await new Promise((resolve) => setImmediate(resolve))
-    expect(sandbox.counts).toEqual({ kept: 0, ready: 0, claims: 0, directStarts: 1 })
+    let asked = 0
+    let share = 0.09
+    await reopen({
+      memoryShare: () => {
+        asked += 1
+        return Promise.resolve(share)
+      },
+    })
+    for (const times of [1, 2, 3]) {
+      sandbox.expect(templateOf(specOf('a')))
+      // Where one is made, it is there before memory is looked at for the next.
+      await eventually(() => asked === times)
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(sandbox.counts.kept).toBe(0)
+    }
+    share = 0.11
+    await expectReady(specOf('a'))
   })
 
   test('end with the class that was asked for least lately, where there are too many', async () => {
