@@ -22,8 +22,9 @@ beforeAll(async () => {
   server = await TestServer.start({
     ANVOKE_IDLE_TIMEOUT_SECONDS: '2',
     ANVOKE_MEMORY_BUDGET_MIB: '4096',
-    // Instances are counted by their processes.
+    // Instances are counted by their processes, and have none beside them.
     ANVOKE_STEMS_PER_CLASS: '0',
+    ANVOKE_NETWORK: 'none',
   })
   tree = new ProcessTree(server.pid)
   fc = fc2Client(server)
