@@ -33,8 +33,8 @@ describeHostile(
       const { answer, neighbourWasFirst } = await ground().attack({ node }, { timeoutS: 1 })
       expect(answer.text).toMatch(/timed out|memory/)
       expect(neighbourWasFirst).toBe(true)
-      // A file may pass its size by the lines of one write.
-      expect(await bytesBelow(join(ground().server.dataDir, 'logs'))).toBeLessThan(20 * MOST_FILES * MIB)
+      // One file's worth more than they are given: a file may pass its size by the lines of one write.
+      expect(await bytesBelow(join(ground().server.dataDir, 'logs'))).toBeLessThan((MOST_FILES + 1) * MIB)
     })
   },
   { ANVOKE_LOG_FILE_MIB: '1', ANVOKE_LOG_FILES_PER_FUNCTION: String(MOST_FILES) },
