@@ -42,6 +42,17 @@ describeHostile('an attack on memory', (ground) => {
     expect(answer.text).toMatch(/^\{"shm":"refused ENOSPC","tmp":"refused ENOSPC"\}$|memory/)
   })
 
+  test('in files without a name ends the function, where the kernel limits it', async (context) => {
+    // Without cgroups nobody sees memory that no process has mapped: the banner says that they are not used.
+    context.skip(!ground().server.output.includes('The kernel limits memory'), 'the server has no cgroups')
+    const python = `
+for _ in range(16):
+    file = os.memfd_create('hoard')
+    for _ in range(64): os.write(file, bytes(${MIB}))`
+    const { answer } = await ground().attack({ python }, { memoryMib: 128, timeoutS: 15 })
+    expectOutOfMemory(answer)
+  })
+
   test('in many empty files ends with the call', async () => {
     const node = `for (let i = 0; ; i++) fs.closeSync(fs.openSync('/tmp/' + i, 'w'))`
     const { answer, neighbourWasFirst } = await ground().attack({ node }, { timeoutS: 1 })
