@@ -4,7 +4,7 @@ import { send } from '../helpers/fc-request.ts'
 import { TestServer } from '../helpers/server.ts'
 import { zipOf } from '../helpers/zip.ts'
 import { NODE_PRELUDE, PYTHON_PRELUDE } from './preludes.ts'
-import { Traces } from './traces.ts'
+import { PATIENCE_MS, Traces } from './traces.ts'
 
 const SERVICES = '/2021-04-06/services'
 const SERVICE = 'ground'
@@ -198,13 +198,13 @@ export function describeHostile(
     : [{ user: 'an ordinary user' }]
   // Both at once, each in order: most of the time goes in waiting for the ends of calls.
   describe.runIf(canIsolate).concurrent.each(users)(`${what}, where the server runs as $user`, ({ uid }) => {
-    describe('in turn', { concurrent: false }, () => {
+    describe('in turn', { concurrent: false, timeout: PATIENCE_MS }, () => {
       let ground: Ground | undefined
       beforeAll(async () => {
         ground = await Ground.start(uid, environment)
-      })
+      }, PATIENCE_MS)
       // Closing looks for what is left of any function.
-      afterAll(() => ground?.server.close())
+      afterAll(() => ground?.server.close(), PATIENCE_MS)
       tests(() => {
         if (ground === undefined) throw new Error('the server did not start')
         return ground

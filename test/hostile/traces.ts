@@ -2,6 +2,9 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventually } from '../sandbox/harness.ts'
 
+/** A thousand processes that fight for the processors take their time to die. */
+export const PATIENCE_MS = 60_000
+
 /** What of one instance can be seen on the host: the processes of its pid namespace and its control groups. */
 export class Traces {
   readonly #pidNamespace: string
@@ -38,7 +41,7 @@ export class Traces {
 
   /** Waits until nothing of it runs. */
   async untilEnded(): Promise<void> {
-    await eventually(() => this.pids.length === 0).catch(() => {
+    await eventually(() => this.pids.length === 0, PATIENCE_MS).catch(() => {
       throw new Error(`still there:\n${this.pids.map((pid) => readOr(`/proc/${pid}/status`)).join('\n')}`)
     })
   }
@@ -46,7 +49,7 @@ export class Traces {
   /** Waits until nothing of it runs and its control groups are removed. */
   async untilGone(): Promise<void> {
     await this.untilEnded()
-    await eventually(() => !this.#groups.some((group) => existsSync(group)))
+    await eventually(() => !this.#groups.some((group) => existsSync(group)), PATIENCE_MS)
   }
 }
 

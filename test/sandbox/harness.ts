@@ -93,11 +93,11 @@ export function pidsWith(word: string): number[] {
     })
 }
 
-/** Polls, for at most ten seconds, until `probe` is satisfied. For what other processes do and nobody reports. */
-export async function eventually(probe: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000
+/** Polls, for at most ten seconds unless told otherwise, until `probe` is satisfied. For what other processes do and nobody reports. */
+export async function eventually(probe: () => boolean, patienceMs = 10_000): Promise<void> {
+  const deadline = performance.now() + patienceMs
   while (!probe()) {
-    if (performance.now() > deadline) throw new Error(`not within ten seconds: ${probe.toString()}`)
+    if (performance.now() > deadline) throw new Error(`not within ${patienceMs} ms: ${probe.toString()}`)
     await delay(5)
   }
 }
