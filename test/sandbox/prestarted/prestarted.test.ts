@@ -249,7 +249,8 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
   test('may be taken before they have greeted: nothing of the greeting is lost', async () => {
     const spec = specOf('a')
     sandbox.expect(templateOf(spec))
-    await eventually(() => sandbox.counts.kept === 1 && linkedTrees() >= 2)
+    // Whether it has greeted by then is a matter of milliseconds: mostly it has not.
+    await eventually(() => sandbox.counts.kept >= 1 && linkedTrees() >= 2)
     const talk = start(spec)
     expect(await talk.ask('echo here')).toBe('here')
     expect(sandbox.counts.claims).toBe(1)
