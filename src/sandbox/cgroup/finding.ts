@@ -23,7 +23,9 @@ export function sentencesOf(abilities: CgroupAbilities, obstacles: readonly Obst
   const { controllers, countsSwap, freezes, versions } = abilities
   const sentences: string[] = []
   const limited = [
-    ...(controllers.has('memory') ? [`memory ${countsSwap ? 'with' : 'without'} swap`] : []),
+    ...(controllers.has('memory')
+      ? [`memory ${countsSwap ? 'with' : 'without'} swap (files in /tmp included)`]
+      : []),
     ...(controllers.has('pids') ? ['processes'] : []),
   ]
   const by = `cgroup ${versions.map((version) => `v${version}`).join(' and ')}`

@@ -48,7 +48,7 @@ describe('what the operator is told', () => {
   test('names what is exact', () => {
     const abilities = { controllers: all, countsSwap: true, freezes: true, versions: [1, 2] as const }
     expect(sentencesOf(abilities, [])).toBe(
-      'The kernel limits memory with swap and processes of each instance exactly (cgroup v1 and v2). ' +
+      'The kernel limits memory with swap (files in /tmp included) and processes of each instance exactly (cgroup v1 and v2). ' +
         'Instances share processors by their memory. Idle instances are frozen.',
     )
     expect(sentencesOf({ ...abilities, countsSwap: false }, [])).toContain('memory without swap')
