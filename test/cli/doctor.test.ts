@@ -95,6 +95,7 @@ describe('anvoke doctor', () => {
     expect(await named({ PATH: '' })).toEqual(await named({}))
   })
 
+  // Only root may take another user id.
   test.runIf(isRoot)(
     'tries as the ordinary user it is run by, for whom the data directory is closed',
     async () => {

@@ -78,6 +78,7 @@ return {'terminal': tried(lambda: into(os.open('/dev/tty', os.O_RDWR))), 'own': 
     expectAllRefused(await ground().reported({ python }))
   })
 
+  // Numbers of other architectures exist on this processor alone.
   test.runIf(process.arch === 'x64')(
     'does not get round the filter by the system calls of other architectures',
     async () => {

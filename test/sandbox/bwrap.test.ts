@@ -65,10 +65,12 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
     expect(fields['Gid']).toBe('710000\t710000\t710000\t710000')
   })
 
+  // An ordinary user’s sandbox has a user namespace, where the set says nothing of the host.
   test.runIf(isRoot)('has an empty bounding set of capabilities', async () => {
     expect(await inside('grep CapBnd: /proc/self/status')).toBe('CapBnd:\t0000000000000000\n')
   })
 
+  // Only root can leave its groups.
   test.runIf(isRoot)('is in no group of the server', async () => {
     expect(await inside('id -G')).toBe('710000\n')
   })
@@ -88,6 +90,7 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
     expect(own.filter((link) => ours.includes(link))).toEqual([])
   })
 
+  // Only root can give ids away.
   test.runIf(isRoot)('runs on the host as a user id of its own', async () => {
     const mark = uniqueSleep()
     sandbox.start(workbench.shell(`exec sleep ${mark}`))
@@ -201,10 +204,12 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
     expect(stdout.trim().split('\n').sort()).toEqual(['ECONNREFUSED', 'ENETUNREACH', 'lo'])
   })
 
+  // Root’s sandboxes have no user namespace: the kernel counts by user id.
   test.runIf(isRoot)('has a bounded number of processes together with its other instances', async () => {
     expect(await inside('cat /proc/self/limits')).toMatch(/^Max processes\s+16384\s+16384 /m)
   })
 
+  // An ordinary user’s have one each: the kernel counts in it.
   test.runIf(!isRoot)('has a bounded number of processes, which its neighbours do not share', async () => {
     const script = `i=0; while [ $i -lt 700 ]; do sleep 1000 & i=$((i+1)); done; echo $i >&3; read line <&3
       while sleep 1000 & do :; done`

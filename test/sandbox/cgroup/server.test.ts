@@ -14,6 +14,7 @@ const { controllers, freezes } = probe.finding
 const isolates = (await probeSandboxes()).some(({ driver, works }) => driver === 'bwrap' && works)
 
 const has = isolates && controllers.has('memory') && freezes
+// Where cgroups cannot be written the finding says so, and there is nothing to limit with.
 describe.runIf(has).each(['0', '2'])('a server whose host has cgroups, with %s processes ahead', (stems) => {
   let server: TestServer
 

@@ -35,6 +35,7 @@ test('what the kernel does not limit is named', () => {
 })
 
 const limits = isolates && controllers.size === 3
+// Where cgroups cannot be written the finding says so, which is tested below.
 describe.runIf(limits)('a function in its group', () => {
   let workbench: Workbench
   let sandbox: Sandbox
@@ -152,6 +153,7 @@ describe.runIf(limits)('a function in its group', () => {
     await eventually(() => groups.every((group) => !groupsNamed(group.split('/').slice(-2).join('/')).length))
   })
 
+  // Freezing needs a writable cgroup v2.
   describe.runIf(freezes)('when it is frozen', () => {
     /** Clock ticks that it has used. */
     const ticksOf = (pid: number): number => {
@@ -245,6 +247,7 @@ describe.runIf(limits)('a function in its group', () => {
   })
 })
 
+// Only root can become another user.
 describe.runIf(isRoot && limits)('a server that is no root', () => {
   const open =
     'import(process.argv[1]).then(async ({ CgroupTree }) => { const tree = await CgroupTree.open(); console.log(tree.finding.detail); await tree.close() })'
@@ -252,6 +255,7 @@ describe.runIf(isRoot && limits)('a server that is no root', () => {
   const asNobody = { uid: 65_534, gid: 65_534 }
   const reads = spawnSync('/bin/sh', ['-c', '[ -r "$0" ] && [ -x "$1" ]', module, process.execPath], asNobody)
 
+  // The other user must be able to read the checkout.
   test.runIf(reads.status === 0)('says what is missing and what to do', async () => {
     const child = spawn(process.execPath, ['-e', open, module], {
       ...asNobody,

@@ -9,6 +9,7 @@ const bwrap = (await probeSandboxes()).find(({ driver }) => driver === 'bwrap')
 if (bwrap?.works !== true) process.stderr.write(`Networks in bwrap are not tested: ${bwrap?.detail}\n`)
 const works = bwrap?.guards?.find(({ name }) => name === 'network')?.works === true
 
+// There is nothing to choose without bwrap.
 describe.runIf(bwrap?.works)('choosing the network of functions in bwrap', () => {
   let sandbox: Sandbox | undefined
   afterEach(() => sandbox?.close())
@@ -53,6 +54,7 @@ describe.runIf(bwrap?.works)('choosing the network of functions in bwrap', () =>
     expect([policy, detail]).toEqual(['none', expect.stringContaining('slirp4netns: ended by 1')])
   })
 
+  // The guard says why where a way out cannot be made.
   test.runIf(works)('finds it for many processes that start at once', async () => {
     const chosen = (sandbox = (await chooseSandbox('bwrap')).sandbox)
     const choices = await Promise.all(Array.from({ length: 16 }, () => chooseNetwork('auto', chosen)))

@@ -161,6 +161,7 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
       expect(await talk.ask(`find / -name '${index === 0 ? 'b' : 'a'}.txt' 2>/dev/null`)).toBe('')
   })
 
+  // Without namespaces the slot is a plain directory, which the code may write to.
   test.runIf(driver === 'bwrap')(
     'cannot change their code, nor the file of the store behind it',
     async () => {
@@ -191,6 +192,7 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
     },
   )
 
+  // Only bwrap under root gives ids of the host.
   test.runIf(driver === 'bwrap' && isRoot)('have a user id of their own each', async () => {
     await expectReady(specOf('a'))
     const talks = [start(specOf('a')), start(specOf('a'))]

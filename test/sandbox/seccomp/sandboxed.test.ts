@@ -82,6 +82,7 @@ code.write(bytes.fromhex('b814000000cd80c3'))
 ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()
 print('came back')`
 
+// The filter is tried in real sandboxes.
 describe.runIf(works).each(USERS)('system calls of a function that %s has started', (_, asUser) => {
   async function inside(command: readonly string[]): Promise<Ran & { warning?: string }> {
     const [program = '', ...args] = [...asUser, process.execPath, INSIDE, JSON.stringify(command)]
@@ -97,6 +98,7 @@ describe.runIf(works).each(USERS)('system calls of a function that %s has starte
     expect({ stdout, warning }).toEqual({ stdout: 'Seccomp:\t2\n', warning: undefined })
   })
 
+  // Raw system calls are made through ctypes.
   test.runIf(hasPython)('are refused in Python, each with its error', async () => {
     const { stdout, stderr } = await inside([...PYTHON, '/programs/calls.py', ATTEMPTS])
     expect(stderr).toBe('')
@@ -110,6 +112,7 @@ describe.runIf(works).each(USERS)('system calls of a function that %s has starte
     expect(JSON.parse(stdout)).toEqual(EXPECTED)
   })
 
+  // Only this processor knows them.
   test.runIf(hasPython && architecture === 'x64')('by the numbers of 32-bit programs end it', async () => {
     const { stdout, exit } = await inside([...PYTHON, '-c', OTHER_TABLE])
     expect(stdout).toBe('')
@@ -117,6 +120,7 @@ describe.runIf(works).each(USERS)('system calls of a function that %s has starte
     expect(['SIGSYS', 'SIGSEGV']).toContain(exit.kind === 'signalled' ? exit.signal : exit.kind)
   })
 
+  // Needs a Python on the host.
   test.runIf(hasPython)('leave what programs in Python ordinarily do alone', async () => {
     const { stdout, stderr } = await inside([...PYTHON, '/programs/ordinary.py'])
     expect({ stdout, stderr }).toEqual({ stdout: 'done\n', stderr: '' })
