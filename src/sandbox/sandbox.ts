@@ -37,6 +37,8 @@ export interface SandboxSpec {
   readonly network?: NetworkPolicy
   /** Descriptor of the ticket book that the process gets as its descriptor 4. See runtimes/protocol.md. */
   readonly ticketsFd: number
+  /** Nobody waits for it yet: until {@link SandboxProcess.hurry}, it gets processors after those that somebody waits for. */
+  readonly isAhead?: true
 }
 
 /**
@@ -108,6 +110,11 @@ export interface SandboxProcess {
   freeze?(): void
   /** Gives them back; what was sent to it meanwhile is waiting there. A rejection says that it stands still for ever. */
   thaw?(): Promise<void>
+  /**
+   * Somebody waits for it now: it gets the part of the processors that its memory gives it, soon. Absent, or without effect, where
+   * the host cannot give it less before.
+   */
+  hurry?(): void
   /**
    * Ends the whole tree at once. Safe to call at any time, any number of times.
    *

@@ -74,6 +74,7 @@ export class BwrapSandbox implements Sandbox {
       memoryBytes: (spec.memoryMib + spec.diskMib) * MIB + SHARED_MEMORY_BYTES,
       tasks: MOST_TASKS,
       cpuWeight: cpuWeightOf(spec.memoryMib),
+      isLast: spec.isAhead === true,
     })
     try {
       const process = this.#launch(spec, uid, group, egress)

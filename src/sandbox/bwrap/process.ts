@@ -165,6 +165,10 @@ export class BwrapProcess implements SandboxProcess {
     await this.#group?.thaw()
   }
 
+  hurry(): void {
+    this.#group?.hurry()
+  }
+
   kill(cause?: 'outOfMemory'): void {
     if (this.#ended) return
     this.#overMemory ||= cause === 'outOfMemory'

@@ -10,7 +10,7 @@ import {
   removeGroup,
   setControl,
 } from './control-file.ts'
-import { settingsFor, type Controller, type GroupLimits } from './limits.ts'
+import { settingsFor, weightSetting, type Controller, type GroupLimits } from './limits.ts'
 
 /** Memory of a group, bytes: of its processes and what the kernel keeps for them, without caches of files and files kept in memory. */
 export interface GroupUsage {
@@ -44,6 +44,9 @@ export class CgroupGroup {
   #peakFile: FileHandle | undefined
   #freezer: FileHandle | undefined
   #highestBytes = 0
+  /** Its part of the processors from {@link hurry} on; undefined: it has it. */
+  #laterWeight: number | undefined
+  #weighing: Promise<void> = Promise.resolve()
   /** The last write of the freezer: each waits for the one before. */
   #freezing: Promise<void> = Promise.resolve()
   #isToBeFrozen = false
@@ -95,7 +98,17 @@ export class CgroupGroup {
   /** Sets its limits, before a process is put in. What goes wrong is told by {@link ready}. */
   limit(limits: GroupLimits): void {
     this.#limited = this.#made.then(() => this.#setLimits(limits))
+    this.#laterWeight = limits.isLast === true ? limits.cpuWeight : undefined
     this.#limited.catch(() => undefined)
+  }
+
+  /** Gives it, soon, the part of the processors that its limits name, if it was to be the last so far. Never throws. */
+  hurry(): void {
+    const place = this.#places.find(({ controllers }) => controllers.has('cpu'))
+    if (this.#laterWeight === undefined || place === undefined) return
+    const { file, value } = weightSetting(place.version, this.#laterWeight)
+    this.#laterWeight = undefined
+    this.#weighing = this.#limited.then(() => setControl(join(place.dir, file), value)).catch(() => undefined)
   }
 
   /**
@@ -201,6 +214,7 @@ export class CgroupGroup {
 
   async #remove(): Promise<boolean> {
     await this.#limited.catch(() => undefined)
+    await this.#weighing
     await this.#freezing.catch(() => undefined)
     for (const file of [this.#peakFile, this.#freezer]) await file?.close().catch(() => undefined)
     const removed = await Promise.all(this.#places.map(({ dir }) => removeGroup(dir)))

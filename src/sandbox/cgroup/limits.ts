@@ -10,6 +10,8 @@ export interface GroupLimits {
   readonly tasks: number
   /** Its part of the processors while they are all in use, beside those of other groups; {@link cpuWeightOf}. */
   readonly cpuWeight: number
+  /** Whether it is to have the smallest part there is instead, until it is hurried. Default false. */
+  readonly isLast?: boolean
 }
 
 /** One file of a group and what is written there. */
@@ -37,7 +39,7 @@ export function cpuWeightOf(memoryMib: number): number {
 export function settingsFor(
   version: 1 | 2,
   controllers: ReadonlySet<Controller>,
-  { memoryBytes, tasks, cpuWeight }: GroupLimits,
+  { memoryBytes, tasks, cpuWeight, isLast = false }: GroupLimits,
 ): Setting[] {
   const settings: Setting[] = []
   const add = (file: string, value: number, isNeeded = true): void =>
@@ -52,12 +54,14 @@ export function settingsFor(
     add('memory.oom.group', 1, false)
   }
   if (controllers.has('pids')) add('pids.max', tasks)
-  if (controllers.has('cpu'))
-    add(
-      version === 1 ? 'cpu.shares' : 'cpu.weight',
-      version === 1 ? Math.max(LEAST_SHARES, cpuWeight) : cpuWeight,
-    )
+  if (controllers.has('cpu')) settings.push(weightSetting(version, isLast ? LEAST_WEIGHT : cpuWeight))
   return settings
+}
+
+/** @returns What gives a group, new or not, its part of the processors. */
+export function weightSetting(version: 1 | 2, cpuWeight: number): Setting {
+  const [file, least] = version === 1 ? ['cpu.shares', LEAST_SHARES] : ['cpu.weight', LEAST_WEIGHT]
+  return { file, value: String(Math.max(least, cpuWeight)), isNeeded: true }
 }
 
 /**

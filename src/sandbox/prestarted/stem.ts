@@ -70,6 +70,7 @@ export class Stem {
         ...template,
         mounts: [...template.mounts, ...mounts],
         functionId: name,
+        isAhead: true,
         ticketsFd: tickets.readFd,
       })
       return new Stem(process, tickets, place, slots)
@@ -95,6 +96,7 @@ export class Stem {
    */
   claim(trees: ReadonlyMap<string, LinkedTree>): Promise<void> {
     this.#state = 'claimed'
+    this.process.hurry?.()
     this.#stopWaiting()
     const moves = Promise.allSettled([...trees].map(([target, tree]) => this.#fill(target, tree)))
     this.#emptied = moves.then(() => [...trees.values()])

@@ -38,6 +38,12 @@ describe('the limits of a group', () => {
     expect(textOf(settingsFor(1, new Set(['cpu']), { ...LIMITS, cpuWeight: 1 }))).toEqual(['cpu.shares=2'])
   })
 
+  test('give what is to be last the least processor time that the kernel knows', () => {
+    const last = { ...LIMITS, isLast: true }
+    expect(textOf(settingsFor(1, new Set(['cpu']), last))).toEqual(['cpu.shares=2'])
+    expect(textOf(settingsFor(2, new Set(['cpu']), last))).toEqual(['cpu.weight=1'])
+  })
+
   test('weigh all instances together like one process of the server on each processor', () => {
     expect(textOf(settingsAbove(1, new Set(['cpu']), 4))).toEqual(['cpu.shares=4096 if it is there'])
     expect(textOf(settingsAbove(2, all, 4))).toEqual(['cpu.weight=400 if it is there'])

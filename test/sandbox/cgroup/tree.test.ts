@@ -137,6 +137,14 @@ describe.runIf(limits)('a function in its group', () => {
     expect([memory, figureOf(groups, 'pids.max'), share]).toEqual([(192 + 8 + 16) * MIB, 1024, 192])
   })
 
+  test('that nobody waits for has the least part of the processors until somebody does', async () => {
+    const { process, groups } = await startMarked('read line <&3', { memoryMib: 192, isAhead: true })
+    const weight = (): number | undefined => figureOf(groups, 'cpu.shares') ?? figureOf(groups, 'cpu.weight')
+    expect([1, 2]).toContain(weight())
+    process.hurry?.()
+    await eventually(() => weight() === 192)
+  })
+
   test('that multiplies without end stops at its limit, and others run on', async () => {
     const { process, groups } = await startMarked('bomb() { bomb & bomb & }; bomb; read line <&3')
     await eventually(() => (figureOf(groups, 'pids.events', 'max') ?? 0) > 0)

@@ -15,16 +15,21 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { closeTicketFile, makeTicketFile } from '../../../src/engine/ticket-file.ts'
+import { CgroupTree } from '../../../src/sandbox/cgroup/tree.ts'
 import { sendKill } from '../../../src/sandbox/child.ts'
 import { PrestartedSandbox, type PrestartedSettings } from '../../../src/sandbox/prestarted/driver.ts'
 import { templateOf } from '../../../src/sandbox/prestarted/stem-class.ts'
 import { chooseSandbox, probeSandboxes } from '../../../src/sandbox/probe.ts'
 import type { Mount, SandboxProcess, SandboxSpec } from '../../../src/sandbox/sandbox.ts'
 import { memoryBackedDir } from '../../../src/sandbox/server-directory.ts'
+import { figureOf, groupsOf } from '../cgroup/groups-of.ts'
 import { eventually, pidsWith, uniqueSleep, Workbench } from '../harness.ts'
 
 const working = (await probeSandboxes()).filter(({ works }) => works).map(({ driver }) => driver)
 const isRoot = process.getuid?.() === 0
+const tree = await CgroupTree.open()
+await tree.close()
+const sharesProcessors = tree.finding.controllers.has('cpu')
 
 /** Greets, then does what it is told line by line; the first word of its command line tells it from everything else. */
 const SERVANT = 'echo hello >&3; while read -r line <&3; do eval "$line" >&3 2>&1; echo . >&3; done'
@@ -147,6 +152,26 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
     writeFileSync(file.writeFd, 'xyz')
     expect(await talk.ask('dd bs=1 count=2 <&4 2>/dev/null; echo')).toBe('xy')
   })
+
+  // Only groups of bwrap share out processors.
+  test.runIf(driver === 'bwrap' && sharesProcessors)(
+    'get processors after others until they are given to a start, then by their memory',
+    async () => {
+      await expectReady(specOf('a'))
+      const weights = (): (number | undefined)[] =>
+        pidsWith(mark)
+          .map(groupsOf)
+          .map((groups) => figureOf(groups, 'cpu.shares') ?? figureOf(groups, 'cpu.weight'))
+      expect(weights().length).toBeGreaterThanOrEqual(2)
+      for (const weight of weights()) expect([1, 2]).toContain(weight)
+      const talk = start(specOf('a'))
+      await talk.ask('true')
+      await eventually(() => weights().includes(256))
+      const direct = start(specOf('a', { memoryMib: 512 }))
+      await direct.ask('true')
+      expect(weights()).toContain(512)
+    },
+  )
 
   test('of two functions see nothing of each other’s code', async () => {
     await expectReady(specOf('a'))
