@@ -1,15 +1,11 @@
-import { createHmac, createSecretKey } from 'node:crypto'
+import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { DeliveryEvent } from './async/delivery-event.ts'
 import { AsyncDelivery } from './async/delivery.ts'
 import { KeyRing } from './auth/keyring.ts'
 import type { Config } from './config/schema.ts'
 import type { Credentials } from './config/credentials.ts'
-import { alibabaFc } from './contracts/alibaba-fc.ts'
-import type { HandlerContract } from './contracts/contract.ts'
-import { huaweiFunctionGraph } from './contracts/huawei-functiongraph.ts'
-import { tencentScf } from './contracts/tencent-scf.ts'
+import { CONTRACTS } from './contracts/registry.ts'
 import { createAlibabaFc } from './dialects/alibaba-fc/dialect.ts'
 import { createHuaweiFunctionGraph } from './dialects/huawei-functiongraph/dialect.ts'
 import { createTencentScf } from './dialects/tencent-scf/dialect.ts'
@@ -17,16 +13,12 @@ import { Admission } from './engine/admission.ts'
 import { Catalogue } from './engine/catalogue.ts'
 import { functionsThatEnded } from './engine/ended-functions.ts'
 import { Engine } from './engine/engine.ts'
-import type { LaunchPlan } from './engine/instance.ts'
-import { Kept, type KeptEvent } from './engine/kept.ts'
-import { qualifiedKey } from './engine/keys.ts'
+import { Kept } from './engine/kept.ts'
 import { PayloadBudget } from './engine/payload-budget.ts'
-import type { PoolLimits } from './engine/pool-setup.ts'
 import { Pool } from './engine/pool.ts'
 import { makeTicketFile } from './engine/ticket-file.ts'
-import { Listener, type ReadinessCheck } from './http/server.ts'
+import { Listener } from './http/server.ts'
 import { CodeLinks } from './intake/code-link.ts'
-import type { FunctionSpec, FunctionVersion } from './model/function.ts'
 import { LogFiles } from './observe/log-files.ts'
 import type { OperatorLog } from './observe/operator-log.ts'
 import { materialiseBootstraps } from './sandbox/bootstraps.ts'
@@ -36,33 +28,27 @@ import { requireNamedInterpreters } from './sandbox/interpreters.ts'
 import { MemoryWatch } from './sandbox/memory.ts'
 import { chooseNetwork, type ChosenNetwork } from './sandbox/network/choice.ts'
 import { PrestartedSandbox } from './sandbox/prestarted/driver.ts'
-import type { SpecTemplate } from './sandbox/prestarted/stem-class.ts'
 import { chooseSandbox } from './sandbox/probe.ts'
 import { RuntimeTable } from './sandbox/runtimes.ts'
-import type { Mount } from './sandbox/sandbox.ts'
 import { memoryBackedDir } from './sandbox/server-directory.ts'
-import { withLayers } from './store/packages/layered-definitions.ts'
+import { Launches } from './server/launches.ts'
+import { tellDelivery, tellInstances, tellKept } from './server/notices.ts'
+import { poolLimitsOf } from './server/pool-limits.ts'
+import { noteOf, readinessOf, type SandboxNote } from './server/readiness.ts'
+import { Sweeper } from './server/sweeper.ts'
+import { restoreLayers, withLayers } from './store/packages/layered-definitions.ts'
 import { PackageStore } from './store/packages/packages.ts'
 import { SqliteStore } from './store/sqlite/sqlite-store.ts'
 import type { NewTask } from './store/store.ts'
 
-/** An instance that is older takes no more calls. */
-const MAX_INSTANCE_AGE_MS = 24 * 3_600_000
-/** How long the keys that an instance is given stay valid: it may finish for hours what it runs when it is too old. */
-const INSTANCE_KEYS_TTL_MS = MAX_INSTANCE_AGE_MS + 12 * 3_600_000
 /** Asynchronous calls run at a time: many, so that a function that takes long leaves room for others. */
 const PARALLEL_ASYNC_RUNS = 256
-/** How often code packages and logs that belong to no function any more are removed. */
-const SWEEP_MS = 3_600_000
-/** Functions that are prepared for a first call when the server starts: those changed last. */
-const MOST_EXPECTED_AT_START = 64
 const MIB = 1024 * 1024
 
 /** A server that answers. */
 export interface RunningServer {
   readonly address: { readonly host: string; readonly port: number }
-  /** Which sandbox runs functions, why, and what the operator should know about it. */
-  readonly sandbox: { readonly name: string; readonly detail: string; readonly warning?: string }
+  readonly sandbox: SandboxNote
   /** What functions reach, and why not more. */
   readonly network: ChosenNetwork
   /**
@@ -156,74 +142,18 @@ export async function startServer(
   )
   const budget = new PayloadBudget(config.payloadBudgetMib * MIB)
   const clock = (): number => performance.now()
-  const contracts = new Map<string, HandlerContract>(
-    [alibabaFc, huaweiFunctionGraph, tencentScf].map((contract) => [contract.name, contract]),
-  )
   const memory = new MemoryWatch()
 
-  /** Everything about a start that its function's own state decides. */
-  const placesOf = (spec: FunctionSpec) => {
-    const contract = contracts.get(spec.contract)
-    return {
-      codeTarget: contract?.codeTarget ?? '/code',
-      ...((spec.layers ?? []).length === 0 ? {} : { layersTarget: contract?.layersTarget ?? '/opt' }),
-    }
-  }
-  const templateOf = (spec: FunctionSpec): SpecTemplate => {
-    const { codeTarget, layersTarget } = placesOf(spec)
-    const plan = runtimes.launchPlan(runtimes.resolve(spec.runtime), bootstraps, spec)
-    const mounts: Mount[] = [
-      ...plan.mounts,
-      { source: packages.treePath(spec.code.digest), target: codeTarget, holdsCode: true },
-    ]
-    if (layersTarget !== undefined)
-      mounts.push({ source: packages.layersPath(layersOf(spec)), target: layersTarget, holdsCode: true })
-    return {
-      command: plan.command,
-      mounts,
-      environment: plan.environment,
-      workDir: codeTarget,
-      memoryMib: spec.memoryMib,
-      diskMib: spec.diskMib,
-      network: spec.network ?? network.policy,
-    }
-  }
-  const launch = (version: FunctionVersion, instanceId: string): LaunchPlan => {
-    const keys =
-      version.facts['role'] === undefined
-        ? undefined
-        : keyring.issueTemporary(
-            { accountId: version.account, sessionName: instanceId, ttlMs: INSTANCE_KEYS_TTL_MS },
-            Date.now(),
-          )
-    return {
-      ...placesOf(version),
-      ...(keys === undefined ? {} : { credentials: keys }),
-      spec: { ...templateOf(version), functionId: version.functionId },
-    }
-  }
-  /** A call of this function is likely to come. */
-  const expectStart = (spec: FunctionSpec): void => {
-    try {
-      sandbox.expect(templateOf(spec))
-    } catch {
-      // Its runtime is not there any more: the call is told.
-    }
-  }
-
-  const limits: PoolLimits = {
-    maxInstances: config.maxInstances,
-    maxInstancesPerFunction: config.maxInstancesPerFunction,
-    maxInstanceAgeMs: MAX_INSTANCE_AGE_MS,
-    // The cap set for a version holds for its instances; one set for an alias holds for none.
-    maxInstancesOf: ({ account, namespace, name, version }) =>
-      catalogue.get('scaling', qualifiedKey(account, namespace, name, version))?.value.maxInstances,
-    maxConcurrentStarts: config.maxConcurrentStarts,
-    memoryBudgetMib: config.memoryBudgetMib,
-    idleTimeoutMs: config.idleTimeoutSeconds * 1000,
-    ...(config.freezeAfterMs === 0 ? {} : { freezeAfterMs: config.freezeAfterMs }),
-    queueTimeoutMs: config.queueTimeoutSeconds * 1000,
-  }
+  const launches = new Launches({
+    contracts: CONTRACTS,
+    runtimes,
+    bootstraps,
+    packages,
+    keyring,
+    sandbox,
+    network: network.policy,
+  })
+  const limits = poolLimitsOf(config, catalogue)
   const pool = new Pool(
     {
       sandbox,
@@ -235,24 +165,13 @@ export async function startServer(
       watchMemory: (process, limitBytes, follower) => memory.watch(process, limitBytes, follower),
     },
     limits,
-    launch,
-    {
-      instanceStarted: (instance) =>
-        log.debug('instance started', { instance: instance.id, function: instance.version.name }),
-      instanceEnded: (instance, ending) =>
-        // Not all of the ending: it may hold what the function answered.
-        log.debug('instance ended', {
-          instance: instance.id,
-          function: instance.version.name,
-          ending: ending.kind,
-          ...('reason' in ending ? { reason: ending.reason } : {}),
-        }),
-    },
+    (version, instanceId) => launches.planOf(version, instanceId),
+    tellInstances(log),
   )
   const kept = new Kept({
     catalogue,
     pool,
-    contracts,
+    contracts: CONTRACTS,
     limits,
     clock,
     observe: (event) => tellKept(log, event),
@@ -263,7 +182,7 @@ export async function startServer(
     kept.follow(changes)
     if (changes.some(({ kind }) => kind === 'scaling')) pool.applyCaps()
     for (const { kind, value } of changes)
-      if (kind === 'function' && value !== undefined && 'spec' in value) expectStart(value.spec)
+      if (kind === 'function' && value !== undefined && 'spec' in value) launches.expect(value.spec)
     for (const name of functionsThatEnded(changes, catalogue)) void logs.remove(name)
   }
 
@@ -271,7 +190,7 @@ export async function startServer(
     maxCallsPerFunction: config.maxCallsPerFunction,
     maxCalls: config.maxCalls,
   })
-  const engine = new Engine({ catalogue, admission, pool, contracts, logs, clock })
+  const engine = new Engine({ catalogue, admission, pool, contracts: CONTRACTS, logs, clock })
   const delivery = new AsyncDelivery({
     tasks: store.tasks,
     invoke: (request, caller) => engine.invoke(request, caller),
@@ -280,7 +199,7 @@ export async function startServer(
     observe: (event) => tellDelivery(log, event),
   })
   const links = new CodeLinks({
-    key: createSecretKey(createHmac('sha256', credentials.signingKey).update('code links').digest()),
+    key: derivedKey(credentials, 'code links'),
     packages,
     now: Date.now,
   })
@@ -311,57 +230,49 @@ export async function startServer(
     ownPort: (): number | undefined => ownPort,
     observe: (error: unknown): void => log.error('a request failed for a reason of our own', { error }),
   }
+  const sandboxNote = noteOf(chosen)
+  const checks = readinessOf(sandboxNote, network)
   const listener = new Listener({
     dialects: [
       createAlibabaFc(rooms),
       createHuaweiFunctionGraph({
         ...rooms,
-        tokenKey: createSecretKey(
-          createHmac('sha256', credentials.signingKey).update('user tokens').digest(),
-        ),
+        tokenKey: derivedKey(credentials, 'user tokens'),
         users: [{ accountId: config.accountId, accessKeyId: credentials.accessKeyId }],
       }),
       createTencentScf(rooms),
     ],
     budget,
-    checks: () => [
-      sandboxCheck(chosen),
-      { name: `network ${network.policy}`, ok: true, detail: network.detail },
-    ],
+    checks: () => checks,
     onFault: (error) => log.error('a dialect broke its promise', { error }),
     maxConnections: config.maxConnections,
   })
 
-  await ensureLayers(catalogue, packages, log)
+  await restoreLayers(catalogue.list('function', ''), packages, (functionKey, error) =>
+    log.error('the layers of a function are not there; it cannot start', { function: functionKey, error }),
+  )
   const address = await listener.listen(config.listen.host, config.listen.port)
   ownPort = address.port
   delivery.start()
   kept.begin()
-  const functions = catalogue.list('function', '').map(({ value }) => value)
-  functions.sort((a, b) => a.modifiedAtMs - b.modifiedAtMs)
-  for (const { spec } of functions.slice(-MOST_EXPECTED_AT_START)) expectStart(spec)
+  launches.expectRecent(catalogue.list('function', '').map(({ value }) => value))
   const compiling = new AbortController()
   undo.defer(() => compiling.abort())
   compilePython(bootstraps.python, runtimes.interpreters, compiling.signal).catch((error: unknown) => {
     if (!compiling.signal.aborted) log.warn('Python functions start slower than they could', { error })
   })
-  const sweep = (): void => {
-    void logs.sweep(() => catalogue.list('function', '').map(({ value }) => value))
-    const specs: FunctionSpec[] = catalogue.list('function', '').map(({ value }) => value.spec)
-    specs.push(...pool.versionsInUse)
-    const live = new Set(specs.map(({ code }) => code.digest))
-    for (const { value } of catalogue.list('layer', '')) live.add(value.code.digest)
-    packages
-      .sweep(live, specs.map(layersOf))
-      .catch((error: unknown) => log.error('old code packages were not removed', { error }))
-  }
-  sweep()
-  const sweepTimer = setInterval(sweep, SWEEP_MS)
-  sweepTimer.unref()
+  const sweeper = new Sweeper({
+    catalogue,
+    pool,
+    packages,
+    logs,
+    onFailure: (error) => log.error('old code packages were not removed', { error }),
+  })
+  sweeper.start()
   const opened = undo.move()
 
   const stop = async (graceMs: number): Promise<void> => {
-    clearInterval(sweepTimer)
+    sweeper.stop()
     listener.beginDrain()
     engine.stopAdmitting()
     await Promise.all([delivery.drain(graceMs), pool.close(graceMs), listener.close(graceMs)])
@@ -371,79 +282,13 @@ export async function startServer(
   let stopping: Promise<void> | undefined
   return {
     address: { host: config.listen.host, port: address.port },
-    sandbox: {
-      name: chosen.sandbox.name,
-      detail: findingOf(chosen),
-      ...(chosen.warning === undefined ? {} : { warning: chosen.warning }),
-    },
+    sandbox: sandboxNote,
     network,
     stop: (graceMs) => (stopping ??= stop(graceMs)),
   }
 }
 
-/** The digests of what is seen beside the code. */
-function layersOf({ layers }: FunctionSpec): readonly string[] {
-  return (layers ?? []).map(({ digest }) => digest)
-}
-
-/** No function is recorded without its layers; what was lost since is made again before anything runs. */
-async function ensureLayers(catalogue: Catalogue, packages: PackageStore, log: OperatorLog): Promise<void> {
-  const seen = new Set<string>()
-  for (const { key, value } of catalogue.list('function', '')) {
-    const layers = layersOf(value.spec)
-    const name = layers.join(' ')
-    if (seen.has(name)) continue
-    seen.add(name)
-    await packages.ensureLayers(layers).catch((error: unknown) => {
-      log.error('the layers of a function are not there; it cannot start', { function: key, error })
-    })
-  }
-}
-
-function sandboxCheck(chosen: Awaited<ReturnType<typeof chooseSandbox>>): ReadinessCheck {
-  const detail = [chosen.warning, findingOf(chosen)].filter((text) => text !== undefined).join(' ')
-  return { name: `sandbox ${chosen.sandbox.name}`, ok: true, detail }
-}
-
-/** What the probe of the driver that runs functions told. */
-function findingOf({ sandbox, findings }: Awaited<ReturnType<typeof chooseSandbox>>): string {
-  return findings.find(({ driver }) => driver === sandbox.name)?.detail ?? ''
-}
-
-function tellKept(log: OperatorLog, event: KeptEvent): void {
-  const { account, namespace, name, version } = event.version
-  const whose = { account, function: `${namespace}/${name}`, version }
-  if (event.kind === 'failing')
-    log.warn('instances that are kept ready fail; they are tried again', { ...whose, reason: event.reason })
-  else
-    log.warn('fewer instances are kept ready than asked for: the limits allow no more', {
-      ...whose,
-      asked: event.asked,
-      kept: event.granted,
-    })
-}
-
-function tellDelivery(log: OperatorLog, event: DeliveryEvent): void {
-  switch (event.kind) {
-    case 'engineFaulted':
-    case 'queueFailed':
-      log.error(`asynchronous delivery: ${event.kind}`, { error: event.error })
-      return
-    case 'leaseLost':
-      log.warn('asynchronous delivery: another server took a task over', { request: event.task.requestId })
-      return
-    case 'ended':
-      if (event.ending === 'succeeded' || event.ending === 'cancelled') return
-      log.warn('an asynchronous call was given up', {
-        request: event.task.requestId,
-        function: `${event.task.namespace}/${event.task.functionName}`,
-        ending: event.ending,
-        reason: event.lastError,
-      })
-      return
-    case 'modeChanged':
-    case 'started':
-    case 'postponed':
-      return
-  }
+/** A key for one purpose, which tells nothing about those for others. */
+function derivedKey({ signingKey }: Credentials, purpose: string): KeyObject {
+  return createSecretKey(createHmac('sha256', signingKey).update(purpose).digest())
 }

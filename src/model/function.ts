@@ -47,6 +47,11 @@ export function withNetwork(spec: FunctionSpec, network: FunctionSpec['network']
   return network === undefined ? others : { ...others, network }
 }
 
+/** The digests of the packages that are seen beside the code, in their order. */
+export function layerDigests({ layers = [] }: Pick<FunctionSpec, 'layers'>): readonly string[] {
+  return layers.map(({ digest }) => digest)
+}
+
 /** Names a function in the neutral name space `account / namespace / name : version`. */
 export interface FunctionName {
   readonly account: string

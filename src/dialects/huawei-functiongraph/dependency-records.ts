@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { extrasOf } from '../extras.ts'
-import type { CodePackage, FunctionSpec } from '../../model/function.ts'
+import { layerDigests, type CodePackage, type FunctionSpec } from '../../model/function.ts'
 import type { Extras, LayerRecord, Stored } from '../../store/store.ts'
 import { FssError } from './errors.ts'
 import { stringListField } from './fields.ts'
@@ -103,7 +103,7 @@ export async function layOut(
   dependencies: { readonly layers: readonly CodePackage[] } | undefined,
 ): Promise<void> {
   if (dependencies === undefined || dependencies.layers.length === 0) return
-  await packages.ensureLayers(dependencies.layers.map(({ digest }) => digest))
+  await packages.ensureLayers(layerDigests(dependencies))
 }
 
 /** A function's own extras with the ids of its dependencies. */

@@ -1,6 +1,6 @@
 import { changeFunction, type FunctionChange } from '../../definitions/functions.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
-import type { CodePackage, FunctionName, FunctionSpec } from '../../model/function.ts'
+import { layerDigests, type CodePackage, type FunctionName, type FunctionSpec } from '../../model/function.ts'
 import type { FunctionRecord } from '../../store/store.ts'
 import { extrasOf, withExtras } from '../extras.ts'
 import { bindLayers, readLayers, requireLayersFit } from './bound-layers.ts'
@@ -81,8 +81,7 @@ async function layOutLayers(
   params: JsonObject,
   { spec }: Pick<FunctionChange, 'spec'>,
 ): Promise<void> {
-  if (readLayers(params) !== undefined)
-    await packages.ensureLayers((spec?.layers ?? []).map(({ digest }) => digest))
+  if (readLayers(params) !== undefined) await packages.ensureLayers(layerDigests(spec ?? {}))
 }
 
 /** Finds faults of an update before its code is taken in. @returns What it comes to now. @throws {ScfError} */

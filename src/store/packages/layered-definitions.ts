@@ -1,4 +1,5 @@
 import { EngineError } from '../../model/errors.ts'
+import { layerDigests } from '../../model/function.ts'
 import type { Change, DefinitionStore } from '../store.ts'
 import type { PackageStore } from './packages.ts'
 
@@ -15,8 +16,8 @@ export function withLayers(
   return {
     load: () => definitions.load(),
     commit: async (changes) => {
-      for (const layers of layersIn(changes)) {
-        await packages.ensureLayers(layers).catch((error: unknown) => {
+      for (const { digests } of layersIn(changes)) {
+        await packages.ensureLayers(digests).catch((error: unknown) => {
           const reason = 'the layers of a function could not be laid out'
           throw new EngineError('platform/store-failed', { reason }, { cause: error })
         })
@@ -26,14 +27,37 @@ export function withLayers(
   }
 }
 
-/** The digests of each function's layers, each list once. */
-function layersIn(changes: readonly Change[]): Iterable<readonly string[]> {
-  const lists = new Map<string, readonly string[]>()
-  for (const { value } of changes) {
-    const layers = value !== undefined && 'spec' in value ? value.spec.layers : undefined
-    if (layers === undefined || layers.length === 0) continue
-    const digests = layers.map(({ digest }) => digest)
-    lists.set(digests.join(' '), digests)
+/**
+ * Makes the trees again that recorded functions need and that were lost: before anything is started.
+ *
+ * @param records Those of functions among any.
+ * @param onFailure Told of a function that cannot start, because its layers are not there; of several with the same, of one.
+ */
+export async function restoreLayers(
+  records: readonly DefinedLayers[],
+  packages: Pick<PackageStore, 'ensureLayers'>,
+  onFailure: (functionKey: string, error: unknown) => void,
+): Promise<void> {
+  for (const { key, digests } of layersIn(records))
+    await packages.ensureLayers(digests).catch((error: unknown) => onFailure(key, error))
+}
+
+/** A record, or a change of one. */
+type DefinedLayers = Pick<Change, 'key' | 'value'>
+
+interface LayerList {
+  /** Of a function that has these layers. */
+  readonly key: string
+  readonly digests: readonly string[]
+}
+
+/** The layers of each function, each list once. */
+function layersIn(records: readonly DefinedLayers[]): Iterable<LayerList> {
+  const lists = new Map<string, LayerList>()
+  for (const { key, value } of records) {
+    const digests = value !== undefined && 'spec' in value ? layerDigests(value.spec) : []
+    const name = digests.join(' ')
+    if (digests.length > 0 && !lists.has(name)) lists.set(name, { key, digests })
   }
   return lists.values()
 }

@@ -1,0 +1,60 @@
+import type { DeliveryEvent } from '../async/delivery-event.ts'
+import type { KeptEvent } from '../engine/kept.ts'
+import type { PoolObserver } from '../engine/pool-setup.ts'
+import type { OperatorLog } from '../observe/operator-log.ts'
+
+/** What the operator is told of instances. */
+export function tellInstances(log: OperatorLog): PoolObserver {
+  return {
+    instanceStarted: (instance) =>
+      log.debug('instance started', { instance: instance.id, function: instance.version.name }),
+    instanceEnded: (instance, ending) =>
+      // Not all of the ending: it may hold what the function answered.
+      log.debug('instance ended', {
+        instance: instance.id,
+        function: instance.version.name,
+        ending: ending.kind,
+        ...('reason' in ending ? { reason: ending.reason } : {}),
+      }),
+  }
+}
+
+/** What the operator is told of instances that are kept ready. */
+export function tellKept(log: OperatorLog, event: KeptEvent): void {
+  const { account, namespace, name, version } = event.version
+  const whose = { account, function: `${namespace}/${name}`, version }
+  if (event.kind === 'failing')
+    log.warn('instances that are kept ready fail; they are tried again', { ...whose, reason: event.reason })
+  else
+    log.warn('fewer instances are kept ready than asked for: the limits allow no more', {
+      ...whose,
+      asked: event.asked,
+      kept: event.granted,
+    })
+}
+
+/** What the operator is told of asynchronous calls. */
+export function tellDelivery(log: OperatorLog, event: DeliveryEvent): void {
+  switch (event.kind) {
+    case 'engineFaulted':
+    case 'queueFailed':
+      log.error(`asynchronous delivery: ${event.kind}`, { error: event.error })
+      return
+    case 'leaseLost':
+      log.warn('asynchronous delivery: another server took a task over', { request: event.task.requestId })
+      return
+    case 'ended':
+      if (event.ending === 'succeeded' || event.ending === 'cancelled') return
+      log.warn('an asynchronous call was given up', {
+        request: event.task.requestId,
+        function: `${event.task.namespace}/${event.task.functionName}`,
+        ending: event.ending,
+        reason: event.lastError,
+      })
+      return
+    case 'modeChanged':
+    case 'started':
+    case 'postponed':
+      return
+  }
+}
