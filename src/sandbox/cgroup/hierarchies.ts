@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { join, normalize } from 'node:path'
 
 /** One tree of cgroups that this host has mounted. */
@@ -8,6 +9,18 @@ export interface Hierarchy {
   readonly mountPoint: string
   /** Directory of the server's own group, as far as the two files tell; whether it is one shows its `cgroup.procs`. */
   readonly ownDir: string
+}
+
+/** The server's own group in every mounted hierarchy, as it is now. Never rejects. */
+export async function mountedHierarchies(): Promise<Hierarchy[]> {
+  try {
+    return hierarchiesOf(
+      await readFile('/proc/self/cgroup', 'utf8'),
+      await readFile('/proc/self/mountinfo', 'utf8'),
+    )
+  } catch {
+    return []
+  }
 }
 
 /**

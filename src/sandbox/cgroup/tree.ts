@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { serverName } from '../server-name.ts'
 import { openV1, openV2, type Branch, type Obstacle, type Opened } from './branches.ts'
 import { sentencesOf, type CgroupAbilities } from './finding.ts'
 import { CgroupGroup } from './group.ts'
-import { hierarchiesOf, type Hierarchy } from './hierarchies.ts'
+import { mountedHierarchies, type Hierarchy } from './hierarchies.ts'
 import { CONTROLLERS, type Controller, type GroupLimits } from './limits.ts'
 import { removeStale } from './stale.ts'
 import { tryBranches } from './trial.ts'
@@ -111,17 +110,6 @@ export class CgroupTree {
     const moved = this.#moves.then(move)
     this.#moves = moved.catch(() => undefined)
     return moved
-  }
-}
-
-async function mountedHierarchies(): Promise<Hierarchy[]> {
-  try {
-    return hierarchiesOf(
-      await readFile('/proc/self/cgroup', 'utf8'),
-      await readFile('/proc/self/mountinfo', 'utf8'),
-    )
-  } catch {
-    return []
   }
 }
 

@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { MemoryRoom } from '../cgroup/own-memory.ts'
 import type { Sandbox, SandboxProcess, SandboxSpec, TicketFile } from '../sandbox.ts'
 import { ClaimedProcess } from './claimed-process.ts'
 import { LinkedTrees, removeTree } from './linked-trees.ts'
-import { availableMemoryShare } from './memory-share.ts'
+import { memoryRooms, shareLeft } from './memory-room.ts'
 import { MOST_CLASSES, sharesOf } from './shares.ts'
 import { Shelf } from './shelf.ts'
 import { codeMountsOf, stemClassOf, templateOf, type SpecTemplate } from './stem-class.ts'
@@ -20,11 +21,13 @@ const LONGEST_HOLD_MS = 2000
 /** The longest pause between two looks at what is missing. */
 const LONGEST_PAUSE_MS = 250
 
-/** Below this share of the host's memory none are kept. */
+/** Below this share of the memory of the host, or of a limit around the server, none are kept. */
 const LEAST_MEMORY_SHARE = 0.1
 
-/** How often memory is looked at, and whether code was deleted. */
-const LOOK_MS = 10_000
+/** What one may take, well above what it does: none is started that would have to end again for the memory it takes itself. */
+const STEM_BYTES = 32 * 1024 * 1024
+
+const DEFAULT_LOOK_MS = 10_000
 
 export interface PrestartedSettings {
   /** Starts the processes, and is closed with this. */
@@ -35,8 +38,10 @@ export interface PrestartedSettings {
   readonly perClass: number
   /** Makes the empty ticket file of one process, on memory-backed storage. */
   readonly makeTickets: () => TicketFile
-  /** Share of the host's memory that is free, 0 … 1; default: what the kernel tells. */
-  readonly memoryShare?: () => Promise<number>
+  /** Memory that can still be had; default: what the kernel tells. */
+  readonly memoryRooms?: () => Promise<readonly MemoryRoom[]>
+  /** How often memory is looked at, and whether code was deleted, milliseconds; default 10 000. */
+  readonly lookMs?: number
 }
 
 /** What is there now, and what was used so far. */
@@ -164,7 +169,7 @@ export class PrestartedSandbox implements Sandbox {
     this.#shelves.set(stemClass.key, shelf)
     this.#shareOut()
     this.#refill()
-    this.#timer ??= setInterval(() => void this.#look(), LOOK_MS).unref()
+    this.#timer ??= setInterval(() => void this.#look(), this.#settings.lookMs ?? DEFAULT_LOOK_MS).unref()
   }
 
   #claim(spec: SandboxSpec): SandboxProcess | undefined {
@@ -217,7 +222,7 @@ export class PrestartedSandbox implements Sandbox {
         }).catch(() => undefined)
         continue
       }
-      if (await this.#isMemoryShort()) return
+      if (await this.#isMemoryShort(STEM_BYTES)) return
       await this.#makeOne(shelf)
       sinceMs = performance.now()
     }
@@ -264,13 +269,15 @@ export class PrestartedSandbox implements Sandbox {
     }
   }
 
-  async #isMemoryShort(): Promise<boolean> {
-    return (await (this.#settings.memoryShare ?? availableMemoryShare)()) < LEAST_MEMORY_SHARE
+  /** @param wantedBytes What is about to be taken. */
+  async #isMemoryShort(wantedBytes: number): Promise<boolean> {
+    const rooms = await (this.#settings.memoryRooms ?? memoryRooms)()
+    return shareLeft(rooms, wantedBytes) < LEAST_MEMORY_SHARE
   }
 
   async #look(): Promise<void> {
     await this.#trees.forgetMissing()
-    if (!(await this.#isMemoryShort())) this.#refill()
+    if (!(await this.#isMemoryShort(0))) this.#refill()
     else for (const shelf of this.#shelves.values()) shelf.shrinkTo(0)
   }
 }

@@ -27,6 +27,7 @@ import { eventually, pidsWith, uniqueSleep, Workbench } from '../harness.ts'
 
 const working = (await probeSandboxes()).filter(({ works }) => works).map(({ driver }) => driver)
 const isRoot = process.getuid?.() === 0
+const MIB = 1024 * 1024
 const tree = await CgroupTree.open()
 await tree.close()
 const sharesProcessors = tree.finding.controllers.has('cpu')
@@ -319,13 +320,14 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
     expect(slots()).toEqual([])
   })
 
-  test('are none while the host is short of memory', async () => {
+  test('are none while the host, or what limits the server, is short of memory', async () => {
     let asked = 0
-    let share = 0.09
+    // One process may take 32 MiB: with it, less than a tenth would be left.
+    let availableBytes = 131 * MIB
     await reopen({
-      memoryShare: () => {
+      memoryRooms: () => {
         asked += 1
-        return Promise.resolve(share)
+        return Promise.resolve([{ totalBytes: 1000 * MIB, availableBytes }])
       },
     })
     for (const times of [1, 2, 3]) {
@@ -335,8 +337,24 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
       await new Promise((resolve) => setImmediate(resolve))
       expect(sandbox.counts.kept).toBe(0)
     }
-    share = 0.11
+    availableBytes = 133 * MIB
     await expectReady(specOf('a'))
+  })
+
+  test('end when memory becomes short, and are made again when it is there again', async () => {
+    let availableBytes = 500 * MIB
+    await reopen({
+      memoryRooms: () => Promise.resolve([{ totalBytes: 1000 * MIB, availableBytes }]),
+      lookMs: 20,
+    })
+    await expectReady(specOf('a'))
+    availableBytes = 99 * MIB
+    await eventually(() => sandbox.counts.kept === 0 && pidsWith(mark).length === 0)
+    const direct = start(specOf('a'))
+    expect(direct.process.tickets).toBeUndefined()
+    await direct.ask('true')
+    availableBytes = 500 * MIB
+    await eventually(() => sandbox.counts.ready === 2)
   })
 
   test('end with the class that was asked for least lately, where there are too many', async () => {
