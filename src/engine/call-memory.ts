@@ -1,5 +1,6 @@
 import type { MemoryFollower, MemoryUsage, SandboxProcess } from '../sandbox/sandbox.ts'
 import type { Call } from './call.ts'
+import { withLimit } from './time-limit.ts'
 
 /** A call is sampled from this running time on: quicker ones have the figure of the bootstrap. */
 const SAMPLED_FROM_MS = 200
@@ -60,14 +61,11 @@ export class CallMemory implements MemoryFollower {
   }
 
   async #sample(call: SampledCall, isFresh: boolean): Promise<number> {
-    const limit = Promise.withResolvers<void>()
-    const timer = setTimeout(limit.resolve, SAMPLE_MS)
     const sampled = this.#process.memory().then(
       (usage) => this.#add(call, usage, isFresh),
       () => undefined,
     )
-    await Promise.race([sampled, limit.promise])
-    clearTimeout(timer)
+    await withLimit(sampled, SAMPLE_MS)
     return call.sampledBytes
   }
 

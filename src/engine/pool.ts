@@ -6,7 +6,8 @@ import type { Call } from './call.ts'
 import { Collected } from './collected.ts'
 import { Crew, type Standing } from './crew.ts'
 import { chooseVictims } from './eviction.ts'
-import { Instance, type InstanceRoom, type LaunchPlan } from './instance.ts'
+import type { InstanceRoom, LaunchPlan } from './instance-setup.ts'
+import { Instance } from './instance.ts'
 import type { Keeper, PoolLimits, PoolObserver } from './pool-setup.ts'
 
 /** How often idle instances, waiting calls and calls that should have begun are looked at. */

@@ -1,6 +1,6 @@
 import type { KeyRing } from '../auth/keyring.ts'
 import type { HandlerContract } from '../contracts/contract.ts'
-import type { LaunchPlan } from '../engine/instance.ts'
+import type { LaunchPlan } from '../engine/instance-setup.ts'
 import { layerDigests, type FunctionSpec, type FunctionVersion } from '../model/function.ts'
 import type { Bootstraps } from '../sandbox/bootstraps.ts'
 import type { PrestartedSandbox } from '../sandbox/prestarted/driver.ts'
