@@ -4,14 +4,18 @@ import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/
 import { stripTypeScriptTypes } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { joinModules } from './one-script.ts'
 
 /** Directories with the bootstrap of each language, ready to be mounted. */
 export interface Bootstraps {
-  /** Holds `bootstrap.js`. */
+  /** Holds {@link NODE_BOOTSTRAP}. */
   readonly nodejs: string
   /** Holds `bootstrap.py`. */
   readonly python: string
 }
+
+/** Counts up whenever the same sources are laid out in another way: they then get a place of their own. */
+const FORM = 2
 
 /** A file of a bootstrap: its path inside the directory and what it says. */
 interface BootstrapFile {
@@ -19,8 +23,8 @@ interface BootstrapFile {
   readonly text: string
 }
 
-/** Inside a sandbox no package.json above says that the files are modules. */
-const MODULE_MARK: BootstrapFile = { path: 'package.json', text: '{ "type": "module" }\n' }
+/** Name of the only file of Node.js's bootstrap. Its ending says what it is where no package.json does. */
+export const NODE_BOOTSTRAP = 'bootstrap.cjs'
 
 /** Relative imports of TypeScript files, static and dynamic. */
 const TYPESCRIPT_IMPORT = /((?:from|import)\s*\(?\s*(['"])\.{1,2}\/[^'"\n]*)\.ts\2/g
@@ -28,9 +32,8 @@ const TYPESCRIPT_IMPORT = /((?:from|import)\s*\(?\s*(['"])\.{1,2}\/[^'"\n]*)\.ts
 /**
  * Lays out the programs that run inside sandboxes, in a form that every supported interpreter reads.
  *
- * In a checkout Node.js's bootstrap is TypeScript: its types are replaced by blanks, so that line and column numbers
- * stay true. In a built package the files are taken as they are. Directories are named by their content: a later
- * start with the same files uses what is there, and several servers may share the target.
+ * Node.js's bootstrap becomes one script, see {@link joinModules}; in a checkout it is TypeScript, whose types are removed. Directories are
+ * named by their content: a later start with the same files uses what is there, and several servers may share the target.
  *
  * @param targetDir Made when missing. Functions' user ids reach what is inside only through mounts, so its own mode may be 0700.
  * @param sourceDir Directory with one directory for each language.
@@ -45,7 +48,7 @@ export async function materialiseBootstraps(
     readTree(join(sourceDir, 'python'), /\.py$/),
   ])
   return {
-    nodejs: await layOut(targetDir, 'nodejs', nodejs, (files) => [...files.map(toJavaScript), MODULE_MARK]),
+    nodejs: await layOut(targetDir, 'nodejs', nodejs, toScript),
     python: await layOut(targetDir, 'python', python, (files) => files),
   }
 }
@@ -54,6 +57,10 @@ async function readTree(dir: string, wanted: RegExp): Promise<BootstrapFile[]> {
   const names = await readdir(dir, { recursive: true }).catch(() => [])
   const paths = names.filter((path) => wanted.test(path) && !path.endsWith('.d.ts')).sort()
   return Promise.all(paths.map(async (path) => ({ path, text: await readFile(join(dir, path), 'utf8') })))
+}
+
+function toScript(files: readonly BootstrapFile[]): readonly BootstrapFile[] {
+  return [{ path: NODE_BOOTSTRAP, text: joinModules(files.map(toJavaScript), 'bootstrap.js') }]
 }
 
 function toJavaScript({ path, text }: BootstrapFile): BootstrapFile {
@@ -80,7 +87,7 @@ async function layOut(
   convert: (sources: readonly BootstrapFile[]) => readonly BootstrapFile[],
 ): Promise<string> {
   const named = createHash('sha256')
-    .update(JSON.stringify([process.version, sources]))
+    .update(JSON.stringify([FORM, process.version, sources]))
     .digest('hex')
   const place = join(targetDir, `${language}-${named.slice(0, 32)}`)
   if (existsSync(place)) return place

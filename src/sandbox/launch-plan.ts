@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Bootstraps } from './bootstraps.ts'
+import { NODE_BOOTSTRAP, type Bootstraps } from './bootstraps.ts'
 import type { Interpreter } from './interpreters.ts'
 import type { Mount } from './sandbox.ts'
 
@@ -53,7 +53,7 @@ function nodePlan(interpreter: Interpreter, bootstrap: Mount, memoryMib: number)
     command: [
       isShown ? interpreter.path : NODE_TARGET,
       `--max-old-space-size=${heapMib}`,
-      join(BOOTSTRAP_TARGET, 'bootstrap.js'),
+      join(BOOTSTRAP_TARGET, NODE_BOOTSTRAP),
     ],
     mounts: [bootstrap, ...(isShown ? [] : [{ source: interpreter.path, target: NODE_TARGET }])],
     environment: ENVIRONMENT,

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import fs from 'node:fs'
-import { stripTypeScriptTypes } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Duplex, Readable } from 'node:stream'
+import { materialiseBootstraps, NODE_BOOTSTRAP } from '../../src/sandbox/bootstraps.ts'
 
 /** A frame of `src/runtimes/protocol.md` as the bootstrap sent it. */
 export interface Frame {
@@ -49,21 +49,6 @@ export function alibabaContext(generation: readonly number[], more: Record<strin
     service: { name: 's', logProject: 'lp', logStore: 'ls', qualifier: 'LATEST', versionId: 'LATEST' },
     ...more,
   }
-}
-
-/** Writes the Node bootstrap as plain JavaScript into a new directory and returns the entry's path. */
-export function stripNodeBootstrap(): string {
-  const source = path.join(RUNTIMES, 'nodejs')
-  const target = fs.mkdtempSync(path.join(tmpdir(), 'anvoke-bootstrap-'))
-  fs.writeFileSync(path.join(target, 'package.json'), '{"type":"module"}')
-  for (const file of fs.readdirSync(source, { recursive: true, encoding: 'utf8' })) {
-    if (!file.endsWith('.ts')) continue
-    const code = stripTypeScriptTypes(fs.readFileSync(path.join(source, file), 'utf8'))
-    const script = path.join(target, file.replace(/\.ts$/, '.js'))
-    fs.mkdirSync(path.dirname(script), { recursive: true })
-    fs.writeFileSync(script, code.replaceAll(/((?:from|import\()\s*'\.{1,2}\/[^']+)\.ts'/g, "$1.js'"))
-  }
-  return path.join(target, 'bootstrap.js')
 }
 
 export const PYTHON_BOOTSTRAP = path.join(RUNTIMES, 'python', 'bootstrap.py')
@@ -290,7 +275,10 @@ export function codeDirectory(files: Record<string, string>): string {
 export async function startBootstrap(language: 'nodejs' | 'python'): Promise<Driver> {
   const driver =
     language === 'nodejs'
-      ? new Driver(process.env['ANVOKE_TEST_NODE'] ?? process.execPath, ['--expose-gc', nodeBootstrap()])
+      ? new Driver(process.env['ANVOKE_TEST_NODE'] ?? process.execPath, [
+          '--expose-gc',
+          await nodeBootstrap(),
+        ])
       : new Driver(process.env['ANVOKE_TEST_PYTHON'] ?? 'python3', [PYTHON_BOOTSTRAP], {
           PYTHONDONTWRITEBYTECODE: '1',
         })
@@ -331,14 +319,20 @@ export async function closeDrivers(): Promise<void> {
   open.clear()
   for (const directory of directories) fs.rmSync(directory, { recursive: true, force: true })
   directories.clear()
-  stripped = undefined
+  laidOut = undefined
 }
 
-let stripped: string | undefined
+let laidOut: Promise<string> | undefined
 
-/** Laid out once for the instances of a test. */
-function nodeBootstrap(): string {
-  stripped ??= stripNodeBootstrap()
-  directories.add(path.dirname(stripped))
-  return stripped
+/** Laid out as the server does it, once for the instances of a test. */
+function nodeBootstrap(): Promise<string> {
+  laidOut ??= layOutNodeBootstrap()
+  return laidOut
+}
+
+async function layOutNodeBootstrap(): Promise<string> {
+  const directory = fs.mkdtempSync(path.join(tmpdir(), 'anvoke-bootstrap-'))
+  directories.add(directory)
+  const { nodejs } = await materialiseBootstraps(directory)
+  return path.join(nodejs, NODE_BOOTSTRAP)
 }

@@ -137,7 +137,7 @@ describe('a launch plan', () => {
       { source: '/opt/node-26.10.0/bin/node', target: '/anvoke/node/bin/node' },
     ])
     expect(plan.command[0]).toBe('/anvoke/node/bin/node')
-    expect(plan.command.at(-1)).toBe('/anvoke/bootstrap/bootstrap.js')
+    expect(plan.command.at(-1)).toBe('/anvoke/bootstrap/bootstrap.cjs')
   })
 
   test.each([

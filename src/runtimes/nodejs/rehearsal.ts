@@ -1,11 +1,10 @@
 import Module, { createRequire } from 'node:module'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { loadFunction } from './loader.ts'
+import { OWN_DIRECTORY } from './place.ts'
 
-const DIRECTORY = fileURLToPath(new URL('.', import.meta.url))
 /** A name beside the bootstrap that no file has. */
-const NOWHERE = path.join(DIRECTORY, 'nothing.cjs')
+const NOWHERE = path.join(OWN_DIRECTORY, 'nothing.cjs')
 
 /**
  * Goes the way that loading the function will take, with nothing of anybody's: what Node compiles and reads at the first load of a
@@ -14,9 +13,9 @@ const NOWHERE = path.join(DIRECTORY, 'nothing.cjs')
 export async function rehearseLoading(): Promise<void> {
   // One module that is found and has no such export, one that is not found.
   for (const handler of ['package.json.none', 'nothing.none'])
-    await loadFunction(DIRECTORY, handler).catch(() => undefined)
-  const { cache } = createRequire(import.meta.url)
-  delete cache[path.join(DIRECTORY, 'package.json')]
+    await loadFunction(OWN_DIRECTORY, handler).catch(() => undefined)
+  const { cache } = createRequire(NOWHERE)
+  delete cache[path.join(OWN_DIRECTORY, 'package.json')]
   // What every module's text goes through; not documented, so its absence must not matter.
   const compile: unknown = Reflect.get(Module.prototype, '_compile')
   if (typeof compile === 'function')

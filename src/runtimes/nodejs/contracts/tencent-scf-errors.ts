@@ -1,13 +1,11 @@
 import type { CallEnd, Failure } from '../call.ts'
 import { RESULT_FLAG } from '../frames.ts'
 import { LoadError } from '../loader.ts'
+import { OWN_DIRECTORY } from '../place.ts'
 import { isError, plainText, textOf } from '../unknown.ts'
 
 /** The largest result of a synchronous call. Source: the vendor's quota page, "6 MB"; counted as MiB by its runtimes. */
 export const MAX_RESULT_BYTES = 6 * 1024 * 1024
-
-/** Frames of the bootstrap lead into the code and say nothing about it. */
-const OWN_FILES = new URL('..', import.meta.url).href
 
 /** What the engine is told of a throw that is no Error. */
 const UNNAMED = 'UserCodeException'
@@ -90,7 +88,8 @@ function traceOf(error: unknown): string {
     const { stack } = error
     if (typeof stack !== 'string') return 'null'
     const lines = stack.split('\n')
-    return lines.filter((line) => !/^\s+at /.test(line) || !line.includes(OWN_FILES)).join('\n')
+    // Frames of the bootstrap lead into the code and say nothing about it.
+    return lines.filter((line) => !/^\s+at /.test(line) || !line.includes(OWN_DIRECTORY)).join('\n')
   }
   return textOf(error)
 }
