@@ -39,7 +39,7 @@ import { Sweeper } from './server/sweeper.ts'
 import { restoreLayers, withLayers } from './store/packages/layered-definitions.ts'
 import { PackageStore } from './store/packages/packages.ts'
 import { SqliteStore } from './store/sqlite/sqlite-store.ts'
-import type { NewTask } from './store/store.ts'
+import type { NewTask } from './store/task-queue.ts'
 
 /** Asynchronous calls run at a time: many, so that a function that takes long leaves room for others. */
 const PARALLEL_ASYNC_RUNS = 256

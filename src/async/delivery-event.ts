@@ -1,4 +1,4 @@
-import type { ClaimedTask, TaskEnding } from '../store/store.ts'
+import type { ClaimedTask, TaskEnding } from '../store/task-queue.ts'
 
 /** Names a task in logs: everything but its payload. */
 export type TaskLabel = Omit<ClaimedTask, 'payload'>

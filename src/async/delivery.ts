@@ -1,7 +1,13 @@
 import { EngineError } from '../model/errors.ts'
 import type { Caller, InvokeRequest } from '../model/invocation.ts'
 import type { Outcome } from '../model/outcome.ts'
-import type { ClaimedTask, FunctionShare, RunningFunction, TaskLookup, TaskQueue } from '../store/store.ts'
+import type {
+  ClaimedTask,
+  FunctionShare,
+  RunningFunction,
+  TaskLookup,
+  TaskQueue,
+} from '../store/task-queue.ts'
 import { SYSTEM_CLOCK, type Clock } from './clock.ts'
 import type { DeliveryEvent, DeliveryMode } from './delivery-event.ts'
 import { LeaseKeeper } from './lease-keeper.ts'

@@ -1,4 +1,4 @@
-import type { TaskQueue } from '../store/store.ts'
+import type { TaskQueue } from '../store/task-queue.ts'
 import type { Clock } from './clock.ts'
 import type { TaskRun } from './task-run.ts'
 

@@ -1,6 +1,6 @@
 import { EngineError, type EngineErrorCode } from '../model/errors.ts'
 import type { Ending } from '../model/outcome.ts'
-import { DEFAULT_BACKOFF, type ClaimedTask, type Postponement, type Settlement } from '../store/store.ts'
+import { DEFAULT_BACKOFF, type ClaimedTask, type Postponement, type Settlement } from '../store/task-queue.ts'
 
 /**
  * Wait after the first refusal; doubles each time: 0.5, 1, 2, 4, 8 … s, for throttling and system errors.

@@ -1,6 +1,6 @@
 import type { Caller, InvokeRequest } from '../model/invocation.ts'
 import { payloadOf } from '../model/payload.ts'
-import type { ClaimedTask, TaskEnding } from '../store/store.ts'
+import type { ClaimedTask, TaskEnding } from '../store/task-queue.ts'
 import type { TaskLabel } from './delivery-event.ts'
 
 /** One run of a claimed task, and the caller that the engine sees behind it. */

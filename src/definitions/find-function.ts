@@ -1,6 +1,6 @@
 import type { Definitions } from '../engine/catalogue.ts'
 import { findFunctionRecord } from '../engine/find-function.ts'
-import type { Stored } from '../store/store.ts'
+import type { Stored } from '../store/definition-store.ts'
 
 /**
  * A function as it is at the version a qualifier leads to now, by the same rules as a call of it. A weighted alias leads to

@@ -1,7 +1,7 @@
 import type { Definitions } from '../engine/catalogue.ts'
 import { functionKey, versionKey } from '../engine/keys.ts'
 import type { FunctionName } from '../model/function.ts'
-import type { FunctionRecord, VersionRecord } from '../store/store.ts'
+import type { FunctionRecord, VersionRecord } from '../store/definition-store.ts'
 
 /** A published version that holds a function, and the function as it is there. */
 export interface FunctionVersionRecords {

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Draft } from '../engine/catalogue.ts'
 import { functionKey } from '../engine/keys.ts'
 import { LATEST, type FunctionName, type FunctionSpec } from '../model/function.ts'
-import type { Extras, FunctionRecord, Stored } from '../store/store.ts'
+import type { Extras, FunctionRecord, Stored } from '../store/definition-store.ts'
 import { newId } from './ids.ts'
 import { QUOTA, requireFunctionStates, requireQuota } from './quotas.ts'
 

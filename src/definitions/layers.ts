@@ -1,7 +1,7 @@
 import type { Draft } from '../engine/catalogue.ts'
 import { documentKey, layerKey } from '../engine/keys.ts'
 import type { CodePackage } from '../model/function.ts'
-import type { Extras, LayerRecord } from '../store/store.ts'
+import type { Extras, LayerRecord } from '../store/definition-store.ts'
 import { QUOTA, requireQuota } from './quotas.ts'
 
 /** What a layer's next version is made of. */

@@ -1,7 +1,7 @@
 import type { Definitions, Draft } from '../engine/catalogue.ts'
 import { functionKey, namespaceKey, versionKey } from '../engine/keys.ts'
 import { LATEST } from '../model/function.ts'
-import type { FunctionRecord, Stored } from '../store/store.ts'
+import type { FunctionRecord, Stored } from '../store/definition-store.ts'
 import { newId } from './ids.ts'
 import { QUOTA, requireQuota } from './quotas.ts'
 

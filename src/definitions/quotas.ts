@@ -1,5 +1,5 @@
 import type { Draft } from '../engine/catalogue.ts'
-import type { RecordKind } from '../store/store.ts'
+import type { RecordKind } from '../store/definition-store.ts'
 
 /**
  * How many records there may be, whoever makes them. The numbers are ours, far above what a deployment needs: they keep

@@ -2,7 +2,7 @@ import type { Draft } from '../engine/catalogue.ts'
 import { aliasKey, functionKey, namespaceKey, qualifiedKey, tagsKey, versionKey } from '../engine/keys.ts'
 import { EngineError } from '../model/errors.ts'
 import { LATEST } from '../model/function.ts'
-import type { FunctionRecord, Stored } from '../store/store.ts'
+import type { FunctionRecord, Stored } from '../store/definition-store.ts'
 
 /** Settings of a function by qualifier. */
 const SETTING_KINDS = ['asyncConfig', 'scaling', 'provision'] as const

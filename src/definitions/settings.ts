@@ -1,7 +1,7 @@
 import type { Draft } from '../engine/catalogue.ts'
 import { qualifiedKey } from '../engine/keys.ts'
 import type { FunctionName } from '../model/function.ts'
-import type { RecordKinds, Stored } from '../store/store.ts'
+import type { RecordKinds, Stored } from '../store/definition-store.ts'
 import { QUOTA, requireQuota } from './quotas.ts'
 
 /** Settings of a function through one qualifier, and what an account may have too many of. */

@@ -1,5 +1,5 @@
 import { isJsonObject } from '../model/json.ts'
-import type { Extras } from '../store/store.ts'
+import type { Extras } from '../store/definition-store.ts'
 
 /** One dialect's part of a record's extras; empty when it has none, as in records that another dialect made. */
 export function extrasOf(extras: Extras, dialect: string): Extras {

@@ -10,7 +10,7 @@ import type {
   RecordKind,
   RecordKinds,
   Stored,
-} from '../store/store.ts'
+} from '../store/definition-store.ts'
 import { findThroughAlias } from './find-function.ts'
 import { functionKey } from './keys.ts'
 

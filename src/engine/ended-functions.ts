@@ -1,5 +1,5 @@
 import type { FunctionName } from '../model/function.ts'
-import type { Change } from '../store/store.ts'
+import type { Change } from '../store/definition-store.ts'
 import type { Definitions } from './catalogue.ts'
 import { namespaceKey } from './keys.ts'
 

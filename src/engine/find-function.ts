@@ -1,7 +1,7 @@
 import { EngineError } from '../model/errors.ts'
 import { LATEST } from '../model/function.ts'
 import type { InvokeTarget } from '../model/invocation.ts'
-import type { AliasRecord, Stored } from '../store/store.ts'
+import type { AliasRecord, Stored } from '../store/definition-store.ts'
 import type { Definitions } from './catalogue.ts'
 import { aliasKey, functionKey, namespaceKey, versionKey } from './keys.ts'
 

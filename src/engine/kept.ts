@@ -1,7 +1,7 @@
 import type { HandlerContract } from '../contracts/contract.ts'
 import { EngineError } from '../model/errors.ts'
 import type { FunctionVersion } from '../model/function.ts'
-import type { Change, ProvisionRecord, RecordKind } from '../store/store.ts'
+import type { Change, ProvisionRecord, RecordKind } from '../store/definition-store.ts'
 import type { Catalogue } from './catalogue.ts'
 import { findFunctionRecord } from './find-function.ts'
 import { exitSentence, type InstanceEnding } from './instance-ending.ts'

@@ -8,7 +8,7 @@ import type { SpecTemplate } from '../sandbox/prestarted/stem-class.ts'
 import type { RuntimeTable } from '../sandbox/runtimes.ts'
 import type { Mount, NetworkPolicy } from '../sandbox/sandbox.ts'
 import type { PackageStore } from '../store/packages/packages.ts'
-import type { FunctionRecord } from '../store/store.ts'
+import type { FunctionRecord } from '../store/definition-store.ts'
 import { MAX_INSTANCE_AGE_MS } from './pool-limits.ts'
 
 /** How long the keys that an instance is given stay valid: it may finish for hours what it runs when it is too old. */

@@ -14,7 +14,7 @@ import {
 import { EngineError } from '../../src/model/errors.ts'
 import type { Ending } from '../../src/model/outcome.ts'
 import { EMPTY_PAYLOAD } from '../../src/model/payload.ts'
-import { DEFAULT_BACKOFF } from '../../src/store/store.ts'
+import { DEFAULT_BACKOFF } from '../../src/store/task-queue.ts'
 
 const FRESH: RetryState = {
   attempts: 0,

@@ -4,7 +4,7 @@ import { QUOTA } from '../../src/definitions/quotas.ts'
 import type { Catalogue } from '../../src/engine/catalogue.ts'
 import { functionKey } from '../../src/engine/keys.ts'
 import type { FunctionSpec } from '../../src/model/function.ts'
-import type { FunctionRecord, Stored } from '../../src/store/store.ts'
+import type { FunctionRecord, Stored } from '../../src/store/definition-store.ts'
 import { aVersion } from '../helpers/versions.ts'
 import { ACCOUNT, openCatalogue, putFunction, putNamespace } from './shelf.ts'
 

@@ -3,7 +3,7 @@ import { ensureNamespace } from '../../src/definitions/namespaces.ts'
 import { QUOTA, requireFunctionStates } from '../../src/definitions/quotas.ts'
 import type { Catalogue } from '../../src/engine/catalogue.ts'
 import { namespaceKey } from '../../src/engine/keys.ts'
-import type { Stored } from '../../src/store/store.ts'
+import type { Stored } from '../../src/store/definition-store.ts'
 import { ACCOUNT, openCatalogue, putNamespace } from './shelf.ts'
 
 const ensure = (catalogue: Catalogue, name: string): Promise<Stored<'namespace'>> =>

@@ -12,7 +12,7 @@ import { QUOTA } from '../../src/definitions/quotas.ts'
 import { removeFunctionVersion } from '../../src/definitions/remove.ts'
 import type { Catalogue, Draft } from '../../src/engine/catalogue.ts'
 import { functionKey, namespaceKey, versionKey } from '../../src/engine/keys.ts'
-import type { RecordKinds, Stored } from '../../src/store/store.ts'
+import type { RecordKinds, Stored } from '../../src/store/definition-store.ts'
 import { ACCOUNT, openCatalogue, putFunction, putNamespace } from './shelf.ts'
 
 let catalogue: Catalogue

@@ -1,7 +1,7 @@
 import { Catalogue, type Draft } from '../../src/engine/catalogue.ts'
 import { aliasKey, functionKey, namespaceKey } from '../../src/engine/keys.ts'
 import { LATEST } from '../../src/model/function.ts'
-import type { FunctionRecord, RecordKind, Stored } from '../../src/store/store.ts'
+import type { FunctionRecord, RecordKind, Stored } from '../../src/store/definition-store.ts'
 import { MemoryDefinitions } from '../helpers/memory-definitions.ts'
 import { aVersion } from '../helpers/versions.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { RevisionConflict, type Change } from '../../src/store/store.ts'
+import { RevisionConflict, type Change } from '../../src/store/definition-store.ts'
 import { MemoryDefinitions } from './memory-definitions.ts'
 
 const change = (resource: string, expectedRevision: number): Change<'tags'> => ({

@@ -1,4 +1,9 @@
-import { RevisionConflict, type Change, type DefinitionStore, type Stored } from '../../src/store/store.ts'
+import {
+  RevisionConflict,
+  type Change,
+  type DefinitionStore,
+  type Stored,
+} from '../../src/store/definition-store.ts'
 
 /** Keeps definitions as the durable stores do: as JSON, all changes of a commit or none, each held to its revision. */
 export class MemoryDefinitions implements DefinitionStore {

@@ -2,7 +2,7 @@ import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { aliasKey } from '../../engine/keys.ts'
 import { EngineError } from '../../model/errors.ts'
-import type { AliasRecord, Stored } from '../../store/store.ts'
+import type { AliasRecord, Stored } from '../../store/definition-store.ts'
 import { FcError } from './errors.ts'
 import {
   field,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Stored } from '../../store/store.ts'
+import type { Stored } from '../../store/definition-store.ts'
 import { FcError } from './errors.ts'
 import { invalidValue } from './fields.ts'
 

@@ -1,7 +1,7 @@
 import { putCap } from '../../definitions/settings.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
 import { LATEST } from '../../model/function.ts'
-import type { ScalingRecord, Stored } from '../../store/store.ts'
+import type { ScalingRecord, Stored } from '../../store/definition-store.ts'
 import { FcError } from './errors.ts'
 import { integerField, required } from './fields.ts'
 import { etagOf, functionResource } from './names.ts'

@@ -4,7 +4,7 @@ import type { Readiness } from '../../engine/kept.ts'
 import type { CodeLinks } from '../../intake/code-link.ts'
 import type { JsonObject } from '../../model/json.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
-import type { ProvisionRecord } from '../../store/store.ts'
+import type { ProvisionRecord } from '../../store/definition-store.ts'
 
 /** The two generations this dialect speaks; they differ in few fields and in where the qualifier travels. */
 export type ApiVersion = '2016-08-15' | '2021-04-06'

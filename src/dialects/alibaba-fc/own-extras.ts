@@ -1,4 +1,4 @@
-import type { Extras } from '../../store/store.ts'
+import type { Extras } from '../../store/definition-store.ts'
 import { extrasOf, withExtras } from '../extras.ts'
 
 /** This dialect's name, and that of the handler contract of every function made through it. */

@@ -1,4 +1,4 @@
-import type { Stored } from '../../store/store.ts'
+import type { Stored } from '../../store/definition-store.ts'
 import { FcError } from './errors.ts'
 import { etagOf } from './names.ts'
 import type { Call } from './operation.ts'

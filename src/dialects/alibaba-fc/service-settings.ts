@@ -1,5 +1,5 @@
 import type { FunctionSpec } from '../../model/function.ts'
-import type { NamespaceRecord } from '../../store/store.ts'
+import type { NamespaceRecord } from '../../store/definition-store.ts'
 import { FcError } from './errors.ts'
 import {
   booleanField,

@@ -2,7 +2,7 @@ import type { Definitions } from '../../engine/catalogue.ts'
 import { namespaceKey, versionKey } from '../../engine/keys.ts'
 import { EngineError } from '../../model/errors.ts'
 import { LATEST, type FunctionName } from '../../model/function.ts'
-import type { Stored } from '../../store/store.ts'
+import type { Stored } from '../../store/definition-store.ts'
 import { requireFunctionName, requireQualifier, requireServiceName } from './names.ts'
 import type { Call } from './operation.ts'
 

@@ -2,7 +2,7 @@ import { isOwnVersion, namespaceFunctions } from '../../definitions/namespaces.t
 import { isNamespaceUnchangedSince, isUnchangedSince, publishNamespace } from '../../definitions/publish.ts'
 import type { Draft } from '../../engine/catalogue.ts'
 import { aliasKey, namespaceKey, versionKey } from '../../engine/keys.ts'
-import type { NamespaceRecord, ProvisionRecord, Stored } from '../../store/store.ts'
+import type { NamespaceRecord, ProvisionRecord, Stored } from '../../store/definition-store.ts'
 import { FcError } from './errors.ts'
 import { invalidValue, stringField } from './fields.ts'
 import { etagOf, formatTime } from './names.ts'

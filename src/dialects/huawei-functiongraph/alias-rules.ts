@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { isJsonObject } from '../../model/json.ts'
-import type { AliasRecord } from '../../store/store.ts'
+import type { AliasRecord } from '../../store/definition-store.ts'
 import { extrasOf } from '../extras.ts'
 import { DIALECT, type JsonObject } from './operation.ts'
 

@@ -1,5 +1,5 @@
 import { errorCodeOfType, RUN_CODE } from '../../contracts/huawei-functiongraph.ts'
-import type { TaskFilter, TaskRecord } from '../../store/store.ts'
+import type { TaskFilter, TaskRecord } from '../../store/task-queue.ts'
 import { FssError } from './errors.ts'
 import { queryInteger, required, stringField } from './fields.ts'
 import { projectLogPlaceOf } from './log-places.ts'

@@ -1,5 +1,5 @@
 import { extrasOf } from '../extras.ts'
-import type { AsyncConfigRecord } from '../../store/store.ts'
+import type { AsyncConfigRecord } from '../../store/definition-store.ts'
 import { formatTime } from './names.ts'
 import { DIALECT, type JsonObject } from './operation.ts'
 

@@ -1,6 +1,6 @@
 import type { CodePackage } from '../../model/function.ts'
 import { isJsonObject } from '../../model/json.ts'
-import type { Extras } from '../../store/store.ts'
+import type { Extras } from '../../store/definition-store.ts'
 
 /** Kinds of code the API knows. Source: the vendor's CreateFunction page. */
 export const CODE_TYPES = ['inline', 'zip', 'obs', 'jar', 'Custom-Image-Swr'] as const

@@ -1,7 +1,7 @@
 import { buffer } from 'node:stream/consumers'
 import { changeFunction } from '../../definitions/functions.ts'
 import { withExtras } from '../extras.ts'
-import type { FunctionRecord } from '../../store/store.ts'
+import type { FunctionRecord } from '../../store/definition-store.ts'
 import { codeFactsOf, withCodeFacts } from './code-facts.ts'
 import { codeElsewhere, takeCode, urlOf } from './code-intake.ts'
 import { layOut, readDependencies, withDependencyIds } from './dependency-records.ts'

@@ -4,7 +4,7 @@ import type { Definitions, Draft } from '../../engine/catalogue.ts'
 import { layerKey } from '../../engine/keys.ts'
 import { storedZip } from '../../intake/stored-zip.ts'
 import type { CodePackage } from '../../model/function.ts'
-import type { LayerRecord, Stored } from '../../store/store.ts'
+import type { LayerRecord, Stored } from '../../store/definition-store.ts'
 import { withExtras } from '../extras.ts'
 import { MAX_PACKAGE_BYTES, sizeOf, takeFile } from './code-intake.ts'
 import {

@@ -2,7 +2,7 @@ import { putCap } from '../../definitions/settings.ts'
 import type { Draft } from '../../engine/catalogue.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
 import { extrasOf } from '../extras.ts'
-import type { Extras, FunctionRecord } from '../../store/store.ts'
+import type { Extras, FunctionRecord } from '../../store/definition-store.ts'
 import { DIALECT } from './operation.ts'
 
 /**

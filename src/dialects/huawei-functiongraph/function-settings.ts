@@ -1,6 +1,6 @@
 import { extrasOf } from '../extras.ts'
 import type { FunctionSpec } from '../../model/function.ts'
-import type { Extras, FunctionRecord } from '../../store/store.ts'
+import type { Extras, FunctionRecord } from '../../store/definition-store.ts'
 import { FssError, type FssCode } from './errors.ts'
 import {
   booleanField,

@@ -1,6 +1,6 @@
 import { isJsonObject } from '../../model/json.ts'
 import { extrasOf } from '../extras.ts'
-import type { FunctionRecord } from '../../store/store.ts'
+import type { FunctionRecord } from '../../store/definition-store.ts'
 import { derivedId } from './names.ts'
 import { DIALECT } from './operation.ts'
 

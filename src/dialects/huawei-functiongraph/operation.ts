@@ -8,7 +8,8 @@ import type { JsonObject } from '../../model/json.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Payload } from '../../model/payload.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
-import type { NewTask, ProvisionRecord, TaskLookup } from '../../store/store.ts'
+import type { ProvisionRecord } from '../../store/definition-store.ts'
+import type { NewTask, TaskLookup } from '../../store/task-queue.ts'
 
 /** The dialect's name: the key of its part of every record's extras, and the contract of the functions it makes. */
 export const DIALECT = 'huawei-functiongraph'

@@ -1,5 +1,5 @@
 import { accountFunctions } from '../../definitions/namespaces.ts'
-import type { FunctionRecord } from '../../store/store.ts'
+import type { FunctionRecord } from '../../store/definition-store.ts'
 import {
   bucketsOf,
   dayOf,

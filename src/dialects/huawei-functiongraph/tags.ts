@@ -3,7 +3,7 @@ import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import { putTags } from '../../definitions/tags.ts'
 import type { Definitions, Draft } from '../../engine/catalogue.ts'
 import { documentKey, functionKey, tagsKey } from '../../engine/keys.ts'
-import type { FunctionRecord } from '../../store/store.ts'
+import type { FunctionRecord } from '../../store/definition-store.ts'
 import { EngineError } from '../../model/errors.ts'
 import { FssError } from './errors.ts'
 import {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isJsonObject, parsedJson } from '../../model/json.ts'
-import type { Extras, FunctionRecord } from '../../store/store.ts'
+import type { Extras, FunctionRecord } from '../../store/definition-store.ts'
 import { extrasOf } from '../extras.ts'
 import { FssError } from './errors.ts'
 import { invalidValue, stringField } from './fields.ts'

@@ -1,7 +1,7 @@
 import { accountFunctions } from '../../definitions/namespaces.ts'
 import { QUOTA } from '../../definitions/quotas.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
-import type { FunctionRecord } from '../../store/store.ts'
+import type { FunctionRecord } from '../../store/definition-store.ts'
 import { AGE_S, MAX_RETRIES } from './async-config.ts'
 import { reservedMib, TOTAL_MEMORY_MIB } from './concurrency.ts'
 import { namespacesOf } from './namespaces.ts'

@@ -1,7 +1,7 @@
 import type { Definitions } from '../../engine/catalogue.ts'
 import { aliasKey } from '../../engine/keys.ts'
 import { LATEST, type FunctionName } from '../../model/function.ts'
-import type { AliasRecord, FunctionRecord, Stored } from '../../store/store.ts'
+import type { AliasRecord, FunctionRecord, Stored } from '../../store/definition-store.ts'
 import { DEFAULT_ALIAS } from './targets.ts'
 
 /** The aliases that lead to versions of a function: its own, then those of its namespace that it does not hide. */

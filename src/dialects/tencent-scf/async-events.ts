@@ -1,5 +1,5 @@
 import { LATEST } from '../../model/function.ts'
-import type { TaskFilter, TaskRecord } from '../../store/store.ts'
+import type { TaskFilter, TaskRecord } from '../../store/task-queue.ts'
 import { ScfError } from './errors.ts'
 import { booleanField, invalidValue, objectField, textField, textListField } from './fields.ts'
 import type { JsonObject, Operation, Rooms } from './operation.ts'

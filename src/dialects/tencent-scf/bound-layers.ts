@@ -2,7 +2,7 @@ import type { Definitions } from '../../engine/catalogue.ts'
 import { layerKey } from '../../engine/keys.ts'
 import type { CodePackage, FunctionSpec } from '../../model/function.ts'
 import { isJsonObject } from '../../model/json.ts'
-import type { Extras } from '../../store/store.ts'
+import type { Extras } from '../../store/definition-store.ts'
 import { ScfError } from './errors.ts'
 import { integerField, objectListField, textField } from './fields.ts'
 import {

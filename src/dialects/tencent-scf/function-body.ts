@@ -1,7 +1,7 @@
 import { findVersion } from '../../definitions/function-versions.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { functionKey } from '../../engine/keys.ts'
-import type { FunctionRecord } from '../../store/store.ts'
+import type { FunctionRecord } from '../../store/definition-store.ts'
 import { extrasOf } from '../extras.ts'
 import { reservedMib } from './concurrency.ts'
 import { readEntryFile, type EntryFile } from './entry-file.ts'

@@ -1,5 +1,5 @@
 import { isJsonObject } from '../../model/json.ts'
-import type { FunctionRecord } from '../../store/store.ts'
+import type { FunctionRecord } from '../../store/definition-store.ts'
 import { invalidValue, objectListField, textField, textListField } from './fields.ts'
 import type { JsonObject } from './operation.ts'
 import { settingOf } from './shown-settings.ts'

@@ -1,7 +1,7 @@
 import { changeFunction, type FunctionChange } from '../../definitions/functions.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { layerDigests, type CodePackage, type FunctionName, type FunctionSpec } from '../../model/function.ts'
-import type { FunctionRecord } from '../../store/store.ts'
+import type { FunctionRecord } from '../../store/definition-store.ts'
 import { extrasOf, withExtras } from '../extras.ts'
 import { bindLayers, readLayers, requireLayersFit } from './bound-layers.ts'
 import { carriesZip, codeSourceOf, takeCode } from './code.ts'

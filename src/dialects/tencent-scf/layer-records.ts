@@ -1,7 +1,7 @@
 import type { Definitions } from '../../engine/catalogue.ts'
 import { layerKey } from '../../engine/keys.ts'
 import { isJsonObject } from '../../model/json.ts'
-import type { LayerRecord, Stored } from '../../store/store.ts'
+import type { LayerRecord, Stored } from '../../store/definition-store.ts'
 import { extrasOf } from '../extras.ts'
 import { ScfError } from './errors.ts'
 import { DIALECT, type JsonObject } from './operation.ts'

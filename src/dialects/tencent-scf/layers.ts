@@ -1,7 +1,7 @@
 import { QUOTA, requireQuota } from '../../definitions/quotas.ts'
 import type { Definitions, Draft } from '../../engine/catalogue.ts'
 import { documentKey, layerKey } from '../../engine/keys.ts'
-import type { LayerRecord } from '../../store/store.ts'
+import type { LayerRecord } from '../../store/definition-store.ts'
 import { withExtras } from '../extras.ts'
 import { carriesZip, takeCode } from './code.ts'
 import { ScfError } from './errors.ts'

@@ -1,6 +1,6 @@
 import { LATEST } from '../../model/function.ts'
 import { isJsonObject } from '../../model/json.ts'
-import type { TriggerRecord } from '../../store/store.ts'
+import type { TriggerRecord } from '../../store/definition-store.ts'
 import { getAccount } from './account.ts'
 import { readEntryFile } from './entry-file.ts'
 import { ScfError } from './errors.ts'

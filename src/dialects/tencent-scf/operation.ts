@@ -6,7 +6,8 @@ import type { JsonObject } from '../../model/json.ts'
 import type { Caller, InvokeRequest } from '../../model/invocation.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
-import type { NewTask, ProvisionRecord, TaskLookup } from '../../store/store.ts'
+import type { ProvisionRecord } from '../../store/definition-store.ts'
+import type { NewTask, TaskLookup } from '../../store/task-queue.ts'
 
 /** The name under which this dialect keeps its own part of records. */
 export const DIALECT = 'tencent-scf'

@@ -1,5 +1,5 @@
 import { isJsonObject } from '../../model/json.ts'
-import type { AliasRecord } from '../../store/store.ts'
+import type { AliasRecord } from '../../store/definition-store.ts'
 import { extrasOf } from '../extras.ts'
 import { ScfError } from './errors.ts'
 import { invalidValue, numberField, objectField, objectListField, textField } from './fields.ts'

@@ -1,5 +1,5 @@
 import { isJsonObject } from '../../model/json.ts'
-import type { Extras, FunctionRecord } from '../../store/store.ts'
+import type { Extras, FunctionRecord } from '../../store/definition-store.ts'
 import { extrasOf } from '../extras.ts'
 import {
   booleanField,

@@ -1,7 +1,7 @@
 import type { Definitions, Draft } from '../../engine/catalogue.ts'
 import { triggerKey } from '../../engine/keys.ts'
 import { LATEST, type FunctionName } from '../../model/function.ts'
-import type { Stored, TriggerRecord } from '../../store/store.ts'
+import type { Stored, TriggerRecord } from '../../store/definition-store.ts'
 import { extrasOf, withExtras } from '../extras.ts'
 import { ScfError } from './errors.ts'
 import { field, invalidValue, textField } from './fields.ts'

@@ -3,7 +3,7 @@ import { invalidValue, objectListField, textField, textListField } from './field
 import type { JsonObject, Operation } from './operation.ts'
 import { inOrder, onPage, orderOf, pageOf } from './paging.ts'
 import { qualifierOf, requireLatest, shownQualifier, targetOf } from './targets.ts'
-import type { TriggerRecord } from '../../store/store.ts'
+import type { TriggerRecord } from '../../store/definition-store.ts'
 import {
   ownTriggerExtras,
   putTrigger,

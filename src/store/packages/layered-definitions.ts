@@ -1,6 +1,6 @@
 import { EngineError } from '../../model/errors.ts'
 import { layerDigests } from '../../model/function.ts'
-import type { Change, DefinitionStore } from '../store.ts'
+import type { Change, DefinitionStore } from '../definition-store.ts'
 import type { PackageStore } from './packages.ts'
 
 /**

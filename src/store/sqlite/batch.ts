@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { EngineError } from '../../model/errors.ts'
-import { RevisionConflict } from '../store.ts'
+import { RevisionConflict } from '../definition-store.ts'
 import { prepareClaim } from './claim.ts'
 import { prepareDefinitionOperations } from './definitions.ts'
 import { prepareEnqueue } from './enqueue.ts'

@@ -1,7 +1,7 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { EngineError } from '../../model/errors.ts'
-import { RevisionConflict } from '../store.ts'
+import { RevisionConflict } from '../definition-store.ts'
 import type {
   Failure,
   FromWorker,

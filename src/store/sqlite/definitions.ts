@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { RevisionConflict } from '../store.ts'
+import { RevisionConflict } from '../definition-store.ts'
 import type { DefinitionChange, DefinitionRow } from './operations.ts'
 
 /** Operations on definitions; each runs inside the transaction of its batch. */

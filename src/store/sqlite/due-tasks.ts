@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { FunctionName } from '../../model/function.ts'
-import type { FunctionShare } from '../store.ts'
+import type { FunctionShare } from '../task-queue.ts'
 
 /** Finds tasks by the time they are due. */
 export interface DueTasks {

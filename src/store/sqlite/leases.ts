@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { LAST_ERROR_CHARACTERS } from '../store.ts'
+import { LAST_ERROR_CHARACTERS } from '../task-queue.ts'
 import { parseLease } from './lease-name.ts'
 import type { InputOf } from './operations.ts'
 import type { QueueTally } from './queue-tally.ts'

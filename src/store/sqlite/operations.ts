@@ -1,14 +1,14 @@
 import type { EngineErrorCode, EngineErrorDetails } from '../../model/errors.ts'
+import type { RecordKind } from '../definition-store.ts'
 import type {
   ClaimedTask,
   FunctionShare,
   NewTask,
   Postponement,
-  RecordKind,
   Settlement,
   TaskFilter,
   TaskRecord,
-} from '../store.ts'
+} from '../task-queue.ts'
 
 /** A record as it is kept: its value as JSON text. */
 export interface DefinitionRow {

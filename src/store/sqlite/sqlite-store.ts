@@ -1,19 +1,16 @@
 import { EngineError } from '../../model/errors.ts'
+import type { Change, DefinitionStore, RecordKinds, Stored } from '../definition-store.ts'
 import type {
-  Change,
   ClaimedTask,
-  DefinitionStore,
   FunctionShare,
   NewTask,
   Postponement,
-  RecordKinds,
   Settlement,
-  Stored,
   TaskFilter,
   TaskLookup,
   TaskQueue,
   TaskRecord,
-} from '../store.ts'
+} from '../task-queue.ts'
 import { DatabaseThread } from './database-thread.ts'
 import type { DefinitionRow, QueueLimits, TaskRow } from './operations.ts'
 

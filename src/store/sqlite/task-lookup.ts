@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
-import type { TaskFilter, TaskRecord } from '../store.ts'
+import type { TaskFilter, TaskRecord } from '../task-queue.ts'
 import type { InputOf, OutputOf } from './operations.ts'
 import type { QueueTally } from './queue-tally.ts'
 

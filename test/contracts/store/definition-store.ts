@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Change, DefinitionStore, TagsRecord } from '../../../src/store/store.ts'
-import { RevisionConflict } from '../../../src/store/store.ts'
+import type { Change, DefinitionStore, TagsRecord } from '../../../src/store/definition-store.ts'
+import { RevisionConflict } from '../../../src/store/definition-store.ts'
 
 /** A store under test; `reopen` closes it and opens what it kept. */
 export interface DefinitionHarness {

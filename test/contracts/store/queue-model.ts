@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect } from 'vitest'
-import type { TaskEnding, TaskLookup, TaskQueue, TaskRecord } from '../../../src/store/store.ts'
+import type { TaskEnding, TaskLookup, TaskQueue, TaskRecord } from '../../../src/store/task-queue.ts'
 import { newTask } from './task.ts'
 
 interface ModelTask {

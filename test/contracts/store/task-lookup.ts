@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { ClaimedTask, NewTask, TaskEnding, TaskFilter } from '../../../src/store/store.ts'
+import type { ClaimedTask, NewTask, TaskEnding, TaskFilter } from '../../../src/store/task-queue.ts'
 import type { QueueHarness, QueueHarnessLimits } from './task-queue.ts'
 import { newTask } from './task.ts'
 
 const { account } = newTask()
 
-/** What every {@link import('../../../src/store/store.ts').TaskLookup} promises, beside a queue over the same tasks. */
+/** What every {@link import('../../../src/store/task-queue.ts').TaskLookup} promises, beside a queue over the same tasks. */
 export function describeTaskLookup(
   name: string,
   open: (options: QueueHarnessLimits & { readonly now: () => number }) => Promise<QueueHarness>,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import * as fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
-import type { TaskLookup, TaskQueue } from '../../../src/store/store.ts'
+import type { TaskLookup, TaskQueue } from '../../../src/store/task-queue.ts'
 import { QueueModel, queueCommands } from './queue-model.ts'
 import { newTask } from './task.ts'
 

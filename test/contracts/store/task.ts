@@ -1,4 +1,4 @@
-import type { NewTask } from '../../../src/store/store.ts'
+import type { NewTask } from '../../../src/store/task-queue.ts'
 
 /** A task that is due at 0 and never expires, with the given members changed. */
 export function newTask(changes: Partial<NewTask> = {}): NewTask {

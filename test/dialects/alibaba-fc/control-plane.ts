@@ -4,7 +4,7 @@ import { Catalogue } from '../../../src/engine/catalogue.ts'
 import { functionKey, namespaceKey } from '../../../src/engine/keys.ts'
 import { EngineError } from '../../../src/model/errors.ts'
 import { LATEST } from '../../../src/model/function.ts'
-import type { FunctionRecord, NamespaceRecord } from '../../../src/store/store.ts'
+import type { FunctionRecord, NamespaceRecord } from '../../../src/store/definition-store.ts'
 import type { PackageStore } from '../../../src/store/packages/packages.ts'
 import { MemoryDefinitions } from '../../helpers/memory-definitions.ts'
 

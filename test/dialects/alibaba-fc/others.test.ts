@@ -11,7 +11,7 @@ import {
 } from '../../../src/engine/keys.ts'
 import type { Ending } from '../../../src/model/outcome.ts'
 import { EMPTY_PAYLOAD, payloadOf } from '../../../src/model/payload.ts'
-import type { FunctionRecord } from '../../../src/store/store.ts'
+import type { FunctionRecord } from '../../../src/store/definition-store.ts'
 import { ACCOUNT, functionBody, openHarness, pluck, type Harness, type TestReply } from './harness.ts'
 import { EXTRAS, FACTS, putTheirs, SPEC } from './theirs.ts'
 

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { QUOTA } from '../../../src/definitions/quotas.ts'
 import { functionsThatEnded } from '../../../src/engine/ended-functions.ts'
 import { aliasKey, functionKey, namespaceKey, qualifiedKey, versionKey } from '../../../src/engine/keys.ts'
-import type { RecordKind } from '../../../src/store/store.ts'
+import type { RecordKind } from '../../../src/store/definition-store.ts'
 import { ACCOUNT, functionBody, openHarness, type Harness, type TestReply } from './harness.ts'
 
 const V2 = '/2021-04-06'

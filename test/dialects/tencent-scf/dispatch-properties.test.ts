@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { RecordKind } from '../../../src/store/store.ts'
+import type { RecordKind } from '../../../src/store/definition-store.ts'
 import { anyRequest } from './arbitrary-requests.ts'
 import {
   functionParams,

@@ -6,7 +6,7 @@ import { isJsonObject } from '../../../src/model/json.ts'
 import { unflatten } from '../../../src/dialects/tencent-scf/unflatten.ts'
 import { EngineError, type EngineErrorCode, type EngineErrorDetails } from '../../../src/model/errors.ts'
 import { payloadOf, toBuffer } from '../../../src/model/payload.ts'
-import { RevisionConflict } from '../../../src/store/store.ts'
+import { RevisionConflict } from '../../../src/store/definition-store.ts'
 import { zipOf as zipOfFiles } from '../../helpers/zip.ts'
 import {
   functionParams,

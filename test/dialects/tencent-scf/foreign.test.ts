@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { publishNamespace } from '../../../src/definitions/publish.ts'
 import { ensureNamespace } from '../../../src/definitions/namespaces.ts'
 import { aliasKey, functionKey, triggerKey } from '../../../src/engine/keys.ts'
-import type { FunctionRecord } from '../../../src/store/store.ts'
+import type { FunctionRecord } from '../../../src/store/definition-store.ts'
 import { functionParams, openHarness, zipOf, type Harness, type TestReply } from './harness.ts'
 import { ACCOUNT } from './signing.ts'
 

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { EngineError } from '../../../src/model/errors.ts'
-import type { FunctionRecord, RecordKind } from '../../../src/store/store.ts'
+import type { FunctionRecord, RecordKind } from '../../../src/store/definition-store.ts'
 import { functionParams, openHarness, zipOf, type Harness, type TestReply } from './harness.ts'
 import { ACCOUNT } from './signing.ts'
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { withLayers } from '../../../src/store/packages/layered-definitions.ts'
 import { PackageStore } from '../../../src/store/packages/packages.ts'
-import type { Change } from '../../../src/store/store.ts'
+import type { Change } from '../../../src/store/definition-store.ts'
 import { MemoryDefinitions } from '../../helpers/memory-definitions.ts'
 import { EXECUTABLE, honestZip, LINK } from './zip-bytes.ts'
 

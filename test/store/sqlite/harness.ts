@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SqliteStore, type SqliteStoreOptions } from '../../../src/store/sqlite/sqlite-store.ts'
-import type { DefinitionStore, TaskLookup, TaskQueue } from '../../../src/store/store.ts'
+import type { DefinitionStore } from '../../../src/store/definition-store.ts'
+import type { TaskLookup, TaskQueue } from '../../../src/store/task-queue.ts'
 
 /** A store in a directory of its own, which goes away with it. */
 export class StoreHarness {
