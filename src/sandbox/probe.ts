@@ -289,7 +289,7 @@ function adviceFor(failure: string): string {
       'user.max_user_namespaces above 0, or run the server as root; in a container, allow it with ' +
       '`--security-opt seccomp=unconfined --security-opt apparmor=unconfined`.'
     )
-  if (/proc/i.test(failure))
+  if (/\bproc\b/i.test(failure))
     return (
       `${said} The container around the server hides parts of /proc: start it with ` +
       '`--security-opt systempaths=unconfined`, or privileged.'

@@ -1,4 +1,4 @@
-import { lstatSync, readlinkSync } from 'node:fs'
+import { lstatSync, readFileSync, readlinkSync } from 'node:fs'
 import { release } from 'node:os'
 import { dirname, normalize } from 'node:path'
 import type { Mount, SandboxSpec } from '../sandbox.ts'
@@ -44,6 +44,12 @@ const MOST_TASKS_OF_FUNCTION = 16_384
 
 const [kernelMajor = 0, kernelMinor = 0] = release().split('.').map(Number)
 const COUNTS_BY_NAMESPACE = kernelMajor > 5 || (kernelMajor === 5 && kernelMinor >= 14)
+
+/** What the server itself may have at most, which nobody below it can raise: few where the host has little memory. */
+const MOST_TASKS_OF_SERVER = Number(
+  /^Max processes +\S+ +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1] ??
+    Number.POSITIVE_INFINITY,
+)
 
 /** Places that a mount may not cover, with everything under them. */
 const RESERVED = [
@@ -158,8 +164,8 @@ function limitArguments(diskMib: number, privileges: Privileges, { prlimit }: La
  * everything that this user runs outside: no limit.
  */
 function taskLimit(privileges: Privileges): number | undefined {
-  if (privileges === 'dropped') return MOST_TASKS_OF_FUNCTION
-  return COUNTS_BY_NAMESPACE ? MOST_TASKS : undefined
+  if (privileges === 'dropped') return Math.min(MOST_TASKS_OF_FUNCTION, MOST_TASKS_OF_SERVER)
+  return COUNTS_BY_NAMESPACE ? Math.min(MOST_TASKS, MOST_TASKS_OF_SERVER) : undefined
 }
 
 function namespaceArguments(uid: number, privileges: Privileges, network: SandboxSpec['network']): string[] {
