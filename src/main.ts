@@ -24,11 +24,13 @@ import type { OperatorLog } from './observe/operator-log.ts'
 import { materialiseBootstraps } from './sandbox/bootstraps.ts'
 import { examineHost, type HostFinding } from './sandbox/host-examination.ts'
 import { compilePython } from './sandbox/compile-python.ts'
+import { CompiledCode } from './sandbox/compiled/compiled-code.ts'
 import { requireNamedInterpreters } from './sandbox/interpreters.ts'
 import { MemoryWatch } from './sandbox/memory.ts'
 import { chooseNetwork, type ChosenNetwork } from './sandbox/network/choice.ts'
 import { PrestartedSandbox } from './sandbox/prestarted/driver.ts'
 import { chooseSandbox } from './sandbox/probe.ts'
+import type { TicketFile } from './sandbox/sandbox.ts'
 import { RuntimeTable } from './sandbox/runtimes.ts'
 import { memoryBackedDir } from './sandbox/server-directory.ts'
 import { Launches } from './server/launches.ts'
@@ -101,11 +103,11 @@ export async function startServer(
     }),
     (opened) => opened.close(),
   )
-  const packages = undo.adopt(await PackageStore.open({ dir: join(dataDir, 'packages') }), (opened) =>
-    opened.close(),
-  )
+  const [packagesDir, stemsDir] = [join(dataDir, 'packages'), join(dataDir, 'stems')]
+  const packages = undo.adopt(await PackageStore.open({ dir: packagesDir }), (opened) => opened.close())
+  const makeTickets = (): TicketFile => makeTicketFile(memoryBackedDir())
   const [chosen, bootstraps, runtimes, catalogue] = await Promise.all([
-    chooseSandbox(config.sandbox),
+    chooseSandbox(config.sandbox, { zygotes: { codeRoots: [packagesDir, stemsDir], makeTickets } }),
     materialiseBootstraps(join(dataDir, 'runtimes')),
     RuntimeTable.discover({ nodePath: config.nodePath, pythonPath: config.pythonPath }),
     Catalogue.open(withLayers(store.definitions, packages)),
@@ -113,9 +115,9 @@ export async function startServer(
   const sandbox = undo.adopt(
     await PrestartedSandbox.open({
       driver: chosen.sandbox,
-      dir: join(dataDir, 'stems'),
+      dir: stemsDir,
       perClass: config.stemsPerClass,
-      makeTickets: () => makeTicketFile(memoryBackedDir()),
+      makeTickets,
     }),
     (opened) => opened.close(),
   )

@@ -6,6 +6,8 @@ import type { Mount } from './sandbox.ts'
 /** What starts a runtime in a sandbox, apart from the function's own code. */
 export interface LaunchPlan {
   readonly command: readonly string[]
+  /** It can prepare itself once and be forked for each function. */
+  readonly forks?: true
   readonly mounts: readonly Mount[]
   readonly environment: Readonly<Record<string, string>>
 }
@@ -66,6 +68,7 @@ function pythonPlan(interpreter: Interpreter, bootstrap: Mount): LaunchPlan {
     // No compiled files (the code is read-only), no buffering behind the bootstrap's back, no user's packages and no
     // PYTHON… variables. Not -I: it would hide the bootstrap's own directory from its imports.
     command: [path, '-B', '-u', '-s', '-E', join(BOOTSTRAP_TARGET, 'bootstrap.py')],
+    forks: true,
     // At its own path: a Python may be built with that path inside, for its library or its shared object.
     mounts: [bootstrap, ...(prefix === undefined ? [] : [{ source: prefix, target: prefix }])],
     environment: ENVIRONMENT,

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import type { Launchers, Privileges } from './bwrap/arguments.ts'
-import { BwrapSandbox } from './bwrap/driver.ts'
+import { BwrapSandbox, type ZygoteNeeds } from './bwrap/driver.ts'
 import { CONTROLLERS } from './cgroup/limits.ts'
 import { CgroupTree } from './cgroup/tree.ts'
 import { egressGuard } from './network/choice.ts'
@@ -34,6 +34,8 @@ export interface SandboxOptions {
   readonly architecture?: string
   /** Whether processes are limited by cgroups where the host has them; default true. */
   readonly cgroups?: boolean
+  /** What processes that are forked from a prepared one need; default: none are. */
+  readonly zygotes?: ZygoteNeeds
 }
 
 /** The driver that was asked for does not work here; the message says what to do. */
@@ -103,9 +105,9 @@ async function probeBwrap(options: SandboxOptions): Promise<Probed> {
   const launchers = findLaunchers(options)
   if (typeof launchers === 'string') return { finding: { driver: 'bwrap', works: false, detail: launchers } }
   const { architecture = process.arch } = options
-  const filter = seccompFilter(architecture)
   let unfilteredWhy =
-    filter === undefined ? `this processor (${architecture}) has no table of system calls here` : undefined
+    seccompFilter(architecture) === undefined
+      ? `this processor (${architecture}) has no table of system calls here` : undefined
   let tried = await tryBwrap(launchers, filter, options)
   // Only then: to go without the filter because a busy host did not answer in time would be a guard lost by chance.
   if (typeof tried === 'string' && SECCOMP_COMPLAINT.test(tried)) {
@@ -269,7 +271,8 @@ function findEgressPrograms(options: SandboxOptions): EgressPrograms | undefined
   const unshare = findProgram('unshare', options)
   if (slirp4netns === undefined || ip === undefined || nsenter === undefined || unshare === undefined)
     return undefined
-  return { slirp4netns, ip, nsenter, unshare, prlimit: findProgram('prlimit', options) }
+  const [prlimit, setpriv] = ['prlimit', 'setpriv'].map((name) => findProgram(name, options))
+  return { slirp4netns, ip, nsenter, unshare, prlimit, setpriv }
 }
 
 /** @returns The path of a launcher of this host, undefined when it is not installed. */

@@ -24,6 +24,11 @@ export interface SandboxSpec {
   readonly functionId: string
   /** Program and arguments; a path that lies under a mount's target is translated for drivers without namespaces. */
   readonly command: readonly string[]
+  /**
+   * The command can prepare itself for any function once and then be forked for each, when it is given `--zygote` as a further argument:
+   * runtimes/protocol.md, "Zygotes". A driver may make use of it.
+   */
+  readonly forks?: true
   readonly mounts: readonly Mount[]
   /** The whole environment of the process: nothing is inherited from the server. */
   readonly environment: Readonly<Record<string, string>>
@@ -128,6 +133,11 @@ export interface Sandbox {
   readonly name: 'bwrap' | 'process'
   /** Never throws: a failed start is an exit of kind `notStarted`. */
   start(spec: SandboxSpec): SandboxProcess
+  /**
+   * Makes ready what starts like this one have in common. Resolves when they are as quick as they can be; never rejects, and nobody
+   * has to wait. Absent: there is nothing to make ready.
+   */
+  prepare?(spec: Omit<SandboxSpec, 'functionId' | 'ticketsFd'>): Promise<void>
   /** Ends every process that was started and resolves when none runs. */
   close(): Promise<void>
 }

@@ -3,10 +3,12 @@ import type { HandlerContract } from '../contracts/contract.ts'
 import type { LaunchPlan } from '../engine/instance-setup.ts'
 import { layerDigests, type FunctionSpec, type FunctionVersion } from '../model/function.ts'
 import type { Bootstraps } from '../sandbox/bootstraps.ts'
+import type { CodeTree, CompiledCode, RunnableCode } from '../sandbox/compiled/compiled-code.ts'
 import type { PrestartedSandbox } from '../sandbox/prestarted/driver.ts'
 import type { SpecTemplate } from '../sandbox/prestarted/stem-class.ts'
 import type { RuntimeTable } from '../sandbox/runtimes.ts'
-import type { Mount, NetworkPolicy } from '../sandbox/sandbox.ts'
+import type { NetworkPolicy } from '../sandbox/sandbox.ts'
+import { layersName } from '../store/packages/merged-name.ts'
 import type { PackageStore } from '../store/packages/packages.ts'
 import type { FunctionRecord } from '../store/definition-store.ts'
 import { MAX_INSTANCE_AGE_MS } from './pool-limits.ts'
@@ -23,6 +25,7 @@ interface Rooms {
   readonly packages: Pick<PackageStore, 'treePath' | 'layersPath'>
   readonly keyring: Pick<KeyRing, 'issueTemporary'>
   readonly sandbox: Pick<PrestartedSandbox, 'expect'>
+  readonly compiled: Pick<CompiledCode, 'mountsOf' | 'expect' | 'noteStart'>
   /** What functions get that do not want less. */
   readonly network: NetworkPolicy
 }
@@ -44,20 +47,40 @@ export class Launches {
             { accountId: version.account, sessionName: instanceId, ttlMs: INSTANCE_KEYS_TTL_MS },
             Date.now(),
           )
-    return {
+    const plan = {
       ...this.#placesOf(version),
       ...(keys === undefined ? {} : { credentials: keys }),
       spec: { ...this.#templateOf(version), functionId: version.functionId },
     }
+    this.#rooms.compiled.noteStart()
+    this.#expectCompiled(version)
+    return plan
   }
 
   /** A call of this function is likely to come: what its start will need is made ready. */
   expect(spec: FunctionSpec): void {
     try {
       this.#rooms.sandbox.expect(this.#templateOf(spec))
+      this.#expectCompiled(spec)
     } catch {
       // Its runtime is not there any more: the call is told.
     }
+  }
+
+  /** What its instances see of its code, and what runs it. @throws {EngineError} `caller/runtime-missing` */
+  codeOf(spec: FunctionSpec): RunnableCode {
+    const { packages, runtimes } = this.#rooms
+    const { code, layers = [] } = spec
+    const { codeTarget, layersTarget } = this.#placesOf(spec)
+    const tree = { path: packages.treePath(code.digest), target: codeTarget, bytes: code.expandedBytes }
+    const trees: CodeTree[] = [{ ...tree, id: code.digest }]
+    if (layersTarget !== undefined) {
+      const digests = layerDigests(spec)
+      const bytes = layers.reduce((sum, { expandedBytes }) => sum + expandedBytes, 0)
+      const path = packages.layersPath(digests)
+      trees.push({ id: layersName(digests), path, target: layersTarget, bytes })
+    }
+    return { interpreter: runtimes.resolve(spec.runtime).interpreter, trees }
   }
 
   /** The server starts: of these functions, those changed last are expected. */
@@ -88,6 +111,7 @@ export class Launches {
       mounts.push({ source: packages.layersPath(layerDigests(spec)), target: layersTarget, holdsCode: true })
     return {
       command: plan.command,
+      ...(plan.forks === true && { forks: true }),
       mounts,
       environment: plan.environment,
       workDir: codeTarget,
@@ -95,5 +119,11 @@ export class Launches {
       diskMib: spec.diskMib,
       network: spec.network ?? network,
     }
+  }
+
+  /** Has the code compiled; then its first start is prepared anew, with what was made. */
+  #expectCompiled(spec: FunctionSpec): void {
+    const { compiled, sandbox } = this.#rooms
+    compiled.expect(this.codeOf(spec), () => sandbox.expect(this.#templateOf(spec)))
   }
 }

@@ -4,6 +4,12 @@ import sys
 
 from _anvoke.life import Life
 
+if sys.argv[1:] == ["--zygote"]:
+    from _anvoke.zygote import Zygote
+
+    del sys.argv[1:]
+    Zygote().serve()
+
 # Code finds its own modules and the interpreter's, not the ones beside this file.
 sys.path.pop(0)
 

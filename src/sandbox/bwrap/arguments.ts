@@ -145,16 +145,21 @@ export function innerCommand(
 function limitArguments(diskMib: number, privileges: Privileges, { prlimit }: Launchers): string[] {
   if (prlimit === undefined) return []
   const tasks = taskLimit(privileges)
-  // More than any file of its own can have. It is for the ticket book, which a process with the user id of the server could
-  // open anew for writing.
-  const fileBytes = Math.max(SHARED_MEMORY_BYTES, diskMib * MIB) + MIB
   return [
     prlimit,
     '--core=0',
-    `--fsize=${fileBytes}`,
+    `--fsize=${largestFileBytes(diskMib)}`,
     ...(tasks === undefined ? [] : [`--nproc=${tasks}`]),
     '--',
   ]
+}
+
+/**
+ * More than any file of its own can have. It is for the ticket book, which a process with the user id of the server could open anew for
+ * writing.
+ */
+export function largestFileBytes(diskMib: number): number {
+  return Math.max(SHARED_MEMORY_BYTES, diskMib * MIB) + MIB
 }
 
 /**
@@ -163,7 +168,7 @@ function limitArguments(diskMib: number, privileges: Privileges, { prlimit }: La
  * honest starts of others; it is a bound for the function. Before Linux 5.14 the id of an ordinary user counts with
  * everything that this user runs outside: no limit.
  */
-function taskLimit(privileges: Privileges): number | undefined {
+export function taskLimit(privileges: Privileges): number | undefined {
   if (privileges === 'dropped') return Math.min(MOST_TASKS_OF_FUNCTION, MOST_TASKS_OF_SERVER)
   return COUNTS_BY_NAMESPACE ? Math.min(MOST_TASKS, MOST_TASKS_OF_SERVER) : undefined
 }
@@ -188,7 +193,7 @@ function hiddenInit(privileges: Privileges): string[] {
   return privileges === 'ownUserNamespace' ? words('--perms 0555 --tmpfs /proc/1 --remount-ro /proc/1') : []
 }
 
-function environmentArguments(environment: Readonly<Record<string, string>>): string[] {
+export function environmentArguments(environment: Readonly<Record<string, string>>): string[] {
   const entries = Object.entries(environment)
   const forbidden = entries.find(([name]) => LOADER_VARIABLE.test(name))
   if (forbidden !== undefined)
@@ -196,7 +201,7 @@ function environmentArguments(environment: Readonly<Record<string, string>>): st
   return ['--clearenv', ...entries.flatMap(([name, value]) => ['--setenv', name, value])]
 }
 
-function mountArguments(mounts: readonly Mount[]): string[] {
+export function mountArguments(mounts: readonly Mount[]): string[] {
   for (const { target } of mounts) requireUsableTarget(target)
   const places = placesOf(mounts, MOST_PLACES)
   if (places === undefined) throw new UnusableSpec('too many files lie beside a mount inside another')
@@ -211,7 +216,7 @@ function mountArguments(mounts: readonly Mount[]): string[] {
 }
 
 /** Splits options that hold nothing from outside. */
-function words(options: string): string[] {
+export function words(options: string): string[] {
   return options.split(' ')
 }
 
@@ -222,7 +227,7 @@ function requireUsableTarget(target: string): void {
   if (!plain || covers) throw new UnusableSpec(`nothing may be mounted at ${target}`)
 }
 
-function parentsOf(path: string): string[] {
+export function parentsOf(path: string): string[] {
   const parents: string[] = []
   for (let parent = dirname(path); parent !== '/'; parent = dirname(parent)) parents.unshift(parent)
   return parents

@@ -4,9 +4,11 @@ import type { CgroupTree } from '../cgroup/tree.ts'
 import { InheritedDescriptors } from '../inherited-descriptors.ts'
 import type { EgressPrograms, EgressRoom } from '../network/egress.ts'
 import { notStarted } from '../not-started.ts'
-import type { Sandbox, SandboxProcess, SandboxSpec } from '../sandbox.ts'
+import type { Sandbox, SandboxProcess, SandboxSpec, TicketFile } from '../sandbox.ts'
 import { memoryBackedDir, ServerDirectory } from '../server-directory.ts'
 import { UidPool } from '../uid-pool.ts'
+import { ForkedProcess } from '../zygote/forked-process.ts'
+import { ZygoteRoom } from '../zygote/room.ts'
 import {
   SHARED_MEMORY_BYTES,
   encodeArguments,
@@ -41,6 +43,16 @@ export interface BwrapSettings {
   readonly uidCount?: number
   /** Longest wait for a bwrap that is to be killed to have its child, ms; default 5 000. */
   readonly birthTimeoutMs?: number
+  /** What processes that are forked from a prepared one need; undefined: none are. */
+  readonly zygotes?: ZygoteNeeds | undefined
+}
+
+/** See `../zygote/zygotes.ts`. */
+export interface ZygoteNeeds {
+  /** Directories below which all mounts that hold code lie; they exist when the first start is prepared. */
+  readonly codeRoots: readonly string[]
+  /** Makes the empty ticket file of one process, on memory-backed storage. */
+  readonly makeTickets: () => TicketFile
 }
 
 /** Runs processes in namespaces of their own with bubblewrap. See README for what that promises. */
@@ -50,9 +62,10 @@ export class BwrapSandbox implements Sandbox {
   readonly #uids: UidPool
   readonly #system = systemArguments()
   readonly #inherited = new InheritedDescriptors()
-  readonly #running = new Set<BwrapProcess>()
+  readonly #running = new Set<SandboxProcess>()
   readonly #state: ServerDirectory
   readonly #etc: SyntheticEtc
+  readonly #zygotes: ZygoteRoom | undefined
   #closed = false
 
   constructor(settings: BwrapSettings) {
@@ -60,6 +73,24 @@ export class BwrapSandbox implements Sandbox {
     this.#uids = new UidPool(settings.uidBase, settings.uidCount)
     this.#state = new ServerDirectory(settings.stateDir ?? memoryBackedDir())
     this.#etc = new SyntheticEtc(this.#state.path)
+    const { zygotes, launchers, privileges, filter, cgroups } = settings
+    if (zygotes !== undefined)
+      this.#zygotes = new ZygoteRoom({
+        ...zygotes,
+        bwrap: launchers.bwrap,
+        privileges,
+        filter,
+        groupDirs: cgroups?.dirs ?? [],
+        stateDir: this.#state.path,
+        birthTimeoutMs: settings.birthTimeoutMs ?? BIRTH_TIMEOUT_MS,
+        system: this.#system,
+        etc: this.#etc,
+        inherited: this.#inherited,
+      })
+  }
+
+  async prepare(spec: Omit<SandboxSpec, 'functionId' | 'ticketsFd'>): Promise<void> {
+    if (!this.#closed) await this.#zygotes?.prepare(spec)
   }
 
   start(spec: SandboxSpec): SandboxProcess {
@@ -77,7 +108,9 @@ export class BwrapSandbox implements Sandbox {
       isLast: spec.isAhead === true,
     })
     try {
-      const process = this.#launch(spec, uid, group, egress)
+      const fork = this.#zygotes?.fork(spec, uid, group)
+      const process =
+        fork === undefined ? this.#launch(spec, uid, group, egress) : new ForkedProcess(fork, group, egress)
       void this.#attend(process, spec, group)
       return process
     } catch (error) {
@@ -93,11 +126,11 @@ export class BwrapSandbox implements Sandbox {
       process.kill()
       return process.exited
     })
-    await Promise.all(ends)
+    await Promise.all([...ends, this.#zygotes?.close()])
     await Promise.all([this.#settings.cgroups?.close(), this.#state.remove()])
   }
 
-  async #attend(process: BwrapProcess, spec: SandboxSpec, group: CgroupGroup | undefined): Promise<void> {
+  async #attend(process: SandboxProcess, spec: SandboxSpec, group: CgroupGroup | undefined): Promise<void> {
     this.#running.add(process)
     await process.exited
     this.#running.delete(process)

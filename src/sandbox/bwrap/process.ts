@@ -43,6 +43,8 @@ export interface BwrapLaunch {
   /** What gives its network namespace a way out; undefined: it has none, or no such namespace. */
   readonly egress: EgressRoom | undefined
   readonly inherited: InheritedDescriptors
+  /** Further descriptors: a new two-way pipe, or an open one of the server. They follow those that are bwrap's own. */
+  readonly more?: readonly ('pipe' | number)[]
 }
 
 /**
@@ -63,6 +65,8 @@ export class BwrapProcess implements SandboxProcess {
   readonly stderr: TextTail
   readonly exited: Promise<SandboxExit>
   readonly prepared?: Promise<void>
+  /** The server's ends of the further pipes. */
+  readonly more: readonly Socket[]
   readonly #treeMemory = new TreeMemory(() => this.#namespaceInit, false)
   readonly #group: CgroupGroup | undefined
   readonly #status: StatusFile
@@ -96,6 +100,7 @@ export class BwrapProcess implements SandboxProcess {
         String(ARGUMENTS_FD + extra.push('pipe') - 1),
         NAME_SERVERS,
       )
+    extra.push(...(launch.more ?? []))
     this.#group = group
     this.#birthTimeoutMs = launch.birthTimeoutMs
     try {
@@ -123,6 +128,7 @@ export class BwrapProcess implements SandboxProcess {
         // Whoever needs the network waits for it; nobody has to.
         this.prepared.catch(() => undefined)
       }
+      this.more = pipes
       if (group === undefined) argumentsPipe?.end(launch.argumentsText)
       else void this.#letIn(group, argumentsPipe, launch.argumentsText)
     } catch (error) {

@@ -63,6 +63,11 @@ export class CgroupTree {
     return tree
   }
 
+  /** The directories that its groups are made in. */
+  get dirs(): readonly string[] {
+    return this.#branches.map(({ dir }) => dir)
+  }
+
   /** A group with these limits; undefined where this host has none to offer. */
   create(limits: GroupLimits): CgroupGroup | undefined {
     if (this.#branches.length === 0) return undefined

@@ -63,17 +63,18 @@ export class Stem {
         // Set after creation: the server's umask must not close the directory to functions' user ids.
         await chmod(path, 0o755)
       }
-      const tickets = makeTickets()
       const mounts = [...slots].map(([target, source]) => ({ source, target, holdsCode: true }) as const)
-      const { template } = stemClass
+      const template = { ...stemClass.template, mounts: [...stemClass.template.mounts, ...mounts] }
+      await driver.prepare?.(template)
+      const offered = makeTickets()
       const process = driver.start({
         ...template,
-        mounts: [...template.mounts, ...mounts],
         functionId: name,
         isAhead: true,
-        ticketsFd: tickets.readFd,
+        ticketsFd: offered.readFd,
       })
-      return new Stem(process, tickets, place, slots)
+      if (process.tickets !== undefined) closeTickets(offered)
+      return new Stem(process, process.tickets ?? offered, place, slots)
     } catch (error) {
       await removeTree(place)
       throw error
@@ -141,12 +142,14 @@ export class Stem {
     await this.process.exited
     const isClaimed = this.#state === 'claimed'
     this.#state = 'ended'
-    if (!isClaimed) {
-      closeSync(this.tickets.readFd)
-      closeSync(this.tickets.writeFd)
-    }
+    if (!isClaimed) closeTickets(this.tickets)
     // Only now: what a claim leaves to be done must not keep the call that wants it waiting.
     for (const { path } of await this.#emptied) await removeTree(path)
     await removeTree(this.#dir)
   }
+}
+
+function closeTickets({ readFd, writeFd }: TicketFile): void {
+  closeSync(readFd)
+  closeSync(writeFd)
 }

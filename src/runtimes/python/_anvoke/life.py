@@ -12,6 +12,23 @@ from .channel import Channel
 _LOAD_AHEAD_AFTER_SECONDS = 0.02
 
 
+def load_ahead():
+    """What any function needs, whichever contract it has."""
+    from . import attribution, inbox, measure, streams  # noqa: F401
+    from .contracts import CONTRACTS
+
+    _load_modules()
+    for load in CONTRACTS.values():
+        load()
+
+
+def _load_modules():
+    import datetime  # noqa: F401 - contracts need these; loaded early they cost the set-up nothing
+    import decimal  # noqa: F401
+    import json  # noqa: F401
+    import logging  # noqa: F401
+
+
 class Life:
     """One function's whole life in this process."""
 
@@ -25,10 +42,8 @@ class Life:
 
     def run(self):
         # Only now: a process started ahead of need has told that it lives and has time.
-        import datetime  # noqa: F401 - contracts need these; loaded early they cost the set-up nothing
-        import decimal  # noqa: F401
+        _load_modules()
         import json
-        import logging  # noqa: F401
 
         from .attribution import ConcurrentCalls, SingleCall
         from .contracts import CONTRACTS

@@ -1,0 +1,194 @@
+"""From a forked process of a zygote to one that is apart from everything else; what bwrap does for other processes.
+
+Everything here happens before the function's code is known to the process. Each step either succeeds or raises OSError,
+which ends the process: none is optional.
+"""
+
+import _socket
+import ctypes
+import fcntl
+import os
+import resource
+import struct
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+# Linux, include/uapi/linux/sched.h
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWCGROUP = 0x02000000
+_CLONE_NEWUTS = 0x04000000
+_CLONE_NEWIPC = 0x08000000
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWPID = 0x20000000
+_CLONE_NEWNET = 0x40000000
+
+# Linux, include/uapi/linux/mount.h
+_MS_RDONLY = 1
+_MS_NOSUID = 2
+_MS_NODEV = 4
+_MS_NOEXEC = 8
+_MS_REMOUNT = 32
+_MS_BIND = 4096
+_MS_REC = 16384
+_MS_PRIVATE = 1 << 18
+_MNT_DETACH = 2
+
+# Linux, include/uapi/linux/prctl.h
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_SECCOMP = 22
+_PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+_SECCOMP_MODE_FILTER = 2
+_CAPABILITY_VERSION_3 = 0x20080522
+_SIGKILL = 9
+
+_SIOCGIFFLAGS = 0x8913
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
+
+# Parts of /proc that change the host; bwrap makes the same ones read-only.
+_PROC_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus")
+
+
+def adopt_orphans():
+    """Processes whose parent ends become children of this one."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def enter_groups(entries):
+    """Moves this process, which must be its only thread, to the cgroups with these files."""
+    for path in entries:
+        with open(path, "w") as entry:
+            entry.write("0")
+
+
+def leave_namespaces(own_network):
+    """New namespaces of every kind but users: of processes, for the next child."""
+    flags = _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC | _CLONE_NEWUTS
+    if own_network:
+        flags |= _CLONE_NEWNET
+    _check(_LIBC.unshare(flags), "unshare")
+    # A kernel without cgroups has no such namespace, and nothing to hide.
+    _LIBC.unshare(_CLONE_NEWCGROUP)
+
+
+def end_with_parent(parent):
+    """This process is sent SIGKILL when its parent ends; it ends now if that is not `parent` any more."""
+    _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    with open("/proc/self/status") as status:
+        if ("\nPPid:\t%d\n" % parent) not in status.read():
+            os._exit(0)
+
+
+def build_room(order, config):
+    """What the process sees: files, devices, processes, its name and its loopback."""
+    if order["ownNetwork"]:
+        _raise_loopback()
+    _socket.sethostname(config["hostName"])
+    _mount(None, "/", None, _MS_PRIVATE | _MS_REC)
+    for source, target in order["mounts"]:
+        # From a place that is mounted read-only, so this is, too.
+        _mount(source, target, None, _MS_BIND)
+    _mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777,size=%d" % order["tmpBytes"])
+    shared_memory = "mode=1777,size=%d" % config["sharedMemoryBytes"]
+    _mount("tmpfs", "/dev/shm", "tmpfs", _MS_NOSUID | _MS_NODEV, shared_memory)
+    terminals = "newinstance,ptmxmode=0666,mode=620"
+    _mount("devpts", "/dev/pts", "devpts", _MS_NOSUID | _MS_NOEXEC, terminals)
+    for name in os.listdir(config["hidden"]):
+        path = os.path.join(config["hidden"], name)
+        _check(_LIBC.umount2(path.encode(), _MNT_DETACH), "umount " + path)
+    _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    for name in _PROC_READ_ONLY:
+        path = "/proc/" + name
+        if os.path.exists(path):
+            _mount(path, path, None, _MS_BIND | _MS_REC)
+            flags = _MS_BIND | _MS_REMOUNT | _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+            _mount(None, path, None, flags)
+    if config["ownUserNamespace"]:
+        # Outside, the first process has the function's user id.
+        _mount("tmpfs", "/proc/1", "tmpfs", _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, "mode=0555,size=4k")
+
+
+def limit_resources(limits):
+    """What needs no cgroup: core dumps, the size of a file, processes."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits["fileBytes"], limits["fileBytes"]))
+    if limits["tasks"] is not None:
+        resource.setrlimit(resource.RLIMIT_NPROC, (limits["tasks"], limits["tasks"]))
+
+
+def take_user_id(uid):
+    """For root: this is from now on the function's process, as the host sees it as well."""
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+
+def enter_user_namespace(uid):
+    """For an ordinary user, who has no other id to give: the function's is one inside a namespace of its own."""
+    outside_uid, outside_gid = os.geteuid(), os.getegid()
+    _check(_LIBC.unshare(_CLONE_NEWUSER), "unshare")
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", "%d %d 1" % (uid, outside_uid))
+    _write("/proc/self/gid_map", "%d %d 1" % (uid, outside_gid))
+
+
+def drop_bounding_set():
+    """What no program that is executed later can get."""
+    for capability in range(64):
+        if _LIBC.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            return
+
+
+def drop_capabilities():
+    """No capability, now or ever."""
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    _check(_LIBC.capset(header, bytes(24)), "capset")
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def show_own_proc():
+    """Gives the process its own files in /proc back, which a change of ids takes away; what `exec` does."""
+    _prctl(_PR_SET_DUMPABLE, 1)
+
+
+def filter_calls(program):
+    """Puts a filter of system calls in force, for ever. `program` is its instructions, or None."""
+    if program is None:
+        return
+    instructions = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("@HP", len(program) // 8, ctypes.addressof(instructions))
+    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.c_char_p(header))
+
+
+def _raise_loopback():
+    control = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+    request = fcntl.ioctl(control.fileno(), _SIOCGIFFLAGS, struct.pack("16sH22x", b"lo", 0))
+    (flags,) = struct.unpack_from("H", request, 16)
+    fcntl.ioctl(control.fileno(), _SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", flags | _IFF_UP))
+    control.close()
+
+
+def _mount(source, target, kind, flags, data=None):
+    texts = [None if text is None else text.encode() for text in (source, target, kind, data)]
+    _check(_LIBC.mount(texts[0], texts[1], texts[2], ctypes.c_ulong(flags), texts[3]), "mount " + target)
+
+
+def _prctl(option, value, third=0):
+    _check(_LIBC.prctl(option, ctypes.c_ulong(value), third, 0, 0), "prctl %d" % option)
+
+
+def _write(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+
+
+def _check(result, what):
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, "%s: %s" % (what, os.strerror(number)))

@@ -1,0 +1,73 @@
+/** Where a zygote sees what its children may need, hidden from them; see `../../runtimes/protocol.md`, "Zygotes". */
+export const HIDDEN = '/anvoke/zygote'
+
+/** The first thing that a zygote is told. */
+export interface ZygoteConfig {
+  /** The first descriptor of the first set. */
+  readonly firstFd: number
+  /** Instructions of the filter of system calls, base64; null: none. */
+  readonly filter: string | null
+  readonly ownUserNamespace: boolean
+  readonly hostName: string
+  readonly hidden: string
+  readonly sharedMemoryBytes: number
+}
+
+/** What a zygote is asked for: one isolated process. */
+export interface ForkOrder {
+  /** Which descriptors it gets; each set once. */
+  readonly set: number
+  readonly uid: number
+  /** Files of the cgroups that it enters. */
+  readonly entries: readonly string[]
+  /** Source, in the zygote's view, and target of what is shown to it beside what the zygote sees. */
+  readonly mounts: readonly (readonly [string, string])[]
+  readonly ownNetwork: boolean
+  readonly tmpBytes: number
+  readonly limits: { readonly fileBytes: number; readonly tasks: number | null }
+  readonly workDir: string
+}
+
+/** What a zygote tells. */
+export type ZygoteMessage =
+  | { readonly kind: 'ready' }
+  /** The first process of the namespaces of a child, as the zygote numbers it. */
+  | { readonly kind: 'born'; readonly set: number; readonly pid: number }
+  | { readonly kind: 'refused'; readonly set: number; readonly reason: string }
+  /** Exit code; negative: the signal that ended the first process. */
+  | { readonly kind: 'ended'; readonly set: number; readonly exitCode: number }
+
+export function encode(message: ZygoteConfig | ForkOrder): string {
+  return `${JSON.stringify(message)}\n`
+}
+
+/** Longest line that a zygote may send. */
+const MOST_LINE_LENGTH = 16_384
+
+/** Cuts what arrives into messages. */
+export class MessageReader {
+  #rest = ''
+
+  /** @throws When it is not what a zygote says. */
+  read(chunk: Buffer): ZygoteMessage[] {
+    const lines = (this.#rest + chunk.toString('utf8')).split('\n')
+    this.#rest = lines.pop() ?? ''
+    if (this.#rest.length > MOST_LINE_LENGTH) throw new Error('the zygote sends a line without end')
+    return lines.map((line) => messageOf(JSON.parse(line)))
+  }
+}
+
+function messageOf(value: unknown): ZygoteMessage {
+  if (typeof value === 'object' && value !== null) {
+    if ('ready' in value) return { kind: 'ready' }
+    if ('set' in value && typeof value.set === 'number') {
+      const { set } = value
+      if ('pid' in value && typeof value.pid === 'number') return { kind: 'born', set, pid: value.pid }
+      if ('refused' in value && typeof value.refused === 'string')
+        return { kind: 'refused', set, reason: value.refused }
+      if ('ended' in value && typeof value.ended === 'number')
+        return { kind: 'ended', set, exitCode: value.ended }
+    }
+  }
+  throw new Error('the zygote sends something else than a message')
+}
