@@ -3,9 +3,9 @@ import type { HandlerContract } from '../contracts/contract.ts'
 import { EngineError } from '../model/errors.ts'
 import type { FunctionVersion } from '../model/function.ts'
 import type { Call } from './call.ts'
+import { Capacity } from './capacity.ts'
 import { Collected } from './collected.ts'
 import { Crew, type Standing } from './crew.ts'
-import { chooseVictims } from './eviction.ts'
 import type { InstanceRoom, LaunchPlan } from './instance-setup.ts'
 import { Instance } from './instance.ts'
 import type { Keeper, PoolLimits, PoolObserver } from './pool-setup.ts'
@@ -19,8 +19,6 @@ const HOLD_CHECK_MS = 3
  * loss of one write for many calls. A choice, not a measurement: well above a hello call (0.02 ms), well below what a caller notices.
  */
 const WAKE_MS = 1
-/** Part of the starts that may be under way at once which no call asked for: a call that comes meanwhile finds one. */
-const AHEAD_SHARE = 1 / 2
 
 /** A kept instance that is too old waits this long for the one that replaces it. */
 const REPLACEMENT_MS = 300_000
@@ -39,17 +37,15 @@ export class Pool {
   readonly #crews = new Map<string, Crew>()
   /** Crews whose calls wait or were delivered ahead. */
   readonly #unsettled = new Set<Crew>()
+  readonly #capacity: Capacity
   readonly #live = new Set<Instance>()
   /** Dead, and something of them still runs. */
   readonly #leaving = new Set<Instance>()
   readonly #collected = new Collected()
   readonly #sweep: NodeJS.Timeout
   #holdCheck: NodeJS.Timeout | undefined
-  #reservedMib = 0
-  #starting = 0
   /** All starts so far. */
   #starts = 0
-  #evicting = false
   #closing = false
 
   /** @param launch Says how to start an instance of a version. @throws {EngineError} `caller/runtime-missing` */
@@ -63,6 +59,11 @@ export class Pool {
     this.#limits = limits
     this.#launch = launch
     this.#observer = observer
+    this.#capacity = new Capacity({
+      limits,
+      crews: this.#crews,
+      keptOf: (stateId) => this.#keptOf(stateId),
+    })
     this.#sweep = setInterval(() => this.#look(), SWEEP_MS)
     this.#sweep.unref()
   }
@@ -116,11 +117,10 @@ export class Pool {
    * @throws {EngineError} `caller/runtime-missing`, or whatever keeps it from being started.
    */
   startAhead(version: FunctionVersion, contract: HandlerContract): boolean {
-    if (this.#closing || this.#callsWaitForRoom) return false
-    if (this.#starting >= Math.ceil(this.#limits.maxConcurrentStarts * AHEAD_SHARE)) return false
+    if (this.#closing || this.#callsWaitForRoom || this.#capacity.aheadStartsFull) return false
     const crew = this.#crewOf(version)
     try {
-      if (crew.retired || !this.#mayStart(crew)) return false
+      if (crew.retired || !this.#capacity.makeRoomFor(crew)) return false
       this.#start(crew, contract, undefined)
       return true
     } finally {
@@ -143,7 +143,7 @@ export class Pool {
   /** Caps of functions were changed: instances beyond them finish what they have and end, the least used first. */
   applyCaps(): void {
     for (const crew of [...this.#crews.values()]) {
-      const cap = this.#capOf(crew)
+      const cap = this.#capacity.capOf(crew)
       if (cap === undefined) continue
       for (const instance of crew.instances.slice(cap)) instance.drain()
       if (crew.waiting.length > 0) this.#startFor(crew)
@@ -199,12 +199,12 @@ export class Pool {
     while (!this.#closing) {
       const wantedBy = crew.wantsStartFor
       if (wantedBy === undefined) return
-      const cap = this.#capOf(crew)
+      const cap = this.#capacity.capOf(crew)
       if (cap === 0) {
         crew.refuseWaiting(new EngineError('caller/concurrency-exceeded', { scope: 'function', limit: 0 }))
         return
       }
-      if (!this.#mayStart(crew)) return
+      if (!this.#capacity.makeRoomFor(crew)) return
       try {
         this.#start(crew, wantedBy.contract, wantedBy)
       } catch (error) {
@@ -218,53 +218,15 @@ export class Pool {
     }
   }
 
-  #capOf({ version }: Crew): number | undefined {
-    return this.#limits.maxInstancesOf?.(version)
-  }
-
-  /** Whether its own limits allow it another instance. */
-  #hasPlace(crew: Crew): boolean {
-    return (
-      crew.instances.length < Math.min(this.#capOf(crew) ?? Infinity, this.#limits.maxInstancesPerFunction)
-    )
-  }
-
   /** Whether a call waits for a start that only the host's limits hold back. */
   get #callsWaitForRoom(): boolean {
     for (const crew of this.#unsettled)
-      if (crew.wantsStartFor !== undefined && this.#hasPlace(crew)) return true
+      if (crew.wantsStartFor !== undefined && this.#capacity.hasPlace(crew)) return true
     return false
   }
 
-  #mayStart(crew: Crew): boolean {
-    if (this.#starting >= this.#limits.maxConcurrentStarts) return false
-    if (this.#hasPlace(crew)) return this.#makeRoom(crew.version.memoryMib)
-    const { silent } = crew
-    if (silent === undefined) return false
-    this.#evict([silent])
-    return this.#makeRoom(crew.version.memoryMib)
-  }
-
-  /** Evicts idle instances, if that makes one of `memoryMib` fit. */
-  #makeRoom(memoryMib: number): boolean {
-    const missingMib = this.#reservedMib + memoryMib - this.#limits.memoryBudgetMib
-    const missingPlaces = this.#live.size + 1 - this.#limits.maxInstances
-    if (missingMib <= 0 && missingPlaces <= 0) return true
-    const idle = [...this.#crews.values()].flatMap((crew) => this.#spareOf(crew))
-    const victims = chooseVictims(idle, missingMib, missingPlaces)
-    if (victims !== undefined) this.#evict(victims)
-    return victims !== undefined
-  }
-
-  #spareOf(crew: Crew): readonly Instance[] {
-    return crew.idleBeyond(this.keeper?.countOf(crew.version.id) ?? 0)
-  }
-
-  /** The room is for whoever asked: nothing else is started in it. */
-  #evict(victims: readonly Instance[]): void {
-    this.#evicting = true
-    for (const instance of victims) instance.evict()
-    this.#evicting = false
+  #keptOf(stateId: string): number {
+    return this.keeper?.countOf(stateId) ?? 0
   }
 
   /** @param wantedBy Without one the start has a request id of its own. */
@@ -273,7 +235,7 @@ export class Pool {
     const plan = this.#launch(crew.version, id)
     let starting = true
     const started = (): void => {
-      if (starting) this.#starting -= 1
+      if (starting) this.#capacity.started()
       starting = false
     }
     const instance: Instance = new Instance(
@@ -299,7 +261,7 @@ export class Pool {
           this.#live.delete(instance)
           this.#leaving.add(instance)
           void instance.gone.then(() => this.#leaving.delete(instance))
-          this.#reservedMib -= crew.version.memoryMib
+          this.#capacity.give(crew.version.memoryMib)
           crew.left(instance, this.#closing ? { kind: 'killed' } : ending, notBegun, wantedBy)
           this.#observer.instanceEnded(instance, ending)
           if (!this.#closing) this.keeper?.ended(instance, ending)
@@ -307,11 +269,10 @@ export class Pool {
         },
       },
     )
-    this.#starting += 1
+    this.#capacity.take(crew.version.memoryMib)
     this.#starts += 1
     crew.lastStart = this.#starts
     this.#live.add(instance)
-    this.#reservedMib += crew.version.memoryMib
     crew.joined(instance)
     this.#observer.instanceStarted(instance)
   }
@@ -324,7 +285,7 @@ export class Pool {
     crew.feed()
     if (crew.waiting.length > 0) this.#watch(crew)
     this.#drainIfRetired(crew)
-    if (!this.#evicting) this.#useRoom()
+    if (!this.#capacity.evicting) this.#useRoom()
     this.#dropIfEmpty(crew)
   }
 
@@ -337,7 +298,7 @@ export class Pool {
   /** A place became free: whoever waits for one gets it, first the crew whose last start was longest ago. */
   #startPending(): void {
     for (const crew of [...this.#unsettled].sort((a, b) => a.lastStart - b.lastStart)) {
-      if (this.#starting >= this.#limits.maxConcurrentStarts) return
+      if (this.#capacity.startsFull) return
       if (crew.waiting.length > 0) this.#startFor(crew)
     }
   }
@@ -385,9 +346,9 @@ export class Pool {
   }
 
   #endIdleAndOld(crew: Crew, now: number): void {
-    for (const instance of this.#spareOf(crew))
+    for (const instance of this.#capacity.spareOf(crew))
       if (now - instance.idleSinceMs > this.#limits.idleTimeoutMs) instance.evict()
-    crew.drainOld(this.keeper?.countOf(crew.version.id) ?? 0, REPLACEMENT_MS)
+    crew.drainOld(this.#keptOf(crew.version.id), REPLACEMENT_MS)
   }
 }
 
