@@ -107,21 +107,22 @@ async function probeBwrap(options: SandboxOptions): Promise<Probed> {
   const { architecture = process.arch } = options
   let unfilteredWhy =
     seccompFilter(architecture) === undefined
-      ? `this processor (${architecture}) has no table of system calls here` : undefined
-  let tried = await tryBwrap(launchers, filter, options)
+      ? `this processor (${architecture}) has no table of system calls here`
+      : undefined
+  let tried = await tryBwrap(launchers, unfilteredWhy === undefined, options)
   // Only then: to go without the filter because a busy host did not answer in time would be a guard lost by chance.
   if (typeof tried === 'string' && SECCOMP_COMPLAINT.test(tried)) {
     unfilteredWhy = `this host refuses it (${tried})`
-    tried = await tryBwrap(launchers, undefined, options)
+    tried = await tryBwrap(launchers, false, options)
   }
   if (typeof tried === 'string' && CGROUP_COMPLAINT.test(tried))
-    tried = await tryBwrap(launchers, unfilteredWhy === undefined ? filter : undefined, options, tried)
+    tried = await tryBwrap(launchers, unfilteredWhy === undefined, options, tried)
   if (typeof tried === 'string')
     return { finding: { driver: 'bwrap', works: false, detail: adviceFor(tried) } }
   const finding = { driver: 'bwrap', works: true } as const
   const common = PRIVILEGES_TEXT[privilegesHere()]
-  const { sandbox, limits } = tried
-  const guards = [filterGuard(unfilteredWhy), limits]
+  const { sandbox, limits, memoryIsCounted } = tried
+  const guards = [filterGuard(unfilteredWhy, memoryIsCounted), limits]
   if (unfilteredWhy === undefined)
     return {
       sandbox,
@@ -132,42 +133,45 @@ async function probeBwrap(options: SandboxOptions): Promise<Probed> {
   return { sandbox, finding: { ...finding, detail, guards }, warning }
 }
 
-function filterGuard(unfilteredWhy: string | undefined): GuardFinding {
+function filterGuard(unfilteredWhy: string | undefined, memoryIsCounted: boolean): GuardFinding {
   const works = unfilteredWhy === undefined
-  return {
-    name: 'system call filter',
-    works,
-    detail: unfilteredWhy ?? 'the kernel applies it to every function',
-  }
+  const applied = memoryIsCounted
+    ? 'the kernel applies it to every function'
+    : 'the kernel applies it to every function; it refuses memfd_create and System V segments, too, whose memory only cgroups count'
+  return { name: 'system call filter', works, detail: unfilteredWhy ?? applied }
 }
 
 interface TriedBwrap {
   readonly sandbox: Sandbox
   readonly limits: GuardFinding
+  /** Whether the kernel limits the memory of each instance. */
+  readonly memoryIsCounted: boolean
 }
 
 /**
+ * @param isFiltered Whether to apply the filter of system calls.
  * @param unlimitedWhy Why no cgroups are used although there are some.
  * @returns The driver, or why it did not work.
  */
 async function tryBwrap(
   launchers: Launchers,
-  filter: Buffer | undefined,
+  isFiltered: boolean,
   options: SandboxOptions,
   unlimitedWhy?: string,
 ): Promise<TriedBwrap | string> {
   const { cgroups: wantsGroups = true, ...rest } = options
   const cgroups = wantsGroups && unlimitedWhy === undefined ? await CgroupTree.open() : undefined
+  const memoryIsCounted = cgroups?.finding.controllers.has('memory') === true
   const sandbox = new BwrapSandbox({
     ...rest,
     launchers,
     privileges: privilegesHere(),
-    filter,
+    filter: isFiltered ? seccompFilter(options.architecture, { memoryIsCounted }) : undefined,
     cgroups,
     egress: findEgressPrograms(options),
   })
-  const failure = await tryOnce(sandbox, filter !== undefined)
-  if (failure === undefined) return { sandbox, limits: limitsGuard(cgroups, unlimitedWhy) }
+  const failure = await tryOnce(sandbox, isFiltered)
+  if (failure === undefined) return { sandbox, limits: limitsGuard(cgroups, unlimitedWhy), memoryIsCounted }
   await sandbox.close()
   return failure
 }

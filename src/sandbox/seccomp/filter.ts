@@ -1,5 +1,5 @@
 import { BpfProgram } from './bpf.ts'
-import { ERRNO, POLICY, type Decision, type Verdict } from './policy.ts'
+import { ERRNO, POLICY, UNCOUNTED_MEMORY, type Decision, type Rule, type Verdict } from './policy.ts'
 import { AUDIT_ARCHITECTURE, LAST_KNOWN, numberOf, type Architecture } from './syscalls.ts'
 
 /** What a filter answers. Source: `SECCOMP_RET_…` of uapi/linux/seccomp.h. */
@@ -26,9 +26,14 @@ interface Span {
  * the filter for these once, at the start, and remember the answer.
  *
  * @param architecture As `process.arch` names it.
+ * @param options.memoryIsCounted Whether a group of the kernel limits the memory of who gets it, default true; else it refuses
+ *   {@link UNCOUNTED_MEMORY} as well.
  * @returns Undefined for a processor without a table.
  */
-export function seccompFilter(architecture: string = process.arch): Buffer | undefined {
+export function seccompFilter(
+  architecture: string = process.arch,
+  { memoryIsCounted = true }: { readonly memoryIsCounted?: boolean } = {},
+): Buffer | undefined {
   if (architecture !== 'x64' && architecture !== 'arm64') return undefined
   const program = new BpfProgram()
   const native = Symbol('native')
@@ -37,17 +42,20 @@ export function seccompFilter(architecture: string = process.arch): Buffer | und
   program.return(KILL_PROCESS)
   program.place(native)
   program.load(NUMBER_OFFSET)
-  writeSearch(program, spansOf(architecture))
+  const policy = memoryIsCounted ? POLICY : [...POLICY, UNCOUNTED_MEMORY]
+  writeSearch(program, spansOf(policy, architecture))
   return program.assemble()
 }
 
-function spansOf(architecture: Architecture): Span[] {
-  const decided = POLICY.flatMap(({ calls, decision }) =>
-    calls.flatMap((name) => {
-      const number = numberOf(name, architecture)
-      return number === undefined ? [] : [{ number, decision }]
-    }),
-  ).sort((a, b) => a.number - b.number)
+function spansOf(policy: readonly Rule[], architecture: Architecture): Span[] {
+  const decided = policy
+    .flatMap(({ calls, decision }) =>
+      calls.flatMap((name) => {
+        const number = numberOf(name, architecture)
+        return number === undefined ? [] : [{ number, decision }]
+      }),
+    )
+    .sort((a, b) => a.number - b.number)
   const spans: Span[] = []
   const add = (first: number, decision: Decision): void => {
     if (spans.at(-1)?.decision !== decision) spans.push({ first, decision })

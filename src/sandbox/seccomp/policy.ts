@@ -241,3 +241,15 @@ export const POLICY: readonly Rule[] = [
     decision: onlyValues(0, [AF_UNIX], 'EAFNOSUPPORT'),
   },
 ]
+
+/**
+ * What functions may not ask for, besides, where no group of the kernel counts their memory. The watch adds up what processes have
+ * mapped, and none of this has to be.
+ */
+export const UNCOUNTED_MEMORY: Rule = {
+  why:
+    'Memory that belongs to no process: files without a name and the segments, semaphores and messages of System V, which the ' +
+    'kernel bounds by terabytes. POSIX shared memory lies in /dev/shm, which has a size, and its queues have a limit of the user.',
+  calls: ['memfd_create', 'memfd_secret', 'shmget', 'semget', 'msgget'],
+  decision: 'ENOSYS',
+}
