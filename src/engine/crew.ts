@@ -36,6 +36,7 @@ export class Crew {
   readonly waiting: Call[] = []
   readonly #service = new Durations()
   readonly #starts = new Durations()
+  #lastReadyAtMs = -Infinity
   readonly #wakeMs: number
   readonly #maxAgeMs: number
   readonly #clock: () => number
@@ -124,11 +125,13 @@ export class Crew {
     const { instanceConcurrency } = this.version
     const unserved = this.waiting[startingInstances * instanceConcurrency]
     if (unserved === undefined) return undefined
+    const now = this.#clock()
     const queue = {
       waiting: this.waiting.length,
-      oldestWaitMs: this.#clock() - unserved.enteredAtMs,
+      oldestWaitMs: now - Math.max(unserved.enteredAtMs, this.#lastReadyAtMs),
       startingInstances,
       readyInstances,
+      runningForMs: Math.max(0, ...this.instances.map((instance) => instance.runningForMs(now))),
     }
     return wantsStart(queue, instanceConcurrency, this.costs) ? unserved : undefined
   }
@@ -155,6 +158,7 @@ export class Crew {
 
   becameReady(instance: Instance): void {
     this.#starts.add(instance.readyAfterMs)
+    this.#lastReadyAtMs = this.#clock()
     this.feed()
   }
 

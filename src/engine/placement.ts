@@ -48,24 +48,34 @@ export function chooseSeat(seats: readonly Seat[], concurrency: number, costs: C
 /** The calls of one crew that wait for a seat. */
 export interface Queue {
   readonly waiting: number
-  /** How long the first of them has waited that no starting instance will serve, milliseconds. */
+  /** How long the first of them that no starting instance will serve has waited since an instance got ready, milliseconds. */
   readonly oldestWaitMs: number
   readonly startingInstances: number
   readonly readyInstances: number
+  /** How long the longest-running call of all instances has run, milliseconds. */
+  readonly runningForMs: number
 }
+
+/** While none is ready, so many may start for any number of calls. */
+const LEAST_FIRST_STARTS = 4
 
 /**
  * Whether one more instance should be started for the calls that wait.
  *
- * Yes when nothing is there to serve them, when nothing is known yet, or when the wait, expected or already
- * suffered, is longer than a start. Calls that instances already starting will serve do not count.
+ * Yes when the wait, expected or already suffered, is longer than a start. Calls that instances already starting will serve do not
+ * count. While no call was measured, each is expected to take as long as one has run so far.
+ *
+ * Before the first instance is ready nothing is known: most calls are short, and then one that is ready serves many before another is.
+ * So no more are started than the square root of what would serve all at once, but at least four.
  */
 export function wantsStart(queue: Queue, concurrency: number, costs: Costs): boolean {
   const unserved = queue.waiting - queue.startingInstances * concurrency
   if (unserved <= 0) return false
-  if (queue.readyInstances === 0 || costs.meanServiceMs === undefined) return true
+  if (queue.readyInstances === 0)
+    return queue.startingInstances < Math.max(LEAST_FIRST_STARTS, Math.sqrt(queue.waiting / concurrency))
   if (queue.oldestWaitMs > costs.startMs) return true
-  return (unserved * costs.meanServiceMs) / (queue.readyInstances * concurrency) > costs.startMs
+  const serviceMs = costs.meanServiceMs ?? queue.runningForMs
+  return (unserved * serviceMs) / (queue.readyInstances * concurrency) > costs.startMs
 }
 
 /**

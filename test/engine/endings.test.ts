@@ -231,6 +231,7 @@ describe('init-failed', () => {
     await rig.until(() => rig.sandbox.begun.size === 1)
     const ahead = rig.call(version) // delivered to the first, not begun
     const wanting = rig.call(version)
+    rig.nowMs += 1000
     await rig.until(() => rig.started.length === 2)
     gate.resolve()
     expect(await running.ending).toBe('crashed')

@@ -148,7 +148,10 @@ describe('Engine.invoke', () => {
       code: 'caller/concurrency-exceeded',
       details: { scope: 'function', limit: 1 },
     })
-    expect((await engine.invoke(request('direct'), new TestCaller())).kind).toBe('returned')
+    const direct = engine.invoke(request('direct'), new TestCaller())
+    // The one that runs has run for longer than a start takes: another instance is worth it.
+    rig.nowMs += 100
+    expect((await direct).kind).toBe('returned')
     gate.resolve()
     await held
     expect((await engine.invoke(through('next'), new TestCaller())).kind).toBe('returned')

@@ -62,6 +62,8 @@ describe('starts', () => {
     const calls = [1, 2, 3].map(() => rig.call(version))
     expect(rig.started.length).toBe(2)
     turns.start(0)
+    await rig.until(() => rig.sandbox.begun.size === 1)
+    rig.nowMs += 100
     await rig.until(() => rig.started.length === 3)
     for (const index of [1, 2]) turns.start(index)
     for (const index of [0, 1, 2]) turns.answer(index)

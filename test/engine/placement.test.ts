@@ -93,7 +93,7 @@ describe('chooseSeat', () => {
 })
 
 describe('wantsStart', () => {
-  const queue = { waiting: 1, oldestWaitMs: 0, startingInstances: 0, readyInstances: 1 }
+  const queue = { waiting: 1, oldestWaitMs: 0, startingInstances: 0, readyInstances: 1, runningForMs: 0 }
 
   test('starts for the first call of all', () => {
     expect(wantsStart({ ...queue, readyInstances: 0 }, 1, costs(undefined))).toBe(true)
@@ -116,6 +116,26 @@ describe('wantsStart', () => {
   test('counts many calls by what they take on average, not by what one may take', () => {
     expect(wantsStart({ ...queue, waiting: 16 }, 1, costs(8, 0.1))).toBe(false)
     expect(wantsStart({ ...queue, waiting: 16 }, 1, costs(8, 5))).toBe(true)
+  })
+
+  test('before anything is known starts four, or the square root of what would serve all at once', () => {
+    const startsFor = (waiting: number, concurrency: number): number => {
+      let startingInstances = 0
+      while (
+        wantsStart({ ...queue, waiting, startingInstances, readyInstances: 0 }, concurrency, costs(undefined))
+      )
+        startingInstances += 1
+      return startingInstances
+    }
+    expect([1, 3, 4, 5, 16, 50].map((waiting) => startsFor(waiting, 1))).toEqual([1, 3, 4, 4, 4, 8])
+    expect([16, 17, 50, 1600].map((waiting) => startsFor(waiting, 16))).toEqual([1, 2, 4, 10])
+  })
+
+  test('expects calls of which none was measured to take as long as one has run', () => {
+    const many = { ...queue, waiting: 20 }
+    expect(wantsStart({ ...many, runningForMs: 2 }, 1, costs(undefined))).toBe(false)
+    expect(wantsStart({ ...many, runningForMs: 4 }, 1, costs(undefined))).toBe(true)
+    expect(wantsStart({ ...many, runningForMs: 4 }, 1, costs(1))).toBe(false)
   })
 
   test('starts for a call that has waited as long as a start takes', () => {

@@ -82,6 +82,37 @@ describe('placement', () => {
     await Promise.all(calls.map(({ outcome }) => outcome))
   })
 
+  test('fifty short first calls at once are served by the few instances that were started for the first of them', async () => {
+    await open({
+      script: (index) => async (process) => {
+        await process.begin()
+        // Long, so that all have waited for longer than a start was taken to cost.
+        if (index === 0) rig.nowMs += 500
+        process.ready()
+        await process.serve((call) => process.answer(call))
+      },
+    })
+    const version = aVersion()
+    const outcomes = await Promise.all(Array.from({ length: 50 }, () => rig.call(version).outcome))
+    expect(outcomes.filter(({ kind }) => kind === 'returned').length).toBe(50)
+    expect(rig.started.length).toBe(8)
+  })
+
+  test('fifty first calls at once that take long get as many instances as they need', async () => {
+    const gates = new Gates()
+    await open({ script: () => gates.script, limits: { maxInstances: 40 } })
+    const version = aVersion()
+    const calls = Array.from({ length: 50 }, () => rig.call(version, 'long'))
+    expect(rig.started.length).toBe(8)
+    await rig.until(() => rig.sandbox.begun.size === 8)
+    rig.nowMs += 200
+    await rig.until(() => rig.sandbox.begun.size > 30)
+    gates.open('long')
+    const outcomes = await Promise.all(calls.map(({ outcome }) => outcome))
+    expect(outcomes.filter(({ kind }) => kind === 'returned').length).toBe(50)
+    expect(rig.started.length).toBeLessThanOrEqual(40)
+  })
+
   test('as many calls run in an instance as it may run at once', async () => {
     await open({
       script: () => async (process) => {
