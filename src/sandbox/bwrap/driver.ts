@@ -105,7 +105,7 @@ export class BwrapSandbox implements Sandbox {
       memoryBytes: (spec.memoryMib + spec.diskMib) * MIB + SHARED_MEMORY_BYTES,
       tasks: MOST_TASKS,
       cpuWeight: cpuWeightOf(spec.memoryMib),
-      isLast: spec.isAhead === true,
+      isAhead: spec.isAhead === true,
     })
     try {
       const fork = this.#zygotes?.fork(spec, uid, group)

@@ -98,11 +98,11 @@ export class CgroupGroup {
   /** Sets its limits, before a process is put in. What goes wrong is told by {@link ready}. */
   limit(limits: GroupLimits): void {
     this.#limited = this.#made.then(() => this.#setLimits(limits))
-    this.#laterWeight = limits.isLast === true ? limits.cpuWeight : undefined
+    this.#laterWeight = limits.isAhead === true ? limits.cpuWeight : undefined
     this.#limited.catch(() => undefined)
   }
 
-  /** Gives it, soon, the part of the processors that its limits name, if it was to be the last so far. Never throws. */
+  /** Gives it, soon, the whole part of the processors that its limits name, if it was ahead so far. Never throws. */
   hurry(): void {
     const place = this.#places.find(({ controllers }) => controllers.has('cpu'))
     if (this.#laterWeight === undefined || place === undefined) return

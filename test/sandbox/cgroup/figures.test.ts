@@ -70,27 +70,24 @@ describe('the figures of a group', () => {
 
 describe('a group', () => {
   test.each([
-    [1, 'cpu.shares', '2'],
-    [2, 'cpu.weight', '1'],
-  ] as const)(
-    'of v%i that is to be last gets its weight once it is hurried',
-    async (version, file, least) => {
-      const group = await groupIn(version, ['cpu'])
-      const path = join(dir, 'i1', file)
-      show(join(dir, 'i1'), { [file]: '' })
-      group.limit({ memoryBytes: 1, tasks: 1, cpuWeight: 512, isLast: true })
-      await group.ready
-      expect(readFileSync(path, 'utf8')).toBe(least)
-      group.hurry()
-      group.hurry()
-      await expect.poll(() => readFileSync(path, 'utf8')).toBe('512')
-    },
-  )
+    [1, 'cpu.shares'],
+    [2, 'cpu.weight'],
+  ] as const)('of v%i that is ahead gets its whole weight once it is hurried', async (version, file) => {
+    const group = await groupIn(version, ['cpu'])
+    const path = join(dir, 'i1', file)
+    show(join(dir, 'i1'), { [file]: '' })
+    group.limit({ memoryBytes: 1, tasks: 1, cpuWeight: 512, isAhead: true })
+    await group.ready
+    expect(readFileSync(path, 'utf8')).toBe('32')
+    group.hurry()
+    group.hurry()
+    await expect.poll(() => readFileSync(path, 'utf8')).toBe('512')
+  })
 
-  test('that is not to be last, or shares no processors, can be hurried all the same', async () => {
+  test('that shares no processors can be hurried all the same', async () => {
     const group = await groupIn(2, ['pids'])
     show(join(dir, 'i1'), { 'pids.max': '' })
-    group.limit({ memoryBytes: 1, tasks: 1, cpuWeight: 512, isLast: true })
+    group.limit({ memoryBytes: 1, tasks: 1, cpuWeight: 512, isAhead: true })
     group.hurry()
     await group.ready
     expect(existsSync(join(dir, 'i1', 'cpu.weight'))).toBe(false)

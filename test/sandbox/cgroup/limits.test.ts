@@ -38,10 +38,13 @@ describe('the limits of a group', () => {
     expect(textOf(settingsFor(1, new Set(['cpu']), { ...LIMITS, cpuWeight: 1 }))).toEqual(['cpu.shares=2'])
   })
 
-  test('give what is to be last the least processor time that the kernel knows', () => {
-    const last = { ...LIMITS, isLast: true }
-    expect(textOf(settingsFor(1, new Set(['cpu']), last))).toEqual(['cpu.shares=2'])
-    expect(textOf(settingsFor(2, new Set(['cpu']), last))).toEqual(['cpu.weight=1'])
+  test('give what is ahead a sixteenth of its processor time, and no less than the kernel allows', () => {
+    const ahead = { ...LIMITS, isAhead: true }
+    expect(textOf(settingsFor(1, new Set(['cpu']), ahead))).toEqual(['cpu.shares=8'])
+    expect(textOf(settingsFor(2, new Set(['cpu']), ahead))).toEqual(['cpu.weight=8'])
+    const small = { ...ahead, cpuWeight: 2 }
+    expect(textOf(settingsFor(1, new Set(['cpu']), small))).toEqual(['cpu.shares=2'])
+    expect(textOf(settingsFor(2, new Set(['cpu']), small))).toEqual(['cpu.weight=1'])
   })
 
   test('weigh all instances together like one process of the server on each processor', () => {
