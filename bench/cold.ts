@@ -1,7 +1,4 @@
 // First calls, idle memory and what the sandbox costs: `npm run bench:cold`. Prints a table, or JSON with `--json`; see README.md.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
 import { measureBurst, type Burst } from './cold/burst.ts'
@@ -12,7 +9,8 @@ import { serversOf, setStage } from './cold/stage.ts'
 import { judgeCold } from './cold/targets.ts'
 import { measureWarmCost } from './cold/warm-cost.ts'
 import { describeMachine } from './machine.ts'
-import { killAll, stopAll, stopCleanly } from './process.ts'
+import { stopCleanly } from './process.ts'
+import { attempts, Program, progress, publish } from './program.ts'
 import { measureLayers } from './start-cost.ts'
 import { createWorkloads } from './workloads.ts'
 
@@ -29,44 +27,15 @@ const BURST_CALLS = 50
 const options = readOptions()
 const mode = options.quick ? 'quick' : 'default'
 const plan = plans[mode]
-const interruption = new AbortController()
-const { signal } = interruption
-const directory = mkdtempSync(join(tmpdir(), 'anvoke-bench-'))
-
-process.once('exit', () => {
-  killAll()
-  rmSync(directory, { recursive: true, force: true })
-})
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(name, () => {
-    // A second signal does not wait for an orderly end.
-    if (signal.aborted) process.exit(130)
-    interruption.abort(new Error(`interrupted by ${name}`))
-  })
-}
-
-let exitCode = 1
-try {
-  const results = await measure()
-  const json = `${JSON.stringify(results, null, 2)}\n`
-  mkdirSync(new URL('.', resultsFile), { recursive: true })
-  writeFileSync(resultsFile, json)
-  writeFileSync(1, options.json ? json : `${formatCold(results)}\n`)
-  const missed = results.targets.some(({ met }) => met === false)
-  exitCode = results.problems.length > 0 || (options.strict && missed) ? 1 : 0
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error)
-  exitCode = signal.aborted ? 130 : 1
-} finally {
-  await stopAll()
-}
-// Connections that fetch keeps alive would hold the process for some seconds.
-process.exit(exitCode)
+const program = new Program('anvoke-bench-')
+const { directory, signal } = program
+await program.run(async () => publish(await measure(), resultsFile, formatCold, options))
 
 async function measure(): Promise<ColdResults> {
   const startedAt = new Date()
   const machine = describeMachine()
   const problems: string[] = []
+  const attempt = attempts({ signal, progress, problems })
   const [hello] = createWorkloads(directory)
   // Without the servers: nothing else is to run.
   const layers = (await attempt('layers of the sandbox', () => measureLayers(plan.layerRounds, signal))) ?? []
@@ -112,22 +81,6 @@ async function measure(): Promise<ColdResults> {
     targets: judgeCold(rows, warmCost, idleMemory),
     problems,
   }
-
-  async function attempt<T>(phase: string, action: () => Promise<T>): Promise<T | undefined> {
-    signal.throwIfAborted()
-    progress(phase)
-    try {
-      return await action()
-    } catch (error) {
-      signal.throwIfAborted()
-      problems.push(`${phase}: ${error instanceof Error ? error.message : String(error)}`)
-      return undefined
-    }
-  }
-}
-
-function progress(text: string): void {
-  process.stderr.write(`bench: ${text}\n`)
 }
 
 function readOptions() {

@@ -1,12 +1,10 @@
 // The same warm function called through every API the server speaks: `npm run bench -- dialects`. Prints JSON: for each API and
 // for plain node:http the median of the rounds with quartiles, and its ratio to the fastest API of the same round.
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createEntrances } from './entrances.ts'
 import { runLoad, type Load, type LoadResult, type Target } from './load.ts'
 import { describeMachine } from './machine.ts'
-import { killAll, stopAll, stopCleanly } from './process.ts'
+import { stopCleanly } from './process.ts'
+import { Program, progress } from './program.ts'
 import { spread } from './statistics.ts'
 import { createAnvoke } from './systems/anvoke.ts'
 import { plain } from './systems/plain.ts'
@@ -17,24 +15,16 @@ const CONNECTIONS = 16
 /** The slowest API may have this share of the fastest one's throughput. */
 const LEAST_SHARE = 0.85
 
-const directory = mkdtempSync(join(tmpdir(), 'anvoke-bench-'))
-const interruption = new AbortController()
-const { signal } = interruption
-process.once('exit', () => {
-  killAll()
-  rmSync(directory, { recursive: true, force: true })
-})
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-  process.on(name, () => interruption.abort(new Error(`interrupted by ${name}`)))
+const program = new Program('anvoke-bench-')
+const { directory, signal } = program
 
 interface Row {
   readonly name: string
   prepare(): { readonly target: Target; readonly load: Load }
 }
 
-let exitCode = 1
-const problems: string[] = []
-try {
+await program.run(async () => {
+  const problems: string[] = []
   const machine = describeMachine()
   const [hello] = createWorkloads(directory)
   const anvoke = await createAnvoke(directory).start(signal)
@@ -54,7 +44,7 @@ try {
   const results = new Map<string, LoadResult[]>(rows.map(({ name }) => [name, []]))
   for (const row of rows) await load(row)
   for (let round = 0; round < ROUNDS; round += 1) {
-    process.stderr.write(`bench: round ${round + 1} of ${ROUNDS}\n`)
+    progress(`round ${round + 1} of ${ROUNDS}`)
     for (let turn = 0; turn < rows.length; turn += 1) {
       const row = rows[(turn + round) % rows.length]
       if (row === undefined) continue
@@ -88,13 +78,8 @@ try {
     problems,
   }
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
-  exitCode = problems.length > 0 ? 1 : 0
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-} finally {
-  await stopAll()
-}
-process.exit(exitCode)
+  return problems.length > 0 ? 1 : 0
+})
 
 function load(row: Row): Promise<LoadResult> {
   const prepared = row.prepare()

@@ -5,6 +5,7 @@ import { describeMachine } from './machine.ts'
 import { readMemory, type Memory } from './observation.ts'
 import type { Plan } from './plan.ts'
 import { stopCleanly } from './process.ts'
+import { attempts } from './program.ts'
 import type { Results } from './results.ts'
 import { measureColdStart, measureReadyTimes } from './start-up.ts'
 import { createAnvoke, type AnvokeServer } from './systems/anvoke.ts'
@@ -47,6 +48,7 @@ export async function measure(options: RunOptions): Promise<Results> {
   if (machine.loadAverage > 0.5)
     progress(`the machine is busy: load average ${machine.loadAverage.toFixed(2)}`)
   const problems: string[] = []
+  const attempt = attempts({ signal, progress, problems })
   const workloads = createWorkloads(directory)
   const [hello] = workloads
   const anvoke: AnvokeServer = createAnvoke(mkdtempSync(`${directory}/anvoke-`))
@@ -120,17 +122,5 @@ export async function measure(options: RunOptions): Promise<Results> {
     const running = await anvoke.start(signal, { inspected: true })
     await running.prepare()
     return running
-  }
-
-  async function attempt<T>(phase: string, action: () => Promise<T>): Promise<T | undefined> {
-    signal.throwIfAborted()
-    progress(phase)
-    try {
-      return await action()
-    } catch (error) {
-      signal.throwIfAborted()
-      problems.push(`${phase}: ${error instanceof Error ? error.message : String(error)}`)
-      return undefined
-    }
   }
 }

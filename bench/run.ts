@@ -1,54 +1,24 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { measure, serverNames } from './measure.ts'
 import { defaultPlan, quickPlan } from './plan.ts'
-import { killAll, stopAll } from './process.ts'
+import { Program, progress, publish } from './program.ts'
 import { formatResults } from './report.ts'
 
 const usage = `Usage: npm run bench -- [--quick] [--json] [--strict] [--servers ${serverNames.join(',')}]`
 const resultsFile = new URL('results/latest.json', import.meta.url)
 
 const options = readOptions()
-const interruption = new AbortController()
-const directory = mkdtempSync(join(tmpdir(), 'anvoke-bench-'))
-
-process.once('exit', () => {
-  killAll()
-  rmSync(directory, { recursive: true, force: true })
-})
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(name, () => {
-    // A second signal does not wait for an orderly end.
-    if (interruption.signal.aborted) process.exit(130)
-    interruption.abort(new Error(`interrupted by ${name}`))
-  })
-}
-
-let exitCode = 1
-try {
+const program = new Program('anvoke-bench-')
+await program.run(async () => {
   const results = await measure({
     plan: options.quick ? quickPlan : defaultPlan,
     servers: options.servers,
-    directory,
-    signal: interruption.signal,
-    progress: (text) => process.stderr.write(`bench: ${text}\n`),
+    directory: program.directory,
+    signal: program.signal,
+    progress,
   })
-  const json = `${JSON.stringify(results, null, 2)}\n`
-  mkdirSync(new URL('.', resultsFile), { recursive: true })
-  writeFileSync(resultsFile, json)
-  writeFileSync(1, options.json ? json : `${formatResults(results)}\n`)
-  const missed = results.targets.some((target) => target.met === false)
-  exitCode = results.problems.length > 0 || (options.strict && missed) ? 1 : 0
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error)
-  exitCode = interruption.signal.aborted ? 130 : 1
-} finally {
-  await stopAll()
-}
-// Connections that fetch keeps alive would hold the process for some seconds.
-process.exit(exitCode)
+  return publish(results, resultsFile, formatResults, options)
+})
 
 function readOptions() {
   try {

@@ -1,13 +1,13 @@
 // A server under steady mixed load while processes of its instances are killed at random: `node bench/soak.ts [--minutes N]`. Each
 // minute the load pauses, and what is left of it is counted. Prints JSON; exit code 1 on a violation. See README.md.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { describeHost } from './machine.ts'
-import { killAll, processTree, stopAll, stopCleanly } from './process.ts'
+import { processTree, stopCleanly } from './process.ts'
+import { Program } from './program.ts'
 import { readAsyncCalls, type AsyncCalls } from './soak/async-calls.ts'
 import {
   compareRests,
@@ -41,36 +41,18 @@ interface Rest {
 }
 
 const options = readOptions()
-const interruption = new AbortController()
-const { signal } = interruption
-const directory = mkdtempSync(join(tmpdir(), 'anvoke-soak-'))
+const program = new Program('anvoke-soak-')
+const { directory, signal } = program
 // The server's own: whatever lies there is its doing.
 const temporaryDir = join(directory, 'tmp')
 mkdirSync(temporaryDir)
 process.env['TMPDIR'] = temporaryDir
 
-process.once('exit', () => {
-  killAll()
-  rmSync(directory, { recursive: true, force: true })
-})
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-  process.on(name, () => {
-    if (signal.aborted) process.exit(130)
-    interruption.abort(new Error(`interrupted by ${name}`))
-  })
-
-let exitCode = 1
-try {
+await program.run(async () => {
   const report = await soak()
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
-  exitCode = report.violations.length > 0 ? 1 : 0
-} catch (error) {
-  console.error(error instanceof Error ? (error.stack ?? error.message) : error)
-  exitCode = signal.aborted ? 130 : 1
-} finally {
-  await stopAll()
-}
-process.exit(exitCode)
+  return report.violations.length > 0 ? 1 : 0
+})
 
 async function soak() {
   const startedAt = new Date()
