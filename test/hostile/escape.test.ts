@@ -1,9 +1,9 @@
 import { readlinkSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { describeHostile, expectAllRefused } from './harness.ts'
+import { describeHostile, expectAllRefused, LANGUAGES, pythonIn, sourceIn } from './harness.ts'
 
 describeHostile('an attempt to escape', (ground) => {
-  test('makes no namespace and enters none', async () => {
+  test.each(LANGUAGES)('in %s makes no namespace and enters none', async (language) => {
     const python = `
 flags = dict(user=0x10000000, mount=0x20000, net=0x40000000, pid=0x20000000, ipc=0x8000000, uts=0x4000000, cgroup=0x2000000, time=0x80)
 def enter(path):
@@ -17,10 +17,10 @@ tries['clone3'] = in_child(lambda: kernel('clone3', (ctypes.c_uint64 * 11)(0x100
 tries |= {'setns %s of %s' % (kind, pid): tried(lambda: enter('/proc/%s/ns/%s' % (pid, kind))) for kind in kinds for pid in ('self', '1')}
 tries['pidfd'] = kernel('setns', os.pidfd_open(os.getpid()), 0x20000)
 return tries`
-    expectAllRefused(await ground().reported({ python }))
+    expectAllRefused(await ground().reported(pythonIn(language, python)))
   })
 
-  test('mounts nothing and leaves its root not', async () => {
+  test.each(LANGUAGES)('in %s mounts nothing and leaves its root not', async (language) => {
     const python = `
 AT_FDCWD, OPEN_TREE_CLONE = -100, 1
 def path(text): return ctypes.c_char_p(text.encode())
@@ -42,11 +42,13 @@ return {
     'setattr': kernel('mount_setattr', AT_FDCWD, path('/usr'), 0, (ctypes.c_uint64 * 4)(0, 1), 32),
     'quota': kernel('quotactl', 0, 0, 0, 0), 'swap': kernel('swapon', path('/tmp/swap'), 0),
 }`
-    expectAllRefused(await ground().reported({ python }))
+    expectAllRefused(await ground().reported(pythonIn(language, python)))
   })
 
-  test('reaches none of the parts of the kernel that a function never needs', async () => {
-    const python = `
+  test.each(LANGUAGES)(
+    'in %s reaches none of the parts of the kernel that a function never needs',
+    async (language) => {
+      const python = `
 def path(text): return ctypes.c_char_p(text.encode())
 handle = (ctypes.c_uint32 * 4)(8, 1, 2, 0)
 return {
@@ -58,10 +60,11 @@ return {
     'reboot': kernel('reboot', 0xfee1dead, 672274793, 0, 0), 'hostname': kernel('sethostname', path('x'), 1), 'clock': kernel('settimeofday', (ctypes.c_long * 2)(1, 1), 0),
     'accounting': kernel('acct', path('/tmp/acct')), 'kernel log': kernel('syslog', 3, (ctypes.c_uint8 * 100)(), 100), 'capset': kernel('capset', (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)(1 << 21, 1 << 21)),
 } | ({'ports': kernel('iopl', 3)} if 'iopl' in NUMBERS else {})`
-    expectAllRefused(await ground().reported({ python }))
-  })
+      expectAllRefused(await ground().reported(pythonIn(language, python)))
+    },
+  )
 
-  test('types nothing into a terminal', async () => {
+  test.each(LANGUAGES)('in %s types nothing into a terminal', async (language) => {
     const python = `
 import fcntl, pty, termios
 def into(descriptor, request=termios.TIOCSTI): fcntl.ioctl(descriptor, request, b'x')
@@ -75,13 +78,13 @@ def high():
     if libc.syscall(ctypes.c_long({'x86_64': 16, 'aarch64': 29}[os.uname().machine]), ctypes.c_long(follower), ctypes.c_ulong(termios.TIOCSTI | 1 << 32), b'x') < 0: raise OSError(ctypes.get_errno(), '')
 return {'terminal': tried(lambda: into(os.open('/dev/tty', os.O_RDWR))), 'own': in_child(own), 'high bits': in_child(high), 'console': tried(lambda: os.open('/dev/console', os.O_RDWR)), 'stdin': tried(lambda: into(0)),
     'paste': in_child(lambda: into(pty.openpty()[1], 0x541c))}`
-    expectAllRefused(await ground().reported({ python }))
+    expectAllRefused(await ground().reported(pythonIn(language, python)))
   })
 
   // Numbers of other architectures exist on this processor alone.
-  test.runIf(process.arch === 'x64')(
-    'does not get round the filter by the system calls of other architectures',
-    async () => {
+  test.runIf(process.arch === 'x64').each(LANGUAGES)(
+    'in %s does not get round the filter by the system calls of other architectures',
+    async (language) => {
       const python = `
 import mmap, struct
 page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
@@ -97,11 +100,11 @@ return {
     'i386 getpid': in_child(lambda: as_i386(20, 0)), 'i386 unshare': in_child(lambda: as_i386(310, 0x10000000)), 'i386 keyctl': in_child(lambda: as_i386(288, 0, 0xfffffffd, 1)), 'i386 io_uring': in_child(lambda: as_i386(425, 8)),
     'x32 unshare': in_child(lambda: kernel(X32 | NUMBERS['unshare'], 0x10000000)), 'x32 keyctl': in_child(lambda: kernel(X32 | NUMBERS['keyctl'], 0, -3, 1)), 'x32 getpid': in_child(lambda: kernel(X32 | 39)),
 }`
-      expectAllRefused(await ground().reported({ python }))
+      expectAllRefused(await ground().reported(pythonIn(language, python)))
     },
   )
 
-  test('loads no filter of its own that lets more pass', async () => {
+  test.each(LANGUAGES)('in %s loads no filter of its own that lets more pass', async (language) => {
     const python = `
 import struct
 PR_SET_SECCOMP, PR_GET_SECCOMP = 22, 21
@@ -112,17 +115,32 @@ def more():
     libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0)
     return kernel('unshare', 0x10000000)
 return {'more': in_child(more)}`
-    expectAllRefused(await ground().reported({ python }))
+    expectAllRefused(await ground().reported(pythonIn(language, python)))
   })
 
-  test('has the namespaces of no other function and none of the host', async () => {
-    const node = `return Object.fromEntries(fs.readdirSync('/proc/self/ns').map((kind) => [kind, fs.readlinkSync('/proc/self/ns/' + kind)]))`
-    const [first, second] = await Promise.all([ground().reported({ node }), ground().reported({ node })])
-    // Under root a function has no privileges in the host's user namespace, and can make none where it had some.
-    const kinds = ['ipc', 'mnt', 'net', 'pid', 'uts', 'cgroup', ...(ground().serverUid === 0 ? [] : ['user'])]
-    const ofHost = kinds.map((kind) => readlinkSync(`/proc/self/ns/${kind}`))
-    const shared = kinds.filter((kind, index) => [second[kind], ofHost[index]].includes(first[kind]))
-    expect(shared).toEqual([])
-    expect(Object.keys(first)).toEqual(expect.arrayContaining(kinds))
-  })
+  test.each(LANGUAGES)(
+    'in %s has the namespaces of no other function and none of the host',
+    async (language) => {
+      const attack = {
+        node: `return Object.fromEntries(fs.readdirSync('/proc/self/ns').map((kind) => [kind, fs.readlinkSync('/proc/self/ns/' + kind)]))`,
+        python: `return {kind: os.readlink('/proc/self/ns/' + kind) for kind in os.listdir('/proc/self/ns')}`,
+      }
+      const source = sourceIn(language, attack)
+      const [first, second] = await Promise.all([ground().reported(source), ground().reported(source)])
+      // Under root a function has no privileges in the host's user namespace, and can make none where it had some.
+      const kinds = [
+        'ipc',
+        'mnt',
+        'net',
+        'pid',
+        'uts',
+        'cgroup',
+        ...(ground().serverUid === 0 ? [] : ['user']),
+      ]
+      const ofHost = kinds.map((kind) => readlinkSync(`/proc/self/ns/${kind}`))
+      const shared = kinds.filter((kind, index) => [second[kind], ofHost[index]].includes(first[kind]))
+      expect(shared).toEqual([])
+      expect(Object.keys(first)).toEqual(expect.arrayContaining(kinds))
+    },
+  )
 })

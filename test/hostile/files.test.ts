@@ -1,9 +1,9 @@
-import { readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, readFileSync, readlinkSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { describeHostile, expectAllRefused, type Ground } from './harness.ts'
+import { describeHostile, expectAllRefused, LANGUAGES, sourceIn, type Ground } from './harness.ts'
 
 /** Where the host keeps what no function may see; the ways there go through every link that a process has to its file system. */
 function secretPlaces({ server }: Ground): string[] {
@@ -32,90 +32,104 @@ function secretPlaces({ server }: Ground): string[] {
 }
 
 describeHostile('an attack on files', (ground) => {
-  test('reads nothing of the host or the server, by whichever way', async () => {
-    const node = `return triedEach(event, (path) => fs.statSync(path).isDirectory() ? fs.readdirSync(path) : fs.readFileSync(path, 'latin1'))`
-    expectAllRefused(await ground().reported({ node }, { event: secretPlaces(ground()) }))
-  })
-
-  test('learns from its own first process neither variables, nor memory, nor paths of the host', async () => {
-    const node = `return {
-      environ: tried(() => fs.readFileSync('/proc/1/environ', 'latin1')),
-      cmdline: tried(() => fs.readFileSync('/proc/1/cmdline', 'latin1')),
-      memory: tried(() => fs.openSync('/proc/1/mem', 'r')),
-      descriptors: tried(() => fs.readdirSync('/proc/1/fd')),
-      maps: tried(() => fs.readFileSync('/proc/1/maps', 'latin1')),
-      mounts: fs.readFileSync('/proc/self/mountinfo', 'latin1'),
-    }`
-    const { environ, cmdline, memory, descriptors, maps, mounts } = await ground().reported({ node })
-    expectAllRefused({ memory, descriptors })
-    const { dataDir, pid } = ground().server
-    const variables = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0')
-    for (const told of [environ, cmdline, maps]) {
-      expect(told).not.toContain(dataDir)
-      expect(variables.filter((variable) => variable.length > 12 && told.includes(variable))).toEqual([])
-    }
-    expect(mounts).not.toContain('anvoke.db')
-  })
-
-  test('finds nothing of another function', async () => {
-    await ground().deploy(
-      'rich',
-      {
-        node: `fs.writeFileSync('/tmp/note', 'a secret note'); fs.writeFileSync('/dev/shm/note', 'a secret note'); return 'kept'`,
-      },
-      { environment: { TOKEN: 'a-secret-token' }, files: { 'secret.txt': 'a secret file' } },
-    )
-    expect((await ground().call('rich')).json).toBe('kept')
-    const node = `
-      const found = []
-      const look = (dir, depth) => {
-        let entries = []
-        try { entries = fs.readdirSync(dir, { withFileTypes: true }) } catch { return }
-        for (const entry of entries) {
-          const path = dir + '/' + entry.name
-          if (/^(?:secret.txt|note)$/.test(entry.name)) found.push(path)
-          if (entry.isDirectory() && depth < 6 && !/^.(?:usr|proc|sys)$/.test(path)) look(path, depth + 1)
-        }
+  test.each(LANGUAGES)(
+    'in %s reads nothing of the host or the server, by whichever way',
+    async (language) => {
+      const attack = {
+        node: `return triedEach(event, (path) => fs.statSync(path).isDirectory() ? fs.readdirSync(path) : fs.readFileSync(path, 'latin1'))`,
+        python: `return tried_each(event, lambda path: os.listdir(path) if os.path.isdir(path) else read(path))`,
       }
-      look('', 0)
-      const environments = fs.readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name))
-        .map((pid) => tried(() => fs.readFileSync('/proc/' + pid + '/environ', 'latin1'))).join()
-      return { found, shared: fs.readdirSync('/dev/shm'), tokens: /a-secret-token/.test(environments + Object.values(process.env)) }`
-    expect(await ground().reported({ node })).toEqual({ found: [], shared: [], tokens: false })
-    expect((await ground().call('rich')).json).toBe('kept')
+      // Somebody with other privileges would see them: they are there.
+      expect(['/etc/shadow', ground().server.dataDir].filter((place) => !existsSync(place))).toEqual([])
+      expectAllRefused(await ground().reported(sourceIn(language, attack), { event: secretPlaces(ground()) }))
+    },
+  )
+
+  test.each(LANGUAGES)(
+    'in %s learns from its first process neither variables, nor memory, nor paths of the host',
+    async (language) => {
+      const attack = {
+        node: `return {
+          told: triedEach(event.told, (file) => fs.readFileSync('/proc/1/' + file, 'latin1')),
+          opened: triedEach(event.opened, (file) => { fs.closeSync(fs.openSync('/proc/1/' + file, 'r')) }),
+          links: triedEach(event.links, (link) => fs.readlinkSync('/proc/1/' + link)),
+          descriptors: tried(() => fs.readdirSync('/proc/1/fd')) }`,
+        python: `return {
+          'told': tried_each(event['told'], lambda file: read('/proc/1/' + file)),
+          'opened': tried_each(event['opened'], lambda file: os.close(os.open('/proc/1/' + file, os.O_RDONLY))),
+          'links': tried_each(event['links'], lambda link: os.readlink('/proc/1/' + link)),
+          'descriptors': tried(lambda: os.listdir('/proc/1/fd')) }`,
+      }
+      const event = {
+        told: ['environ', 'cmdline', 'maps', 'smaps', 'auxv', 'stack', 'task/1/environ', 'task/1/maps'],
+        opened: ['mem', 'task/1/mem', 'clear_refs', 'pagemap', 'syscall', 'personality'],
+        links: ['exe', 'cwd', 'root', 'fd/0', 'fd/3', 'fd/5', 'task/1/root', 'task/1/fd/3'],
+      }
+      const { told, opened, links, descriptors } = await ground().reported(sourceIn(language, attack), {
+        event,
+      })
+      expectAllRefused({ ...opened, ...links, descriptors })
+      const { dataDir, pid } = ground().server
+      const variables = readFileSync(`/proc/${pid}/environ`, 'latin1').split('\0')
+      for (const text of Object.values<string>(told)) {
+        expect(text).not.toContain(dataDir)
+        expect(variables.filter((variable) => variable.length > 12 && text.includes(variable))).toEqual([])
+      }
+    },
+  )
+
+  test.each(LANGUAGES)('in %s writes nowhere but to what is its own', async (language) => {
+    const attack = {
+      node: `return {
+        ...triedEach(event.dirs, (dir) => fs.writeFileSync(dir + '/planted', 'x')),
+        ...triedEach(event.files, (file) => fs.writeFileSync(file, 'x')),
+        ...triedEach(event.files.map((file) => 'chmod ' + file), (line) => fs.chmodSync(line.slice(6), 0o777)),
+        ...triedEach(event.dirs.map((dir) => 'rename ' + dir), (line) => fs.renameSync(line.slice(7), '/tmp/taken')),
+        ...triedEach(event.files.map((file) => 'remove ' + file), (line) => fs.unlinkSync(line.slice(7))),
+        exe: tried(() => fs.writeFileSync(process.execPath, 'x')) }`,
+      python: `return (tried_each(event['dirs'], lambda dir: write(dir + '/planted')) | tried_each(event['files'], write)
+        | tried_each(['chmod ' + file for file in event['files']], lambda line: os.chmod(line[6:], 0o777))
+        | tried_each(['rename ' + dir for dir in event['dirs']], lambda line: os.rename(line[7:], '/tmp/taken'))
+        | tried_each(['remove ' + file for file in event['files']], lambda line: os.unlink(line[7:]))
+        | {'exe': tried(lambda: write(os.path.realpath(sys.executable))), 'library': tried(lambda: write(os.__file__))})`,
+    }
+    const dirs =
+      '/ /code /usr /usr/bin /usr/lib /bin /etc /opt /var /dev /proc /sys /anvoke /anvoke/bootstrap ' +
+      '/proc/self/root /proc/1/root/etc /proc/self/fdinfo /proc/1 /run /home /root'
+    const files =
+      '/code/index.js /code/index.py /usr/bin/env /etc/passwd /etc/hosts /etc/ld.so.cache /etc/resolv.conf ' +
+      '/anvoke/bootstrap/bootstrap.js /anvoke/bootstrap/bootstrap.py /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe ' +
+      '/proc/sys/vm/drop_caches /proc/sys/kernel/hostname /proc/sys/kernel/randomize_va_space /proc/sys/net/ipv4/ip_forward ' +
+      '/proc/sysrq-trigger /proc/1/oom_score_adj /sys/kernel/uevent_helper /sys/fs/cgroup/release_agent /dev/mem /dev/kmsg /dev/console'
+    const event = { dirs: dirs.split(' '), files: files.split(' ') }
+    expectAllRefused(await ground().reported(sourceIn(language, attack), { event }))
   })
 
-  test('writes nowhere but to what is its own', async () => {
-    const node = `
-      const places = ['/', '/code', '/usr', '/usr/bin', '/usr/lib', '/bin', '/etc', '/opt', '/var', '/dev', '/proc', '/sys', '/anvoke',
-        '/proc/self/root', '/proc/1/root/etc', '/proc/self/fdinfo']
-      const files = ['/code/index.js', '/usr/bin/env', '/etc/passwd', '/etc/hosts', '/etc/ld.so.cache', '/proc/sys/kernel/core_pattern', '/proc/sys/kernel/modprobe',
-        '/proc/sys/vm/drop_caches', '/proc/sys/kernel/hostname', '/proc/sysrq-trigger', '/proc/1/oom_score_adj', '/sys/kernel/uevent_helper',
-        '/sys/fs/cgroup/release_agent', '/dev/mem', '/dev/kmsg', '/dev/console', process.execPath]
-      return {
-        ...triedEach(places, (place) => fs.writeFileSync(place + '/planted', 'x')),
-        ...triedEach(files, (file) => fs.writeFileSync(file, 'x')),
-        ...triedEach(files.map((file) => 'chmod ' + file), (file) => fs.chmodSync(file.slice(6), 0o777)),
-        ...triedEach(['/', '/usr', '/etc', '/code'].map((dir) => 'rename ' + dir), (dir) => fs.renameSync(dir.slice(7), '/tmp/taken')),
-      }`
-    expectAllRefused(await ground().reported({ node }))
-  })
-
-  test('has the usual devices and can make no other', async () => {
-    const node = `
-      const usual = 'console core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero'.split(' ')
-      const made = ['/tmp/disk b 252 0', '/tmp/memory c 1 1', '/tmp/fuse c 10 229', '/dev/shm/kvm c 10 232']
-      return {
-        odd: fs.readdirSync('/dev').filter((name) => !usual.includes(name)),
-        odder: fs.readdirSync('/dev', { withFileTypes: true, recursive: true }).filter((entry) => entry.isBlockDevice()).map(({ name }) => name),
-        made: triedEach(made, (line) => {
+  test.each(LANGUAGES)('in %s has the usual devices and can make no other', async (language) => {
+    const attack = {
+      node: `
+        const made = (line) => {
           const [place, ...numbers] = line.split(' ')
           const { status, stderr } = spawnSync('/usr/bin/mknod', [place, ...numbers])
           if (status !== 0) throw Object.assign(new Error(), { code: String(stderr).trim() })
-        }),
-      }`
-    const { odd, odder, made } = await ground().reported({ node })
-    expect([odd, odder]).toEqual([[], []])
+        }
+        return {
+          top: fs.readdirSync('/dev'),
+          block: fs.readdirSync('/dev', { withFileTypes: true, recursive: true }).filter((entry) => entry.isBlockDevice()).map(({ name }) => name),
+          terminals: fs.readdirSync('/dev/pts'), made: triedEach(event, made) }`,
+      python: `
+def made(line):
+    place, kind, major, minor = line.split()
+    os.mknod(place, 0o666 | (stat.S_IFBLK if kind == 'b' else stat.S_IFCHR), os.makedev(int(major), int(minor)))
+found = [os.path.join(root, name) for root, _, names in os.walk('/dev') for name in names]
+return {'top': os.listdir('/dev'), 'block': [path for path in found if os.path.exists(path) and stat.S_ISBLK(os.stat(path).st_mode)],
+    'terminals': os.listdir('/dev/pts'), 'made': tried_each(event, made)}`,
+    }
+    const event = ['/tmp/disk b 252 0', '/tmp/memory c 1 1', '/tmp/fuse c 10 229', '/dev/shm/kvm c 10 232']
+    const { top, block, terminals, made } = await ground().reported(sourceIn(language, attack), { event })
+    const usual = 'console core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero'
+    expect(top.filter((name: string) => !usual.split(' ').includes(name))).toEqual([])
+    expect([block, terminals]).toEqual([[], ['ptmx']])
     expectAllRefused(made)
   })
 
@@ -143,14 +157,22 @@ return {'seen': sorted(seen), 'linked': tried(lambda: os.link('/usr/bin/su', '/t
     expectAllRefused(links)
   })
 
-  test('leaves nothing behind in the places of the host that functions’ files come from', async () => {
-    const node = `
-      fs.writeFileSync('/tmp/left-by-an-attack', 'x'); fs.writeFileSync('/dev/shm/left-by-an-attack', 'x')
-      return fs.readlinkSync('/proc/self/exe')`
-    await ground().reported({ node })
-    const ofServer = `/proc/${ground().server.pid}/root`
-    expect(readlinkSync(ofServer)).toBe('/')
-    for (const dir of ['/tmp', '/dev/shm'])
-      expect(() => readFileSync(join(dir, 'left-by-an-attack'))).toThrow('ENOENT')
-  })
+  test.each(LANGUAGES)(
+    'in %s leaves nothing behind in the places of the host that functions’ files come from',
+    async (language) => {
+      const name = `left-by-an-attack-in-${language}`
+      const attack = {
+        node: `for (const dir of ['/tmp', '/dev/shm']) fs.writeFileSync(dir + '/' + event, 'x')`,
+        python: `for dir in ('/tmp', '/dev/shm'): write(dir + '/' + event)`,
+      }
+      const attacker = await ground().settle(sourceIn(language, attack))
+      await ground().call(attacker.name, name)
+      expect(readlinkSync(`/proc/${ground().server.pid}/root`)).toBe('/')
+      const places = ['/tmp', '/dev/shm'].map((dir) => join(dir, name))
+      // While it lives and once it is gone.
+      expect(places.filter((place) => existsSync(place))).toEqual([])
+      await ground().dismiss(attacker)
+      expect(places.filter((place) => existsSync(place))).toEqual([])
+    },
+  )
 })

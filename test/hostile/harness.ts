@@ -17,6 +17,31 @@ const canIsolate = (await probeSandboxes()).some(({ driver, works }) => driver =
 /** Code of an attacker: what its function does with an event, as the body of a function of its language. */
 export type Source = { readonly node: string } | { readonly python: string }
 
+/** One attack in both languages: their processes come into the sandbox by different ways. */
+export interface Bilingual {
+  readonly node: string
+  readonly python: string
+}
+
+export const LANGUAGES = ['node', 'python'] as const
+export type AttackLanguage = (typeof LANGUAGES)[number]
+
+export function sourceIn(language: AttackLanguage, { node, python }: Bilingual): Source {
+  return language === 'node' ? { node } : { python }
+}
+
+/** An attack in Python: by a function, or by a program that a function in Node.js starts. It returns what becomes JSON. */
+export function pythonIn(language: AttackLanguage, python: string): Source {
+  if (language === 'python') return { python }
+  const program = `${PYTHON_PRELUDE}${indented(python)}\nprint(handler(sys.argv[1], None))`
+  return {
+    node: `
+      const { error, stdout, stderr } = spawnSync('python3', ['-c', ${JSON.stringify(program)}, JSON.stringify(event)], { encoding: 'latin1' })
+      if (stdout === '' || error) throw error ?? new Error(stderr)
+      return JSON.parse(stdout)`,
+  }
+}
+
 export interface AttackSettings {
   /** What the code gets as `event`; default `{}`. */
   readonly event?: unknown
@@ -34,13 +59,6 @@ export interface Answer {
   readonly text: string
   // oxlint-disable-next-line typescript/no-explicit-any -- its members are what the tests look into
   readonly json: any
-}
-
-/** How an attack went, from outside. */
-export interface Attacked {
-  readonly answer: Answer
-  /** Whether the call of the neighbour was answered before the attack's was. */
-  readonly neighbourWasFirst: boolean
 }
 
 /** A deployed attacker with a living instance. */
@@ -86,25 +104,48 @@ export class Ground {
    * Deploys an attacker and calls it once. Meanwhile and afterwards the neighbour answers, and nothing of the attacker is left
    * once it is removed.
    */
-  async attack(source: Source, settings: AttackSettings = {}): Promise<Attacked> {
+  async attack(source: Source, settings: AttackSettings = {}): Promise<Answer> {
+    const attacker = await this.settle(source, settings)
+    const running = this.call(attacker.name, settings.event)
+    await this.expectNeighbourWell()
+    const answer = await running
+    await this.expectNeighbourWell()
+    await this.dismiss(attacker)
+    return answer
+  }
+
+  /**
+   * The same for an attack on what everybody needs: while it runs, or while its instance still has what it took, the neighbour
+   * answers, and a function is started that never ran before.
+   */
+  async exhaust(source: Source, settings: AttackSettings = {}): Promise<Answer> {
     const attacker = await this.settle(source, settings)
     let isAnswered = false
     const running = this.call(attacker.name, settings.event).finally(() => (isAnswered = true))
     await this.expectNeighbourWell()
-    const neighbourWasFirst = !isAnswered
+    const wasMeanwhile = !isAnswered
+    const newcomer = `newcomer-${this.#attacks}`
+    await this.deploy(newcomer, { node: `return 'well'` })
+    const { text } = await this.call(newcomer)
+    if (text !== '"well"') throw new Error(`no function can be started: ${text}\n${this.server.output}`)
     const answer = await running
+    if (!wasMeanwhile && attacker.traces.pids.length === 0)
+      throw new Error(`the attack was over before anybody else was called: ${answer.text}`)
     await this.expectNeighbourWell()
-    await this.dismiss(attacker)
-    return { answer, neighbourWasFirst }
+    await Promise.all([this.dismiss(attacker), this.#remove(newcomer)])
+    return answer
   }
 
   /** What an attack reports, which is to be JSON. */
   // oxlint-disable-next-line typescript/no-explicit-any -- its members are what the tests look into
   async reported(source: Source, settings: AttackSettings = {}): Promise<any> {
-    const { answer } = await this.attack(source, settings)
-    if (answer.status !== 200 || answer.errorType !== undefined)
-      throw new Error(`the attack failed by itself: ${answer.status} ${answer.text}`)
-    return answer.json
+    return reportOf(await this.attack(source, settings))
+  }
+
+  /** What an attack on what everybody needs reports, which is to be JSON. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- its members are what the tests look into
+  async exhaustReport(source: Source, settings: AttackSettings = {}): Promise<any> {
+    return reportOf(await this.exhaust(source, settings))
   }
 
   /** Deploys an attacker and starts its instance without attacking yet. */
@@ -120,7 +161,7 @@ export class Ground {
 
   /** Removes an attacker and waits until nothing of it is left. */
   async dismiss({ name, traces }: Attacker): Promise<void> {
-    await this.#manage('DELETE', `${SERVICES}/${SERVICE}/functions/${name}`)
+    await this.#remove(name)
     await traces.untilGone()
   }
 
@@ -175,6 +216,10 @@ export class Ground {
       throw new Error(`the neighbour is not well: ${status} ${text}\n${this.server.output}`)
   }
 
+  async #remove(name: string): Promise<void> {
+    await this.#manage('DELETE', `${SERVICES}/${SERVICE}/functions/${name}`)
+  }
+
   async #manage(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<void> {
     const headers = { 'content-type': 'application/json' }
     const sent = body === undefined ? '' : JSON.stringify(body)
@@ -211,6 +256,13 @@ export function describeHostile(
       })
     })
   })
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- its members are what the tests look into
+function reportOf(answer: Answer): any {
+  if (answer.status !== 200 || answer.errorType !== undefined)
+    throw new Error(`the attack failed by itself: ${answer.status} ${answer.text}`)
+  return answer.json
 }
 
 /** Every attempt that an attack reports was refused; a failure names those that were not. */

@@ -1,6 +1,14 @@
 import { expect, test } from 'vitest'
 import { eventually, pidsWith, uniqueSleep } from '../sandbox/harness.ts'
-import { describeHostile, type Attacker, type Ground } from './harness.ts'
+import {
+  describeHostile,
+  LANGUAGES,
+  pythonIn,
+  type Attacker,
+  type AttackLanguage,
+  type Ground,
+  type Source,
+} from './harness.ts'
 
 /** Leaves three kinds of processes behind, each with the mark on its command line, that do what they can to stay. */
 const LEAVES = `
@@ -22,9 +30,26 @@ def leave(mark):
 `
 const KINDS = 3
 
+/** The same in JavaScript, by programs of the host. */
+const LEAVES_NODE = `
+const stays = 'trap "" TERM HUP INT USR1; exec sleep ' + event
+spawn('/bin/sh', ['-c', stays], { stdio: 'ignore' }).unref()
+spawn('/bin/sh', ['-c', stays], { stdio: 'ignore', detached: true }).unref()
+spawn('/bin/sh', ['-c', '(' + stays + ') &'], { stdio: 'ignore', detached: true }).unref()
+const left = async () => { while (fs.readdirSync('/proc').filter((pid) => tried(() => fs.readFileSync('/proc/' + pid + '/cmdline', 'latin1')).startsWith('sleep')).length < 3) await new Promise((resolve) => setTimeout(resolve, 5)) }
+`
+
+/** Code that leaves processes behind and then does something of either language. */
+function leaving(language: AttackLanguage, then: { node: string; python: string }): Source {
+  return language === 'node'
+    ? { node: LEAVES_NODE + then.node }
+    : { python: `${LEAVES}\nleave(event)\n${then.python}` }
+}
+
 /** An attacker that has left its processes behind and answered. */
-async function settled(ground: Ground, mark: string): Promise<Attacker> {
-  const attacker = await ground.settle({ python: `${LEAVES}\nleave(event)\nreturn 'left'` })
+async function settled(ground: Ground, mark: string, language: AttackLanguage = 'python'): Promise<Attacker> {
+  const source = leaving(language, { node: `await left(); return 'left'`, python: `return 'left'` })
+  const attacker = await ground.settle(source)
   expect((await ground.call(attacker.name, mark)).json).toBe('left')
   await eventually(() => pidsWith(mark).length === KINDS)
   return attacker
@@ -36,18 +61,24 @@ async function expectGone(mark: string, { traces }: Attacker): Promise<void> {
 }
 
 describeHostile('what a function leaves behind', (ground) => {
-  test('goes with its instance, at the latest when the function is removed', async () => {
-    const mark = uniqueSleep()
-    const attacker = await settled(ground(), mark)
-    await ground().expectNeighbourWell()
-    await ground().dismiss(attacker)
-    await expectGone(mark, attacker)
-  })
+  test.each(LANGUAGES)(
+    'in %s goes with its instance, at the latest when the function is removed',
+    async (language) => {
+      const mark = uniqueSleep()
+      const attacker = await settled(ground(), mark, language)
+      await ground().expectNeighbourWell()
+      await ground().dismiss(attacker)
+      await expectGone(mark, attacker)
+    },
+  )
 
-  test('goes with a call that was ended for its time', async () => {
+  test.each(LANGUAGES)('in %s goes with a call that was ended for its time', async (language) => {
     const mark = uniqueSleep()
-    const python = `${LEAVES}\nleave(event)\nwhile True: time.sleep(60)`
-    const attacker = await ground().settle({ python }, { timeoutS: 1 })
+    const source = leaving(language, {
+      node: 'await new Promise(() => {})',
+      python: 'while True: time.sleep(60)',
+    })
+    const attacker = await ground().settle(source, { timeoutS: 1 })
     const { text } = await ground().call(attacker.name, mark)
     expect(text).toContain('timed out')
     await expectGone(mark, attacker)
@@ -55,9 +86,10 @@ describeHostile('what a function leaves behind', (ground) => {
     await ground().dismiss(attacker)
   })
 
-  test('goes with a process that ended by itself', async () => {
+  test.each(LANGUAGES)('in %s goes with a process that ended by itself', async (language) => {
     const mark = uniqueSleep()
-    const attacker = await ground().settle({ python: `${LEAVES}\nleave(event)\nos._exit(0)` })
+    const source = leaving(language, { node: 'await left(); process.reallyExit(0)', python: 'os._exit(0)' })
+    const attacker = await ground().settle(source)
     const { errorType } = await ground().call(attacker.name, mark)
     expect(errorType).toBe('UnhandledInvocationError')
     await expectGone(mark, attacker)
@@ -114,10 +146,12 @@ describeHostile(
 )
 
 describeHostile('what a function leaves behind when the server is killed', (ground) => {
-  test('goes with the server, also while a call runs and its first process does what it can', async () => {
-    const mark = uniqueSleep()
-    const idle = await settled(ground(), mark)
-    const python = `${LEAVES}
+  test.each(LANGUAGES)(
+    'in %s goes with the server, also while a call runs and its first process does what it can',
+    async (language) => {
+      const mark = uniqueSleep()
+      const idle = await settled(ground(), mark, language)
+      const python = `${LEAVES}
 leave(event)
 def take_over():
     memory = os.open('/proc/1/mem', os.O_RDWR)
@@ -126,17 +160,18 @@ def take_over():
 tried(take_over)
 for number in (signal.SIGSTOP, signal.SIGTERM): tried(lambda: os.kill(1, number))
 while True: time.sleep(60)`
-    const busy = await ground().settle({ python })
-    const call = ground()
-      .call(busy.name, mark)
-      .catch((error: unknown) => error)
-    await eventually(() => pidsWith(mark).length === 2 * KINDS)
-    await ground().server.kill()
-    expect(await call).toBeInstanceOf(Error)
-    await eventually(() => pidsWith(mark).length === 0)
-    for (const { traces } of [idle, busy]) await traces.untilEnded()
-    await ground().server.launch()
-    for (const { traces } of [idle, busy]) await traces.untilGone()
-    await ground().expectNeighbourWell()
-  })
+      const busy = await ground().settle(pythonIn(language, python))
+      const call = ground()
+        .call(busy.name, mark)
+        .catch((error: unknown) => error)
+      await eventually(() => pidsWith(mark).length === 2 * KINDS)
+      await ground().server.kill()
+      expect(await call).toBeInstanceOf(Error)
+      await eventually(() => pidsWith(mark).length === 0)
+      for (const { traces } of [idle, busy]) await traces.untilEnded()
+      await ground().server.launch()
+      for (const { traces } of [idle, busy]) await traces.untilGone()
+      await ground().expectNeighbourWell()
+    },
+  )
 })

@@ -2,7 +2,13 @@ import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { INSTRUCTION_BYTES } from '../../../src/sandbox/seccomp/bpf.ts'
 import { ALLOW, FAIL_WITH, KILL_PROCESS, seccompFilter } from '../../../src/sandbox/seccomp/filter.ts'
-import { ERRNO, POLICY, type Decision, type Verdict } from '../../../src/sandbox/seccomp/policy.ts'
+import {
+  ERRNO,
+  POLICY,
+  UNCOUNTED_MEMORY,
+  type Decision,
+  type Verdict,
+} from '../../../src/sandbox/seccomp/policy.ts'
 import {
   AUDIT_ARCHITECTURE,
   LAST_KNOWN,
@@ -160,6 +166,20 @@ describe.each(ARCHITECTURES)('the filter for %s', (name) => {
       expect({ number, given, readArguments }).toEqual({ number, given: ALLOW, readArguments: false })
       expect(steps).toBeLessThanOrEqual(11)
     }
+  })
+
+  test('refuses memory of no process where nothing counts it, and there alone', () => {
+    const strict = seccompFilter(name, { memoryIsCounted: false }) ?? Buffer.alloc(0)
+    const numbers = UNCOUNTED_MEMORY.calls.flatMap((call) => numberOf(call, name) ?? [])
+    expect(UNCOUNTED_MEMORY.calls).toEqual(['memfd_create', 'memfd_secret', 'shmget', 'semget', 'msgget'])
+    const differing: number[] = []
+    for (let number = 0; number <= 2000; number += 1) {
+      const told = runFilter(strict, { number, architecture, arguments: [] }).answer
+      if (told === answer(number)) continue
+      differing.push(number)
+      expect([answer(number), told]).toEqual([ALLOW, answerOf('ENOSYS')])
+    }
+    expect(differing).toEqual(numbers.sort((a, b) => a - b))
   })
 
   test('is a program that the kernel would take', () => {
