@@ -88,6 +88,7 @@ export async function startServer(
   await using undo = new AsyncDisposableStack()
   const { dataDir, region } = config
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  const compiledDir = join(dataDir, 'compiled')
 
   const store = undo.adopt(
     await SqliteStore.open({
@@ -107,7 +108,9 @@ export async function startServer(
   const packages = undo.adopt(await PackageStore.open({ dir: packagesDir }), (opened) => opened.close())
   const makeTickets = (): TicketFile => makeTicketFile(memoryBackedDir())
   const [chosen, bootstraps, runtimes, catalogue] = await Promise.all([
-    chooseSandbox(config.sandbox, { zygotes: { codeRoots: [packagesDir, stemsDir], makeTickets } }),
+    chooseSandbox(config.sandbox, {
+      zygotes: { codeRoots: [packagesDir, stemsDir, compiledDir], makeTickets },
+    }),
     materialiseBootstraps(join(dataDir, 'runtimes')),
     RuntimeTable.discover({ nodePath: config.nodePath, pythonPath: config.pythonPath }),
     Catalogue.open(withLayers(store.definitions, packages)),
@@ -118,6 +121,16 @@ export async function startServer(
       dir: stemsDir,
       perClass: config.stemsPerClass,
       makeTickets,
+    }),
+    (opened) => opened.close(),
+  )
+  const memory = new MemoryWatch()
+  const compiled = undo.adopt(
+    await CompiledCode.open({
+      dir: compiledDir,
+      sandbox: chosen.sandbox,
+      watchMemory: (process, limitBytes) => memory.watch(process, limitBytes),
+      onFailure: (error) => log.debug('code was not compiled ahead', { error }),
     }),
     (opened) => opened.close(),
   )
@@ -144,7 +157,6 @@ export async function startServer(
   )
   const budget = new PayloadBudget(config.payloadBudgetMib * MIB)
   const clock = (): number => performance.now()
-  const memory = new MemoryWatch()
 
   const launches = new Launches({
     contracts: CONTRACTS,
@@ -153,6 +165,7 @@ export async function startServer(
     packages,
     keyring,
     sandbox,
+    compiled,
     network: network.policy,
   })
   const limits = poolLimitsOf(config, catalogue)
@@ -267,6 +280,8 @@ export async function startServer(
     catalogue,
     pool,
     packages,
+    compiled,
+    launches,
     logs,
     onFailure: (error) => log.error('old code packages were not removed', { error }),
   })

@@ -100,19 +100,13 @@ export class Launches {
 
   /** Everything about a start that its function's own state decides. */
   #templateOf(spec: FunctionSpec): SpecTemplate {
-    const { runtimes, bootstraps, packages, network } = this.#rooms
-    const { codeTarget, layersTarget } = this.#placesOf(spec)
+    const { runtimes, bootstraps, compiled, network } = this.#rooms
+    const { codeTarget } = this.#placesOf(spec)
     const plan = runtimes.launchPlan(runtimes.resolve(spec.runtime), bootstraps, spec)
-    const mounts: Mount[] = [
-      ...plan.mounts,
-      { source: packages.treePath(spec.code.digest), target: codeTarget, holdsCode: true },
-    ]
-    if (layersTarget !== undefined)
-      mounts.push({ source: packages.layersPath(layerDigests(spec)), target: layersTarget, holdsCode: true })
     return {
       command: plan.command,
       ...(plan.forks === true && { forks: true }),
-      mounts,
+      mounts: [...plan.mounts, ...compiled.mountsOf(this.codeOf(spec))],
       environment: plan.environment,
       workDir: codeTarget,
       memoryMib: spec.memoryMib,

@@ -2,6 +2,7 @@ import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { useCompileCache } from './compile-cache.ts'
 import { errorCode, isRecord } from './unknown.ts'
 
 export type LoadErrorKind =
@@ -54,6 +55,7 @@ async function loadModule(codeDir: string, modulePath: string): Promise<unknown>
   if (file === undefined) {
     throw new LoadError('moduleNotFound', `Cannot find module '${path.resolve(codeDir, modulePath)}'`)
   }
+  useCompileCache()
   try {
     return isEsModule(file) ? await import(pathToFileURL(file).href) : await requireOrImport(file)
   } catch (error) {

@@ -23,15 +23,20 @@ export class UnsuitableTree extends Error {}
  *
  * @param source A tree of the package store; only read.
  * @param place Made; its parent exists. On failure it is left as it is.
+ * @param most Entries that the tree and its root may have; default: what is worth moving while a call waits.
  * @returns The names at its root.
  * @throws {UnsuitableTree}
  */
-export async function linkTree(source: string, place: string): Promise<readonly string[]> {
-  let left = MOST_ENTRIES
+export async function linkTree(
+  source: string,
+  place: string,
+  most = { entries: MOST_ENTRIES, rootEntries: MOST_ROOT_ENTRIES },
+): Promise<readonly string[]> {
+  let left = most.entries
   const linkFolder = async (from: string, to: string, depth: number): Promise<string[]> => {
     const entries = await readdir(from, { withFileTypes: true })
     left -= entries.length
-    if (left < 0 || depth > MOST_DEPTH || (depth === 0 && entries.length > MOST_ROOT_ENTRIES))
+    if (left < 0 || depth > MOST_DEPTH || (depth === 0 && entries.length > most.rootEntries))
       throw new UnsuitableTree('the tree has too many entries')
     await mkdir(to)
     // Set after creation: the server's umask must not close the folder to functions' user ids.

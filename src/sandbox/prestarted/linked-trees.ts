@@ -68,7 +68,9 @@ export class LinkedTrees {
   takeAll(mounts: readonly Mount[]): ReadonlyMap<string, LinkedTree> | undefined {
     const taken = new Map<string, LinkedTree>()
     for (const { source, target } of mounts) {
-      const tree = this.#sources.get(source)?.ready.pop()
+      const ready = this.#sources.get(source)?.ready
+      // Nothing of an empty one is moved away, so everybody may have it: many functions share one place that holds nothing.
+      const tree = ready?.at(-1)?.names.length === 0 ? ready.at(-1) : ready?.pop()
       if (tree !== undefined) taken.set(target, tree)
     }
     if (taken.size === mounts.length) return taken

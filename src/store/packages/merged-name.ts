@@ -8,6 +8,12 @@ export function mergedName(digests: readonly string[]): string {
   return PREFIX + createHash('sha256').update(digests.join('\n')).digest('hex')
 }
 
+/** Names the tree that {@link mergedName} or, for one package, its digest names. */
+export function layersName(digests: readonly string[]): string {
+  const [only, ...more] = digests
+  return only !== undefined && more.length === 0 ? only : mergedName(digests)
+}
+
 export function isMergedName(name: string): boolean {
   return NAME.test(name)
 }
