@@ -94,9 +94,12 @@ export function pidsWith(word: string): number[] {
 }
 
 /** Polls, for at most ten seconds unless told otherwise, until `probe` is satisfied. For what other processes do and nobody reports. */
-export async function eventually(probe: () => boolean, patienceMs = 10_000): Promise<void> {
+export async function eventually(
+  probe: () => boolean | Promise<boolean>,
+  patienceMs = 10_000,
+): Promise<void> {
   const deadline = performance.now() + patienceMs
-  while (!probe()) {
+  while (!(await probe())) {
     if (performance.now() > deadline) throw new Error(`not within ${patienceMs} ms: ${probe.toString()}`)
     await delay(5)
   }

@@ -33,14 +33,33 @@ const BARRED = [
 export function barrierRules(own: readonly string[]): string {
   const blocked = [...new Set([...BARRED, ...own])]
   const rules = [
-    ...[`${NAME_SERVER}/32`, '::1/128'].map((range) => rule(range, 'allow', 1)),
+    ...[`${NAME_SERVER}/32`, '::1/128'].map((range) => rule(`out dst ${range}`, 'allow', 1)),
     // There is no IPv6 outside; the kernel's own questions about it go nowhere either.
-    ...[...blocked, '::/0'].map((range) => rule(range, 'block', 2)),
+    ...[...blocked, '::/0'].map((range) => rule(`out dst ${range}`, 'block', 2)),
   ]
-  return rules.map((line) => `${line}\n`).join('')
+  return batch(rules)
+}
+
+/**
+ * Rules for ranges that have become the host's own since {@link barrierRules}, of which none is among those: nothing is sent there from
+ * now on, and what was open there hears no more.
+ */
+export function laterRules(own: readonly string[]): string {
+  return batch(
+    own.flatMap((range) => [`out dst ${range}`, `in src ${range}`].map((way) => rule(way, 'block', 2))),
+  )
+}
+
+/** Whether {@link barrierRules} bars a range by itself. */
+export function isAlwaysBarred(range: string): boolean {
+  return BARRED.includes(range)
 }
 
 /** @param priority The lowest that matches decides. */
-function rule(range: string, action: 'allow' | 'block', priority: number): string {
-  return `xfrm policy add dir out dst ${range} action ${action} priority ${priority}`
+function rule(way: string, action: 'allow' | 'block', priority: number): string {
+  return `xfrm policy add dir ${way} action ${action} priority ${priority}`
+}
+
+function batch(rules: readonly string[]): string {
+  return rules.map((line) => `${line}\n`).join('')
 }

@@ -48,6 +48,11 @@ export class Helper {
     })
   }
 
+  /** Undefined when it could not be started. */
+  get pid(): number | undefined {
+    return this.#process.pid
+  }
+
   /** Ends it at once. Safe to call any number of times. */
   kill(): void {
     this.#process.kill('SIGKILL')

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 const ROUTES_FILE = '/proc/net/fib_trie'
 
 /** More ranges than any host has; each becomes a rule in the namespace of every instance. */
-const MOST_RANGES = 4096
+export const MOST_RANGES = 4096
 
 /**
  * Every IPv4 range that this host itself answers to, such as `192.0.2.7/32`, and those it hears broadcasts on.

@@ -1,6 +1,16 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,8 +21,6 @@ export const HOST = '203.0.113.1'
 export const HOST_WITHOUT_CARRIER = '203.0.113.129'
 export const WEB = '198.51.100.10'
 export const NAME_SERVER = '198.51.100.53'
-/** What the lab's name server answers with {@link WEB}. */
-export const WEB_NAME = 'web.example'
 export const METADATA = '169.254.169.254'
 /** A group that the host and the world listen to. */
 export const GROUP = '239.1.2.3'
@@ -20,14 +28,29 @@ export const PORTS = { web: 80, control: 7400, loopback: 7401, datagrams: 7402 }
 
 const NOBODY = 65_534
 const WORLD = fileURLToPath(new URL('world.ts', import.meta.url))
+const RESOLVER = fileURLToPath(new URL('resolver.ts', import.meta.url))
 const OWNER = fileURLToPath(new URL('owner.ts', import.meta.url))
 
 /** Runs what follows with these files in place: only the processes that it starts see them. */
-const WITH_NAME_SERVER = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+const WITH_FILES = 'mount --bind "$1/etc" /etc && mount --bind "$1/run" /run && shift && exec "$@"'
 const WITH_DEVICE = 'mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 && exec "$@"'
 
+const asNobody = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--']
+
 /** Why the lab cannot be built here; undefined: it can. */
-export function whyNoLab(): string | undefined {
+export const whyNot = whyNoLab()
+if (whyNot !== undefined) process.stderr.write(`The way out of the sandbox is not tested: ${whyNot}.\n`)
+
+/** Who starts sandboxes in the lab. */
+export const users = isOpenToAll() ? (['root', 'nobody'] as const) : (['root'] as const)
+if (users.length === 1)
+  process.stderr.write('An ordinary user cannot read this checkout: tested as root only.\n')
+
+function whyNoLab(): string | undefined {
+  const missing = ['/usr/bin/slirp4netns', '/usr/bin/nsenter', '/usr/bin/bwrap'].filter(
+    (path) => !existsSync(path),
+  )
+  if (missing.length > 0) return `${missing.join(', ')} not installed`
   if (process.getuid?.() !== 0) return 'network namespaces take root'
   const name = `anvoke-trial-${process.pid}`
   const made = spawnSync('ip', ['netns', 'add', name])
@@ -37,14 +60,12 @@ export function whyNoLab(): string | undefined {
 }
 
 /** Whether the files of this checkout can be read by an ordinary user. */
-export function isOpenToAll(): boolean {
-  return spawnSync('setpriv', [...asNobody, process.execPath, '--version', OWNER]).status === 0 && canRead()
+function isOpenToAll(): boolean {
+  return canRun(process.execPath, '--version') && canRun('/usr/bin/test', '-r', OWNER)
 }
 
-const asNobody = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--']
-
-function canRead(): boolean {
-  return spawnSync('setpriv', [...asNobody, '/usr/bin/test', '-r', OWNER]).status === 0
+function canRun(...command: readonly string[]): boolean {
+  return spawnSync('setpriv', [...asNobody, ...command]).status === 0
 }
 
 /**
@@ -56,6 +77,8 @@ export class Lab {
   readonly #world = `anvoke-world-${process.pid}`
   readonly #dir = mkdtempSync(join(tmpdir(), 'anvoke-lab-'))
   readonly #owners = new Set<ChildProcess>()
+  readonly #given = new Set<string>()
+  readonly #services = new Set<ChildProcess>()
   #server: ChildProcess | undefined
 
   /** Resolves when the world answers. */
@@ -74,8 +97,8 @@ export class Lab {
   owner(order: object, user: 'root' | 'nobody'): ChildProcess {
     const change = user === 'root' ? [] : ['/bin/sh', '-c', WITH_DEVICE, 'sh', 'setpriv', ...asNobody]
     const command = [
-      ...['nsenter', `--net=/run/netns/${this.#host}`, 'unshare', '--mount', '--'],
-      ...['/bin/sh', '-c', WITH_NAME_SERVER, 'sh', join(this.#dir, 'resolv.conf')],
+      ...[...this.#onHost, 'unshare', '--mount', '--'],
+      ...['/bin/sh', '-c', WITH_FILES, 'sh', this.#dir],
       ...[...change, process.execPath, OWNER, JSON.stringify(order)],
     ]
     const owner = start(command)
@@ -84,15 +107,64 @@ export class Lab {
     return owner
   }
 
-  /** Ends the owners that a test left behind. */
-  async endOwners(): Promise<void> {
-    const ends = [...this.#owners].map((owner) => once(owner, 'close'))
-    for (const owner of this.#owners) owner.kill('SIGKILL')
+  /** Makes the host's `/etc/resolv.conf`: a file, or as systemd-resolved does it, a link to one that is replaced for every change. */
+  nameServers(text: string, layout: 'file' | 'link' = 'file'): void {
+    const place = join(this.#dir, 'etc/resolv.conf')
+    const target = join(this.#dir, 'run/systemd/resolve/stub-resolv.conf')
+    const written = layout === 'file' ? place : target
+    writeFileSync(`${written}.new`, text)
+    renameSync(`${written}.new`, written)
+    if (layout === 'file' || (existsSync(place) && lstatSync(place).isSymbolicLink())) return
+    rmSync(place)
+    symlinkSync('../run/systemd/resolve/stub-resolv.conf', place)
+  }
+
+  /** Starts a name service on the host that answers for the names of the lab. */
+  async resolver(address: string, answer: string): Promise<void> {
+    const service = start([...this.#onHost, process.execPath, RESOLVER, address, answer])
+    this.#services.add(service)
+    await firstLineOf(service)
+  }
+
+  /** Gives the host an address on an interface without carrier, until the end of the test or {@link takeAddress}. */
+  giveAddress(address: string): void {
+    ip('-n', this.#host, 'address', 'add', `${address}/32`, 'dev', 'loose')
+    this.#given.add(address)
+  }
+
+  takeAddress(address: string): void {
+    ip('-n', this.#host, 'address', 'delete', `${address}/32`, 'dev', 'loose')
+    this.#given.delete(address)
+  }
+
+  /** Programs for an owner, of which those that make barriers fail from the moment that they are told to. */
+  failingBarriers(): { programDirs: string[]; fail: () => void } {
+    const [dir, mark] = [join(this.#dir, 'programs'), join(this.#dir, 'fails')]
+    mkdirSync(dir, { recursive: true })
+    writeFileSync(
+      join(dir, 'ip'),
+      `#!/bin/sh\n[ "$1" = -batch ] && [ -e ${mark} ] && exit 1\nPATH=/usr/sbin:/sbin exec ip "$@"\n`,
+    )
+    chmodSync(join(dir, 'ip'), 0o755)
+    return { programDirs: [dir, '/usr/bin', '/usr/sbin'], fail: () => writeFileSync(mark, '') }
+  }
+
+  /** Ends the owners and services that a test left behind, and makes addresses and files as they were. */
+  async restore(): Promise<void> {
+    const left = [...this.#owners, ...this.#services].filter(
+      ({ exitCode, signalCode }) => exitCode === null && signalCode === null,
+    )
+    const ends = left.map((child) => once(child, 'close'))
+    for (const child of left) child.kill('SIGKILL')
     await Promise.all(ends)
+    this.#services.clear()
+    for (const address of this.#given) this.takeAddress(address)
+    rmSync(join(this.#dir, 'fails'), { force: true })
+    this.#makeFiles()
   }
 
   async close(): Promise<void> {
-    await this.endOwners()
+    await this.restore()
     if (this.#server !== undefined && this.#server.exitCode === null) {
       this.#server.kill('SIGKILL')
       await once(this.#server, 'close')
@@ -101,8 +173,21 @@ export class Lab {
     rmSync(this.#dir, { recursive: true })
   }
 
+  get #onHost(): string[] {
+    return ['nsenter', `--net=/run/netns/${this.#host}`]
+  }
+
+  #makeFiles(): void {
+    rmSync(join(this.#dir, 'etc/resolv.conf'), { force: true })
+    this.nameServers(`nameserver ${NAME_SERVER}\n`)
+  }
+
   async #build(): Promise<void> {
-    writeFileSync(join(this.#dir, 'resolv.conf'), `nameserver ${NAME_SERVER}\n`)
+    chmodSync(this.#dir, 0o755)
+    const copied = spawnSync('cp', ['--archive', '/etc', join(this.#dir, 'etc')], { encoding: 'utf8' })
+    if (copied.status !== 0) throw new Error(copied.stderr)
+    mkdirSync(join(this.#dir, 'run/systemd/resolve'), { recursive: true })
+    this.#makeFiles()
     ip('netns', 'add', this.#host)
     ip('netns', 'add', this.#world)
     ip(
@@ -153,7 +238,7 @@ export function firstLineOf(child: ChildProcess): Promise<string> {
 }
 
 function start([program = '', ...args]: readonly string[]): ChildProcess {
-  return spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  return spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
 }
 
 function ip(...args: readonly string[]): void {

@@ -18,6 +18,10 @@ export interface Order {
   readonly command: readonly string[]
   /** Tells of its helpers once the network is there, and goes on until it is killed. */
   readonly holds?: boolean
+  /** Passes lines on in both directions, between its own input and output and the process. */
+  readonly talks?: boolean
+  /** Where launchers are looked for. */
+  readonly programDirs?: readonly string[]
 }
 
 export interface Report {
@@ -60,7 +64,10 @@ const helpersNow = async (): Promise<number[]> =>
   })
 
 const ticketsFd = openSync('/dev/null', 'r')
-const { sandbox } = await chooseSandbox('bwrap')
+const { sandbox } = await chooseSandbox(
+  'bwrap',
+  order.programDirs === undefined ? {} : { programDirs: order.programDirs },
+)
 const running = sandbox.start({
   functionId: 'function-a',
   command: order.command,
@@ -75,8 +82,12 @@ const running = sandbox.start({
 const outputs = Promise.all([text(running.stdout), text(running.stderr)])
 await running.prepared
 const helpers = await helpersNow()
+if (order.talks === true) {
+  process.stdin.pipe(running.channel)
+  running.stdout.pipe(process.stdout)
+}
 if (order.holds === true) process.stdout.write(`${JSON.stringify({ helpers })}\n`)
-else running.channel.write('go\n')
+else if (order.talks !== true) running.channel.write('go\n')
 const [stdout, stderr] = await outputs
 await running.exited
 const report: Report = { stdout, stderr, heard, helpers, left: await helpersNow() }
