@@ -1,4 +1,5 @@
 import { EngineError, type EngineErrorCode } from '../model/errors.ts'
+import { failureNameOf } from '../model/failure-name.ts'
 import type { Ending } from '../model/outcome.ts'
 import { DEFAULT_BACKOFF, type ClaimedTask, type Postponement, type Settlement } from '../store/task-queue.ts'
 
@@ -125,13 +126,4 @@ function deferralMs(deferrals: number): number {
 function waitedAfter(deferrals: number): number {
   const doubling = Math.min(deferrals, Math.ceil(Math.log2(LONGEST_DEFERRAL_MS / FIRST_DEFERRAL_MS)))
   return FIRST_DEFERRAL_MS * (2 ** doubling - 1) + (deferrals - doubling) * LONGEST_DEFERRAL_MS
-}
-
-function failureNameOf(ending: Exclude<Ending, { kind: 'returned' | 'cancelled' | 'terminated' }>): string {
-  if (ending.kind === 'timedOut') return ending.kind
-  if (ending.kind === 'crashed') return ending.cause
-  if (ending.kind === 'threw' || (ending.reason === 'threw' && ending.phase === 'load'))
-    return ending.errorType
-  if (ending.reason === 'threw') return `initializerThrew: ${ending.errorType}`
-  return ending.reason === 'timedOut' ? 'initTimedOut' : 'initCrashed'
 }

@@ -1,3 +1,4 @@
+import { readFailureName } from '../model/failure-name.ts'
 import type { FunctionVersion } from '../model/function.ts'
 import type { Ending } from '../model/outcome.ts'
 import { type Payload, toBuffer } from '../model/payload.ts'
@@ -34,8 +35,6 @@ const CODE_OF_TYPE: ReadonlyMap<string, number> = new Map([
   [INVALID, RUN_CODE.resultInvalid],
   ['FunctionLoadError', RUN_CODE.entryFailed],
   ['FunctionConfigError', RUN_CODE.entryFailed],
-  ['initTimedOut', RUN_CODE.initTimedOut],
-  ['initCrashed', RUN_CODE.initFailed],
 ])
 
 /** An ending and the version it happened to: every {@link import('../model/outcome.ts').Outcome} is one. */
@@ -80,9 +79,24 @@ export function errorCodeOf(ending: Ending): number {
 }
 
 /** The vendor's number for a failure of which nothing but its name in a task's record is known: that of an exception where it names no other. */
-export function errorCodeOfType(errorType: string): number {
-  if (errorType.startsWith('initializerThrew')) return RUN_CODE.initializerThrew
-  return CODE_OF_TYPE.get(errorType) ?? RUN_CODE.threw
+export function errorCodeOfName(name: string): number {
+  const failure = readFailureName(name)
+  switch (failure.kind) {
+    case 'threw':
+      return CODE_OF_TYPE.get(failure.errorType) ?? RUN_CODE.threw
+    case 'initializerThrew':
+      return RUN_CODE.initializerThrew
+    case 'timedOut':
+      return RUN_CODE.timedOut
+    case 'initTimedOut':
+      return RUN_CODE.initTimedOut
+    case 'initCrashed':
+      return RUN_CODE.initFailed
+    case 'exited':
+    case 'signalled':
+    case 'outOfMemory':
+      return RUN_CODE.threw
+  }
 }
 
 /**

@@ -15,7 +15,7 @@ import { CONTRACT_NAME } from './huawei-functiongraph-failure.ts'
 import { closingOf, initClosingOf, initOpeningOf, openingOf } from './huawei-functiongraph-log.ts'
 
 export { cpuOf } from './huawei-functiongraph-environment.ts'
-export { errorCodeOf, errorCodeOfType, failureOf, RUN_CODE } from './huawei-functiongraph-failure.ts'
+export { errorCodeOf, errorCodeOfName, failureOf, RUN_CODE } from './huawei-functiongraph-failure.ts'
 
 /**
  * FunctionGraph's handler contract: event functions of the Node.js and Python runtimes, `handler(event, context)`.

@@ -1,4 +1,4 @@
-import { errorCodeOfType, RUN_CODE } from '../../contracts/huawei-functiongraph.ts'
+import { errorCodeOfName, RUN_CODE } from '../../contracts/huawei-functiongraph.ts'
 import type { TaskFilter, TaskRecord } from '../../store/task-queue.ts'
 import { FssError } from './errors.ts'
 import { queryInteger, required, stringField } from './fields.ts'
@@ -138,9 +138,8 @@ function shownStatus({ status }: TaskRecord): string {
 function codeOf({ status, lastError = '' }: TaskRecord): number {
   if (status === 'cancelled') return RUN_CODE.cancelled
   if (lastError === '') return RUN_CODE.success
-  if (lastError === 'timedOut') return RUN_CODE.timedOut
   if (/^caller\/[a-z]+-not-found$/.test(lastError)) return META_NOT_FOUND
-  return lastError === 'caller/concurrency-exceeded' ? MAX_INSTANCES_REACHED : errorCodeOfType(lastError)
+  return lastError === 'caller/concurrency-exceeded' ? MAX_INSTANCES_REACHED : errorCodeOfName(lastError)
 }
 
 /** @throws {FssError} FSS.0400 */
