@@ -90,9 +90,15 @@ describeHostile('what a process has from the one that made it', (ground) => {
     )
     for (const name of ['Max core file size', 'Max nice priority', 'Max realtime priority'])
       expect([name, hard.get(name)]).toEqual([name, 0])
-    const bounded = ['Max file size', 'Max processes', 'Max open files', 'Max pending signals']
-    for (const name of [...bounded, 'Max locked memory', 'Max msgqueue size'])
-      expect([name, Number.isFinite(hard.get(name))]).toEqual([name, true])
+    const bounds = {
+      'Max open files': 65_536,
+      'Max pending signals': 16_384,
+      'Max msgqueue size': 819_200,
+      'Max processes': 16_384,
+    }
+    for (const [name, most] of Object.entries(bounds))
+      expect([name, (hard.get(name) ?? Infinity) <= most]).toEqual([name, true])
+    expect(hard.get('Max file size')).toBeLessThan(2 ** 30)
   })
 
   test.each(LANGUAGES)('is in %s an environment of its own, wherever it is looked up', async (language) => {

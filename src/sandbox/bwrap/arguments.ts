@@ -10,7 +10,7 @@ export interface Launchers {
   readonly bwrap: string
   /** Takes the function's user id; used by root alone. */
   readonly setpriv: string
-  /** Sets the limits of {@link innerCommand}: tasks, core dumps and file size; a host without it goes without them. */
+  /** Sets the limits of {@link innerCommand}: tasks, open files, core dumps, file size; a host without it goes without them. */
   readonly prlimit?: string | undefined
 }
 
@@ -45,11 +45,27 @@ const MOST_TASKS_OF_FUNCTION = 16_384
 const [kernelMajor = 0, kernelMinor = 0] = release().split('.').map(Number)
 const COUNTS_BY_NAMESPACE = kernelMajor > 5 || (kernelMajor === 5 && kernelMinor >= 14)
 
-/** What the server itself may have at most, which nobody below it can raise: few where the host has little memory. */
-const MOST_TASKS_OF_SERVER = Number(
-  /^Max processes +\S+ +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1] ??
-    Number.POSITIVE_INFINITY,
-)
+/** What the server itself may have at most, which nobody below it can raise: of some, little where the host has little memory. */
+const SERVER_LIMITS = readFileSync('/proc/self/limits', 'latin1')
+
+/** @param name As `/proc/self/limits` calls it. */
+function atMost(name: string, most: number): number {
+  const own = new RegExp(`^${name} +\\S+ +(\\d+)`, 'm').exec(SERVER_LIMITS)?.[1]
+  return own === undefined ? most : Math.min(most, Number(own))
+}
+
+const MOST_TASKS_OF_SERVER = atMost('Max processes', Number.POSITIVE_INFINITY)
+
+/**
+ * What the kernel bounds for each process or user id, and a server may have without a bound: open files of a process, so that a
+ * function does not take all that the host can have open; signals that wait and bytes of POSIX message queues, which are memory
+ * of no process. The last is the kernel's own default (`MQ_BYTES_MAX`).
+ */
+export const KERNEL_LIMITS = {
+  openFiles: atMost('Max open files', 65_536),
+  pendingSignals: atMost('Max pending signals', 16_384),
+  queueBytes: atMost('Max msgqueue size', 819_200),
+} as const
 
 /** Places that a mount may not cover, with everything under them. */
 const RESERVED = [
@@ -149,6 +165,9 @@ function limitArguments(diskMib: number, privileges: Privileges, { prlimit }: La
     prlimit,
     '--core=0',
     `--fsize=${largestFileBytes(diskMib)}`,
+    `--nofile=${KERNEL_LIMITS.openFiles}`,
+    `--sigpending=${KERNEL_LIMITS.pendingSignals}`,
+    `--msgqueue=${KERNEL_LIMITS.queueBytes}`,
     ...(tasks === undefined ? [] : [`--nproc=${tasks}`]),
     '--',
   ]

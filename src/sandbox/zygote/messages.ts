@@ -24,7 +24,13 @@ export interface ForkOrder {
   readonly mounts: readonly (readonly [string, string])[]
   readonly ownNetwork: boolean
   readonly tmpBytes: number
-  readonly limits: { readonly fileBytes: number; readonly tasks: number | null }
+  readonly limits: {
+    readonly fileBytes: number
+    readonly openFiles: number
+    readonly pendingSignals: number
+    readonly queueBytes: number
+    readonly tasks: number | null
+  }
   readonly workDir: string
 }
 

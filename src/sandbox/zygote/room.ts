@@ -1,6 +1,12 @@
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { largestFileBytes, SHARED_MEMORY_BYTES, taskLimit, type Privileges } from '../bwrap/arguments.ts'
+import {
+  KERNEL_LIMITS,
+  largestFileBytes,
+  SHARED_MEMORY_BYTES,
+  taskLimit,
+  type Privileges,
+} from '../bwrap/arguments.ts'
 import { HOST_NAME, type SyntheticEtc } from '../bwrap/etc.ts'
 import type { CgroupGroup } from '../cgroup/group.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
@@ -106,6 +112,7 @@ export class ZygoteRoom {
       ownNetwork: spec.network !== 'host',
       tmpBytes: Math.max(1, spec.diskMib) * MIB,
       limits: {
+        ...KERNEL_LIMITS,
         fileBytes: largestFileBytes(spec.diskMib),
         tasks: taskLimit(this.#settings.privileges) ?? null,
       },
