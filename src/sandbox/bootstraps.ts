@@ -4,6 +4,7 @@ import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/
 import { stripTypeScriptTypes } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Script } from 'node:vm'
 import { joinModules } from './one-script.ts'
 
 /** Directories with the bootstrap of each language, ready to be mounted. */
@@ -15,7 +16,7 @@ export interface Bootstraps {
 }
 
 /** Counts up whenever the same sources are laid out in another way: they then get a place of their own. */
-const FORM = 2
+const FORM = 3
 
 /** A file of a bootstrap: its path inside the directory and what it says. */
 interface BootstrapFile {
@@ -23,7 +24,9 @@ interface BootstrapFile {
   readonly text: string
 }
 
-/** Name of the only file of Node.js's bootstrap. Its ending says what it is where no package.json does. */
+type LaidOutFile = Pick<BootstrapFile, 'path'> & { readonly text: string | Buffer }
+
+/** What Node.js starts. Its ending says what it is where no package.json does. */
 export const NODE_BOOTSTRAP = 'bootstrap.cjs'
 
 /** Relative imports of TypeScript files, static and dynamic. */
@@ -48,7 +51,7 @@ export async function materialiseBootstraps(
     readTree(join(sourceDir, 'python'), /\.py$/),
   ])
   return {
-    nodejs: await layOut(targetDir, 'nodejs', nodejs, toScript),
+    nodejs: await layOut(targetDir, 'nodejs', nodejs, toScripts),
     python: await layOut(targetDir, 'python', python, (files) => files),
   }
 }
@@ -59,8 +62,18 @@ async function readTree(dir: string, wanted: RegExp): Promise<BootstrapFile[]> {
   return Promise.all(paths.map(async (path) => ({ path, text: await readFile(join(dir, path), 'utf8') })))
 }
 
-function toScript(files: readonly BootstrapFile[]): readonly BootstrapFile[] {
-  return [{ path: NODE_BOOTSTRAP, text: joinModules(files.map(toJavaScript), 'bootstrap.js') }]
+/** The script that greets, the rest of the program, and what V8 made of that: see `../runtimes/nodejs/program.ts`. */
+function toScripts(files: readonly BootstrapFile[]): readonly LaidOutFile[] {
+  const modules = files.map(toJavaScript)
+  const program = joinModules(modules, 'life.js')
+  return [
+    {
+      path: NODE_BOOTSTRAP,
+      text: `${joinModules(modules, 'bootstrap.js')}((specifier) => import(specifier), require)\n`,
+    },
+    { path: 'program.js', text: program },
+    { path: 'program.compiled', text: new Script(program).createCachedData() },
+  ]
 }
 
 function toJavaScript({ path, text }: BootstrapFile): BootstrapFile {
@@ -84,7 +97,7 @@ async function layOut(
   targetDir: string,
   language: string,
   sources: readonly BootstrapFile[],
-  convert: (sources: readonly BootstrapFile[]) => readonly BootstrapFile[],
+  convert: (sources: readonly BootstrapFile[]) => readonly LaidOutFile[],
 ): Promise<string> {
   const named = createHash('sha256')
     .update(JSON.stringify([FORM, process.version, sources]))

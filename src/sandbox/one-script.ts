@@ -10,19 +10,30 @@ export interface ModuleSource {
 const IMPORT =
   /^import\s+(?:([\w$]+)\s*,?\s*)?(?:\{([^}]*)\}\s*)?from\s*(['"])([^'"\n]+)\3;?|^export\s*\{\s*\};?/gm
 const EXPORT = /^export\s+((?:async\s+)?function|class|const)\s+([\w$]+)/gm
-/** An import on demand of a module of the same program. Others stay what they are: Node.js does them. */
+/** An import on demand of a module of the same program, and any other. */
 const IMPORT_ON_DEMAND = /\bimport\(\s*(['"])(\.{1,2}\/[^'"\n]+)\1\s*\)/g
+const OTHER_IMPORT = /\bimport\(/g
 const NOT_UNDERSTOOD = /^(?:import(?!\s*\()|export)\b.*|\bimport\.meta\b/m
 
+const OPENING = `(function ($import, require) {
+'use strict'
+const $once = (make) => {
+  let made
+  return () => (made ??= make())
+}
+`
+
 /**
- * Joins the modules of a program into one CommonJS script, which Node.js starts in several milliseconds less: one file to find and
- * read, and no need of what loads ES modules.
+ * Joins the modules of a program into one script, which Node.js starts in several milliseconds less: one file to find and read, and no
+ * need of what loads ES modules.
  *
  * Each module becomes a function of its own; those that the entry needs run at once, what is imported on demand when that happens.
  * Modules that nothing imports are left out. It reads the plain forms alone: `import name, { names } from '…'`, `export` before a
  * function, class or constant, `import('./…')` with a literal.
  *
  * @param entry Path of the module to run.
+ * @returns An expression: the function that runs the program. It takes what `import(…)` of anything else is to do, and a `require` for
+ *   the modules of Node.js.
  * @throws When a module uses another form, is missing, or needs itself.
  */
 export function joinModules(modules: readonly ModuleSource[], entry: string): string {
@@ -44,7 +55,7 @@ export function joinModules(modules: readonly ModuleSource[], entry: string): st
   const isAtOnce = (path: string): boolean => atOnce.has(path)
   // What waits comes first: it may be demanded as soon as anything runs.
   const ordered = [...[...all].filter((path) => !isAtOnce(path)), ...atOnce]
-  return [`'use strict'\n`, ...ordered.map((path) => scriptOf(parse(path, entry), isAtOnce))].join('')
+  return [OPENING, ...ordered.map((path) => scriptOf(parse(path, entry), isAtOnce)), '})'].join('')
 }
 
 interface ParsedModule {
@@ -79,6 +90,7 @@ function parseModule(path: string, text: string): ParsedModule {
         IMPORT_ON_DEMAND,
         (_all, _quote, specifier: string) => `Promise.resolve(${valueOf(resolve(specifier))})`,
       )
+      .replace(OTHER_IMPORT, '$$import(')
     const [refused] = NOT_UNDERSTOOD.exec(plain) ?? []
     if (refused !== undefined) throw new Error(`${path} cannot be joined with others: ${refused}`)
     return `${plain}\nreturn { ${exported.join(', ')} }`
@@ -115,8 +127,8 @@ function scriptOf(module: ParsedModule, isAtOnce: (path: string) => boolean): st
   const body = module.body((path) => (isAtOnce(path) ? nameOf(path) : `${nameOf(path)}()`))
   const name = nameOf(module.path)
   // The brackets tell V8 to compile the whole function at once, since it will run.
-  if (isAtOnce(module.path)) return `const ${name} = (() => {\n${body}\n})()\n`
-  return `let ${name} = () => {\nconst exports = (() => {\n${body}\n})()\n${name} = () => exports\nreturn exports\n}\n`
+  const run = `(() => {\n${body}\n})`
+  return isAtOnce(module.path) ? `const ${name} = ${run}()\n` : `const ${name} = $once(${run})\n`
 }
 
 /** The variable of a module; the dollar keeps it apart from those inside modules. */

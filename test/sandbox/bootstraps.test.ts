@@ -22,6 +22,12 @@ describe('laying out bootstraps', () => {
     mkdirSync(join(sources(), 'python', '__pycache__'), { recursive: true })
     writeFileSync(
       join(sources(), 'nodejs', 'bootstrap.ts'),
+      `import { readFileSync } from 'node:fs'\nimport { join } from 'node:path'\nimport { runInThisContext } from 'node:vm'\n` +
+        `const program = readFileSync(join(process.argv[1] ?? '', '../program.js'), 'utf8')\n` +
+        `runInThisContext(program)((name: string) => import(name), process.getBuiltinModule)\n`,
+    )
+    writeFileSync(
+      join(sources(), 'nodejs', 'life.ts'),
       `import type { A } from './a.ts'\nimport { b } from "./contracts/b.ts"\nimport { writeSync } from 'node:fs'\n` +
         `const later = async (): Promise<number> => (await import('./plain.js')).d\n` +
         `void later().then((d: A | number) => writeSync(1, [b, d].join()))\n`,
@@ -33,10 +39,25 @@ describe('laying out bootstraps', () => {
     writeFileSync(join(sources(), 'python', '__pycache__', 'bootstrap.pyc'), '')
   })
 
-  test('makes one script of TypeScript and JavaScript', async () => {
+  test('makes scripts of TypeScript and JavaScript', async () => {
     const { nodejs } = await materialiseBootstraps(join(dir, 'out'), sources())
-    expect(readdirSync(nodejs)).toEqual([NODE_BOOTSTRAP])
+    expect(readdirSync(nodejs)).toEqual([NODE_BOOTSTRAP, 'program.compiled', 'program.js'])
     expect(execFileSync(process.execPath, [join(nodejs, NODE_BOOTSTRAP)], { encoding: 'utf8' })).toBe('1,2')
+  })
+
+  test('compiles the program for the Node.js of the server, with the flags that functions get', async () => {
+    const { nodejs } = await materialiseBootstraps(join(dir, 'out'), sources())
+    const [, ...flags] = launchPlan(
+      { language: 'nodejs', path: process.execPath, version: process.versions.node },
+      { nodejs, python: '' },
+      { memoryMib: 128 },
+    ).command.slice(0, -1)
+    const look =
+      `const { readFileSync } = require('node:fs'), { Script } = require('node:vm'); const [, dir] = process.argv\n` +
+      `const cachedData = readFileSync(dir + '/program.compiled')\n` +
+      `console.log(new Script(readFileSync(dir + '/program.js', 'utf8'), { cachedData }).cachedDataRejected)`
+    const command = [...flags, '-e', look, nodejs]
+    expect(execFileSync(process.execPath, command, { encoding: 'utf8' })).toBe('false\n')
   })
 
   test('takes Python’s sources as they are', async () => {

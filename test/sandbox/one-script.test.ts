@@ -8,8 +8,10 @@ import { joinModules } from '../../src/sandbox/one-script.ts'
 function run(files: Readonly<Record<string, string>>, entry = 'main.js'): unknown[] {
   const told: unknown[] = []
   const modules = Object.entries(files).map(([path, text]) => ({ path, text }))
-  const require = createRequire(import.meta.url)
-  runInNewContext(joinModules(modules, entry), { require, tell: (value: unknown) => told.push(value) })
+  const tell = (value: unknown): number => told.push(value)
+  const program: unknown = runInNewContext(joinModules(modules, entry), { tell })
+  const load = (specifier: string): number => tell(`import of ${specifier}`)
+  if (typeof program === 'function') program(load, createRequire(import.meta.url))
   return told
 }
 
@@ -53,6 +55,13 @@ test('what is imported on demand runs once, when it is demanded', async () => {
   })
   await nextTurn()
   expect(told).toEqual(['main', 'part runs', 'late runs', 'sp', 'sp'])
+})
+
+test('any other import is left to who runs the program', () => {
+  expect(run({ 'main.js': `const name = 'node:fs'\nvoid import(name)\nvoid import('left-pad')` })).toEqual([
+    'import of node:fs',
+    'import of left-pad',
+  ])
 })
 
 test('a module that nothing imports is left out', () => {
