@@ -7,6 +7,14 @@ export interface TreeUsage {
   readonly peakBytes: number
 }
 
+/** Where a tree begins, as far as it is known. */
+export interface TreeRoots {
+  /** A process that is part of the tree. */
+  readonly counted?: number | undefined
+  /** One that is not, but whose children are: a launcher, or who adopts orphans. */
+  readonly launcher?: number | undefined
+}
+
 /** How often the tree is walked anew, in samples; between walks only the processes already known are read. */
 const SAMPLES_PER_WALK = 5
 
@@ -20,8 +28,7 @@ const MOST_PROCESSES = 1024
  * its start, which takes one trip to the thread pool and can never read a stranger that was given the same pid.
  */
 export class TreeMemory {
-  readonly #root: () => number | undefined
-  readonly #countRoot: boolean
+  readonly #roots: () => TreeRoots
   readonly #files = new Map<number, FileHandle>()
   readonly #buffer = Buffer.allocUnsafe(4096)
   #usage: TreeUsage = { currentBytes: 0, peakBytes: 0 }
@@ -29,13 +36,9 @@ export class TreeMemory {
   #samples = 0
   #closed = false
 
-  /**
-   * @param root The tree's first process, once it is known.
-   * @param countRoot False where the root is a launcher that is no part of the function.
-   */
-  constructor(root: () => number | undefined, countRoot: boolean) {
-    this.#root = root
-    this.#countRoot = countRoot
+  /** @param roots Asked now and then. */
+  constructor(roots: () => TreeRoots) {
+    this.#roots = roots
   }
 
   /** The figures now, or the last known ones when the tree has ended. Calls at the same time share one reading. */
@@ -75,11 +78,14 @@ export class TreeMemory {
   }
 
   async #walk(): Promise<void> {
-    const root = this.#root()
-    if (root === undefined) return
-    const found = this.#countRoot ? [root] : await childrenOf(root)
-    for (let next = 0; next < found.length && found.length < MOST_PROCESSES; next += 1)
-      found.push(...(await childrenOf(found[next] ?? root)))
+    const { counted, launcher } = this.#roots()
+    if (counted === undefined && launcher === undefined) return
+    const found = counted === undefined ? [] : [counted]
+    if (launcher !== undefined) found.push(...(await childrenOf(launcher)))
+    for (const pid of found) {
+      if (found.length >= MOST_PROCESSES) break
+      found.push(...(await childrenOf(pid)))
+    }
     for (const pid of this.#files.keys()) if (!found.includes(pid)) await this.#forget(pid)
     for (const pid of found) {
       if (this.#files.has(pid)) continue

@@ -5,8 +5,8 @@ import type { CgroupGroup } from '../cgroup/group.ts'
 import { sendKill, startChild } from '../child.ts'
 import { exitOf, fromShellCode, type RawExit } from '../exit-cause.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
-import { NAME_SERVER } from '../network/barriers.ts'
 import { Egress, type EgressRoom } from '../network/egress.ts'
+import { nameServersText } from '../network/name-servers.ts'
 import { hasLoopback, untilGone } from '../proc.ts'
 import type { MemoryUsage, SandboxExit, SandboxProcess } from '../sandbox.ts'
 import type { TextTail } from '../text-tail.ts'
@@ -67,7 +67,7 @@ export class BwrapProcess implements SandboxProcess {
   readonly prepared?: Promise<void>
   /** The server's ends of the further pipes. */
   readonly more: readonly Socket[]
-  readonly #treeMemory = new TreeMemory(() => this.#namespaceInit, false)
+  readonly #treeMemory = new TreeMemory(() => ({ launcher: this.#namespaceInit }))
   readonly #group: CgroupGroup | undefined
   readonly #status: StatusFile
   readonly #birthTimeoutMs: number
@@ -203,12 +203,13 @@ export class BwrapProcess implements SandboxProcess {
 
   /** @throws When the way out could not be made, or the process ended before. */
   async #connect(room: EgressRoom, nameServers: Socket): Promise<void> {
+    const text = nameServersText()
     // bwrap makes the loopback of the namespace itself, and fails where it finds it made.
     while (!this.#ended && !(await hasLoopback(this.#namespaceInit))) await delay(1)
     try {
       if (this.#ended || this.#knownInit === undefined) throw new Error('it ended before')
       this.#egress = new Egress(this.#knownInit, room, () => this.kill())
-      nameServers.end(`nameserver ${NAME_SERVER}\n`)
+      nameServers.end(await text)
       await this.#egress.attached
     } catch (error) {
       const reason = `it has no network: ${error instanceof Error ? error.message : String(error)}`

@@ -39,7 +39,7 @@ export class PlainProcess implements SandboxProcess {
   readonly #pid: number | undefined
   readonly #launch: PlainLaunch
   readonly #mark = newMark()
-  readonly #memory = new TreeMemory(() => this.#pid, true)
+  readonly #memory = new TreeMemory(() => ({ counted: this.#pid }))
   #killing = false
   #overMemory = false
   #ended = false

@@ -5,8 +5,8 @@ import { exitOf, fromShellCode } from '../exit-cause.ts'
 import { Egress, type EgressRoom } from '../network/egress.ts'
 import { hasLoopback, untilGone } from '../proc.ts'
 import type { MemoryUsage, SandboxExit, SandboxProcess } from '../sandbox.ts'
-import { TreeMemory } from '../tree-memory.ts'
-import type { Fork } from './zygote.ts'
+import { TreeMemory, type TreeRoots } from '../tree-memory.ts'
+import type { Fork, ForkPids } from './zygote.ts'
 
 /** Why a process could not be isolated, as it says itself before it ends; see `_anvoke/zygote.py`. */
 const COMPLAINT = /^zygote: .*/m
@@ -18,8 +18,8 @@ const LAST_WORDS_MS = 100
 /**
  * One process tree that a zygote has forked.
  *
- * It is ordered, born (the first process of its namespaces is known) and ended. That first process ends when the function's
- * does, and everything in the namespace with it, so it is the one to kill; an order to kill that comes before its birth waits for it.
+ * It is ordered, born (its processes are known) and ended. With the first process of its namespaces everything in them ends, so
+ * that is the one to kill; an order to kill that comes before its birth waits for it.
  */
 export class ForkedProcess implements SandboxProcess {
   readonly channel: SandboxProcess['channel']
@@ -28,9 +28,9 @@ export class ForkedProcess implements SandboxProcess {
   readonly tickets: Fork['tickets']
   readonly exited: Promise<SandboxExit>
   readonly prepared?: Promise<void>
-  readonly #treeMemory = new TreeMemory(() => (this.#ended ? undefined : this.#init), false)
+  readonly #treeMemory = new TreeMemory(() => this.#roots)
   readonly #group: CgroupGroup | undefined
-  #init: number | undefined
+  #pids: ForkPids | undefined
   #egress: Egress | undefined
   #killing = false
   #overMemory = false
@@ -101,16 +101,22 @@ export class ForkedProcess implements SandboxProcess {
     if (this.#killing) return
     this.#killing = true
     void this.#group?.kill()
-    if (this.#init !== undefined) sendKill(this.#init)
+    if (this.#pids !== undefined) sendKill(this.#pids.first)
+  }
+
+  get #roots(): TreeRoots {
+    if (this.#pids === undefined || this.#ended) return {}
+    // Orphans become children of the first process.
+    return { counted: this.#pids.function, launcher: this.#pids.first }
   }
 
   /** @throws When the way out could not be made, or the process ended before. */
   async #connect({ born }: Fork, room: EgressRoom): Promise<void> {
     try {
-      const init = await born
-      while (!this.#ended && !(await hasLoopback(init))) await delay(1)
+      const { first } = await born
+      while (!this.#ended && !(await hasLoopback(first))) await delay(1)
       if (this.#ended) throw new Error('it ended before')
-      this.#egress = new Egress(init, room, () => this.kill())
+      this.#egress = new Egress(first, room, () => this.kill())
       await this.#egress.attached
     } catch (error) {
       const reason = `it has no network: ${error instanceof Error ? error.message : String(error)}`
@@ -124,16 +130,18 @@ export class ForkedProcess implements SandboxProcess {
 
   async #supervise(fork: Fork): Promise<SandboxExit> {
     try {
-      this.#init = await fork.born
-      if (this.#killing) sendKill(this.#init)
+      this.#pids = await fork.born
+      if (this.#killing) sendKill(this.#pids.first)
     } catch (error) {
       this.#refusal = error instanceof Error ? error.message : String(error)
     }
     const exitCode = await fork.ended
-    if (this.#init !== undefined && exitCode === undefined) sendKill(this.#init)
+    // Without an exit code its zygote has ended: the kernel ends the child as well, but nobody told.
+    const untold = exitCode === undefined ? this.#pids : undefined
+    if (untold !== undefined) sendKill(untold.first)
     this.#ended = true
     this.#egress?.end()
-    if (this.#init !== undefined && exitCode === undefined) await untilGone(this.#init)
+    if (untold !== undefined) await untilGone(untold.first)
     await this.#egress?.ended
     await this.stderr.complete(LAST_WORDS_MS)
     await this.#treeMemory.close()

@@ -37,10 +37,10 @@ export interface ForkOrder {
 /** What a zygote tells. */
 export type ZygoteMessage =
   | { readonly kind: 'ready' }
-  /** The first process of the namespaces of a child, as the zygote numbers it. */
-  | { readonly kind: 'born'; readonly set: number; readonly pid: number }
+  /** The first process of the namespaces of a child, and the function's, as the zygote numbers them. */
+  | { readonly kind: 'born'; readonly set: number; readonly first: number; readonly function: number }
   | { readonly kind: 'refused'; readonly set: number; readonly reason: string }
-  /** Exit code; negative: the signal that ended the first process. */
+  /** The exit code of the function's process; negative: the signal that ended it. Nothing of the child runs. */
   | { readonly kind: 'ended'; readonly set: number; readonly exitCode: number }
 
 export function encode(message: ZygoteConfig | ForkOrder): string {
@@ -68,7 +68,9 @@ function messageOf(value: unknown): ZygoteMessage {
     if ('ready' in value) return { kind: 'ready' }
     if ('set' in value && typeof value.set === 'number') {
       const { set } = value
-      if ('pid' in value && typeof value.pid === 'number') return { kind: 'born', set, pid: value.pid }
+      if ('first' in value && typeof value.first === 'number')
+        if ('function' in value && typeof value.function === 'number')
+          return { kind: 'born', set, first: value.first, function: value.function }
       if ('refused' in value && typeof value.refused === 'string')
         return { kind: 'refused', set, reason: value.refused }
       if ('ended' in value && typeof value.ended === 'number')

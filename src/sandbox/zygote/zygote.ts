@@ -36,11 +36,19 @@ export interface ForkEnds {
   readonly tickets: TicketFile
 }
 
+/** As the host numbers them. */
+export interface ForkPids {
+  /** The first process of the namespaces, which does nothing; with it, all of them end. */
+  readonly first: number
+  /** What becomes the function's; no child of that one. */
+  readonly function: number
+}
+
 /** A child, from its order on. */
 export interface Fork extends ForkEnds {
-  /** The first process of its namespaces, as the host numbers it; rejects when there is none, with the reason. */
-  readonly born: Promise<number>
-  /** Exit code of that process, negative for a signal; undefined when it ended with the zygote or never was. Never rejects. */
+  /** Its processes; rejects when there are none, with the reason. */
+  readonly born: Promise<ForkPids>
+  /** Exit code of the function's process, negative for a signal; undefined when it ended with the zygote or never was. Never rejects. */
   readonly ended: Promise<number | undefined>
 }
 
@@ -113,7 +121,7 @@ export class Zygote {
     const ends = this.#free[set]
     if (ends === undefined) return undefined
     this.#free[set] = undefined
-    const born = Promise.withResolvers<number>()
+    const born = Promise.withResolvers<ForkPids>()
     const ended = Promise.withResolvers<number | undefined>()
     born.promise.catch(() => undefined)
     this.#living.set(set, { born, ended })
@@ -155,7 +163,7 @@ export class Zygote {
     const living = this.#living.get(message.set)
     if (living === undefined) return
     if (message.kind === 'born') {
-      living.born.resolve(message.pid)
+      living.born.resolve(message)
       return
     }
     this.#living.delete(message.set)
@@ -188,7 +196,7 @@ export class Zygote {
 }
 
 interface Living {
-  readonly born: PromiseWithResolvers<number>
+  readonly born: PromiseWithResolvers<ForkPids>
   readonly ended: PromiseWithResolvers<number | undefined>
 }
 

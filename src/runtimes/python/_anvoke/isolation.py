@@ -12,6 +12,8 @@ import resource
 import struct
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+# Holds the interpreter's lock during the call, so that a forked process has it as well.
+_fork = ctypes.PyDLL(None).fork
 
 # Linux, include/uapi/linux/sched.h
 _CLONE_NEWNS = 0x00020000
@@ -43,7 +45,9 @@ _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _SECCOMP_MODE_FILTER = 2
-_CAPABILITY_VERSION_3 = 0x20080522
+# Version 3, this process; include/uapi/linux/capability.h
+_CAPABILITY_HEADER = struct.pack("=Ii", 0x20080522, 0)
+_NO_CAPABILITIES = bytes(24)
 _SIGKILL = 9
 
 _SIOCGIFFLAGS = 0x8913
@@ -57,6 +61,17 @@ _PROC_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus")
 def adopt_orphans():
     """Processes whose parent ends become children of this one."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def fork_barely():
+    """A fork without what the interpreter does after one. Only for a process that soon forks in the usual way, or ends.
+
+    It leaves alone what is in memory, so that this stays shared.
+    """
+    pid = _fork()
+    if pid < 0:
+        raise OSError("fork failed")
+    return pid
 
 
 def enter_groups(entries):
@@ -76,12 +91,16 @@ def leave_namespaces(own_network):
     _LIBC.unshare(_CLONE_NEWCGROUP)
 
 
-def end_with_parent(parent):
-    """This process is sent SIGKILL when its parent ends; it ends now if that is not `parent` any more."""
+def end_with_parent(alive):
+    """This process is sent SIGKILL when its parent ends. It ends now where nobody holds the other end of the pipe `alive`."""
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
-    with open("/proc/self/status") as status:
-        if ("\nPPid:\t%d\n" % parent) not in status.read():
-            os._exit(0)
+    os.set_blocking(alive, False)
+    try:
+        # Nobody writes: it is at its end, or there is nothing to read.
+        os.read(alive, 1)
+        os._exit(0)
+    except BlockingIOError:
+        pass
 
 
 def build_room(order, config):
@@ -114,9 +133,15 @@ def build_room(order, config):
 
 
 def limit_resources(limits):
-    """What needs no cgroup: core dumps, the size of a file, processes."""
+    """What needs no cgroup: core dumps, files, waiting signals, message queues, processes."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limits["fileBytes"], limits["fileBytes"]))
+    for kind, name in (
+        (resource.RLIMIT_FSIZE, "fileBytes"),
+        (resource.RLIMIT_NOFILE, "openFiles"),
+        (resource.RLIMIT_SIGPENDING, "pendingSignals"),
+        (resource.RLIMIT_MSGQUEUE, "queueBytes"),
+    ):
+        resource.setrlimit(kind, (limits[name], limits[name]))
     if limits["tasks"] is not None:
         resource.setrlimit(resource.RLIMIT_NPROC, (limits["tasks"], limits["tasks"]))
 
@@ -147,8 +172,7 @@ def drop_bounding_set():
 def drop_capabilities():
     """No capability, now or ever."""
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
-    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
-    _check(_LIBC.capset(header, bytes(24)), "capset")
+    _check(_LIBC.capset(_CAPABILITY_HEADER, _NO_CAPABILITIES), "capset")
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 

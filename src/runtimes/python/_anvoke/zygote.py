@@ -3,19 +3,24 @@
 It never runs code of a function. See ../../protocol.md, "Zygotes".
 """
 
+import _signal
 import _socket
 import base64
 import gc
 import json
 import os
 import select
-import signal
 
 from . import frames, isolation, life
 
 _SET_SIZE = 4
 
 _FAILED = 125
+
+_SLEEP = ["/usr/bin/sleep", "infinity"]
+
+# More than it ever has.
+_MOST_FDS = 1024
 
 
 class Zygote:
@@ -24,8 +29,9 @@ class Zygote:
         self._unread = b""
         self._config = None
         self._filter = None
-        # Process id → set of descriptors.
-        self._children = {}
+        # By process id.
+        self._firsts = {}
+        self._functions = {}
 
     def serve(self):
         """Returns in each process that it forks, isolated and with its descriptors; itself it ends with the server."""
@@ -36,8 +42,8 @@ class Zygote:
         # What is there now is everybody's: looking at it for garbage would copy it to each.
         gc.freeze()
         woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wake)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        _signal.set_wakeup_fd(wake)
+        _signal.signal(_signal.SIGCHLD, lambda *_: None)
         self._tell({"ready": True})
         while True:
             readable, _, _ = select.select([self._server, woken], [], [])
@@ -66,39 +72,56 @@ class Zygote:
         self._server.sendall(json.dumps(message).encode() + b"\n")
 
     def _reap(self):
-        while self._children:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
             if pid == 0:
                 return
-            number = self._children.pop(pid, None)
-            if number is not None:
-                self._tell({"set": number, "ended": _exit_code(status)})
+            if pid in self._functions:
+                child = self._functions.pop(pid)
+                child.status = status
+                # With it everything in its namespace ends.
+                os.kill(child.first, _signal.SIGKILL)
+            elif pid in self._firsts:
+                self._end(self._firsts.pop(pid))
+
+    def _end(self, child):
+        """The first process has ended, so the function's has as well."""
+        if child.status is None:
+            _, child.status = os.waitpid(child.function, 0)
+            del self._functions[child.function]
+        os.close(child.pipe)
+        self._tell({"set": child.set, "ended": _exit_code(child.status)})
 
     def _fork(self, order):
         """True in the new process.
 
-        A process between the two takes the namespaces, so that this one keeps its own.
+        A process between the two takes the namespaces, so that this one keeps its own, and leaves both to this one: the first of
+        the namespaces, which does nothing, and the function's.
         """
-        zygote = os.getpid()
         told, tell = os.pipe()
         wait, go = os.pipe()
-        between = os.fork()
+        between = isolation.fork_barely()
         if between == 0:
             try:
-                signal.set_wakeup_fd(-1)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _signal.set_wakeup_fd(-1)
+                _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
                 isolation.enter_groups(order["entries"])
                 isolation.leave_namespaces(order["ownNetwork"])
-                first = os.fork()
-                if first != 0:
-                    os.write(tell, b"%d\n" % first)
+                first = isolation.fork_barely()
+                if first == 0:
+                    os.close(go)
+                    _be_first(wait)
+                function = os.fork()
+                if function != 0:
+                    os.write(tell, b"%d %d\n" % (first, function))
                     os._exit(0)
             except BaseException as error:
                 os.write(tell, b"%s\n" % str(error).encode())
                 os._exit(_FAILED)
-            os.close(tell)
-            os.close(go)
-            self._isolate(order, wait, zygote)
+            self._isolate(order)
             return True
         os.close(tell)
         os.close(wait)
@@ -106,14 +129,16 @@ class Zygote:
         os.close(told)
         os.waitpid(between, 0)
         number = order["set"]
-        if answer.isdigit():
-            self._children[int(answer)] = number
-            self._tell({"set": number, "pid": int(answer)})
+        pids = [int(word) for word in answer.split() if word.isdigit()]
+        if len(pids) == 2:
+            child = _Child(number, *pids, go)
+            self._firsts[child.first] = self._functions[child.function] = child
+            self._tell({"set": number, "first": child.first, "function": child.function})
             # Only now is it a child of this process, whose end is to be its own.
             os.write(go, b"g")
         else:
+            os.close(go)
             self._tell({"set": number, "refused": answer or "it ended at once"})
-        os.close(go)
         for fd in self._fds(number):
             os.close(fd)
         return False
@@ -122,26 +147,16 @@ class Zygote:
         first = self._config["firstFd"] + number * _SET_SIZE
         return range(first, first + _SET_SIZE)
 
-    def _isolate(self, order, wait, zygote):
-        """In the first process of the namespaces: returns in its child, which is the function's."""
+    def _isolate(self, order):
+        """In the function's process."""
         try:
             # Its number becomes the function's channel, which must not be closed with this object.
             self._server.detach()
             for target, fd in enumerate(self._fds(order["set"]), 1):
                 os.dup2(fd, target)
-            if os.read(wait, 1) == b"":
-                os._exit(0)
-            isolation.end_with_parent(zygote)
-            _close_from(5)
-            isolation.build_room(order, self._config)
-            function = os.fork()
-            if function != 0:
-                isolation.drop_bounding_set()
-                isolation.drop_capabilities()
-                signal.signal(signal.SIGINT, signal.SIG_DFL)
-                os.closerange(0, 5)
-                _await_all(function)
+            os.closerange(5, _MOST_FDS)
             os.setsid()
+            isolation.build_room(order, self._config)
             if self._config["ownUserNamespace"]:
                 isolation.enter_user_namespace(order["uid"])
             isolation.limit_resources(order["limits"])
@@ -158,28 +173,37 @@ class Zygote:
             os._exit(_FAILED)
 
 
-def _await_all(function):
-    """What the first process of a pid namespace is for. Ends it when the function's process ends, as that one did."""
-    while True:
-        pid, status = os.wait()
-        if pid == function:
-            code = _exit_code(status)
-            os._exit(code if code >= 0 else 128 - code)
+class _Child:
+    def __init__(self, number, first, function, pipe):
+        self.set = number
+        # The first process sees by it that this one lives.
+        self.pipe = pipe
+        self.first = first
+        self.function = function
+        self.status = None
+
+
+def _be_first(wait):
+    """The first process of a pid namespace: with it, everything inside ends, and it ends with the zygote.
+
+    It becomes a program that sleeps, so that nothing of this one is kept for it. Orphans are the kernel's to bury.
+    """
+    try:
+        if os.read(wait, 1) == b"":
+            os._exit(0)
+        isolation.end_with_parent(wait)
+        os.closerange(0, _MOST_FDS)
+        isolation.drop_bounding_set()
+        isolation.drop_capabilities()
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
+        os.execve(_SLEEP[0], _SLEEP, {})
+    except BaseException:
+        os._exit(_FAILED)
 
 
 def _exit_code(status):
     """Negative: the signal that ended it."""
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-
-
-def _close_from(least):
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) >= least:
-            try:
-                os.close(int(name))
-            except OSError:
-                # The one that the directory was read with.
-                pass
 
 
 def _read_line(fd):
