@@ -36,7 +36,8 @@ export class Crew {
   readonly waiting: Call[] = []
   readonly #service = new Durations()
   readonly #starts = new Durations()
-  #lastReadyAtMs = -Infinity
+  /** Since when there is a ready instance. */
+  #readySinceMs = -Infinity
   readonly #wakeMs: number
   readonly #maxAgeMs: number
   readonly #clock: () => number
@@ -128,7 +129,7 @@ export class Crew {
     const now = this.#clock()
     const queue = {
       waiting: this.waiting.length,
-      oldestWaitMs: now - Math.max(unserved.enteredAtMs, this.#lastReadyAtMs),
+      oldestWaitMs: now - Math.max(unserved.enteredAtMs, this.#readySinceMs),
       startingInstances,
       readyInstances,
       runningForMs: Math.max(0, ...this.instances.map((instance) => instance.runningForMs(now))),
@@ -158,7 +159,7 @@ export class Crew {
 
   becameReady(instance: Instance): void {
     this.#starts.add(instance.readyAfterMs)
-    this.#lastReadyAtMs = this.#clock()
+    if (this.standing.ready === 1) this.#readySinceMs = this.#clock()
     this.feed()
   }
 

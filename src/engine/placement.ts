@@ -48,7 +48,7 @@ export function chooseSeat(seats: readonly Seat[], concurrency: number, costs: C
 /** The calls of one crew that wait for a seat. */
 export interface Queue {
   readonly waiting: number
-  /** How long the first of them that no starting instance will serve has waited since an instance got ready, milliseconds. */
+  /** How long the first of them that no starting instance will serve has waited while an instance was ready, milliseconds. */
   readonly oldestWaitMs: number
   readonly startingInstances: number
   readonly readyInstances: number
