@@ -2,7 +2,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { GROUP, NAME_SERVER, PORTS, WEB } from './lab.ts'
+import { GROUP, METADATA, NAME_SERVER, PORTS, WEB } from './lab.ts'
 import { serveNames } from './name-service.ts'
 
 const web = createServer((request, response) => {
@@ -18,6 +18,6 @@ datagrams.bind(PORTS.datagrams, '0.0.0.0')
 await once(datagrams, 'listening')
 datagrams.addMembership(GROUP, '203.0.113.2')
 
-await serveNames(NAME_SERVER, WEB)
+await Promise.all([NAME_SERVER, METADATA].map((address) => serveNames(address, WEB)))
 
 process.stdout.write('ready\n')
