@@ -140,6 +140,7 @@ async function specificationOf(
     memoryMib: MEMORY_MIB,
     diskMib: DISK_MIB,
     network: 'none',
+    isAhead: true,
     ticketsFd,
   }
 }

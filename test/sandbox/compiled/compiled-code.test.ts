@@ -22,6 +22,7 @@ import {
 import { discoverInterpreters, type Interpreter } from '../../../src/sandbox/interpreters.ts'
 import { launchPlan } from '../../../src/sandbox/launch-plan.ts'
 import { MemoryWatch } from '../../../src/sandbox/memory.ts'
+import { LinkedTrees } from '../../../src/sandbox/prestarted/linked-trees.ts'
 import { chooseSandbox, probeSandboxes } from '../../../src/sandbox/probe.ts'
 import type { Sandbox } from '../../../src/sandbox/sandbox.ts'
 import { alibabaContext } from '../../helpers/bootstrap-driver.ts'
@@ -257,6 +258,16 @@ describe.runIf(isolates)('the compile cache of Node.js code', () => {
     expect(readdirSync(source(tree))).toEqual([])
     // The code comes back: so does its cache.
     expect(await compile(node, tree)).toBe(1)
+  })
+
+  test('has one empty place for all code without one, which stands in for any of them', async () => {
+    const trees = new LinkedTrees(root)
+    const mounts = [{ source: source(treeOf('a', {})), target: '/anvoke/compiled' }]
+    expect(source(treeOf('b', {}))).toBe(mounts[0]?.source)
+    trees.expect(mounts[0]?.source ?? '')
+    await trees.settled()
+    for (let start = 0; start < 5; start += 1) expect(trees.takeAll(mounts)?.size).toBe(1)
+    await trees.close()
   })
 
   test('can be read by every user, whatever the umask', async () => {
