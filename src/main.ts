@@ -23,6 +23,7 @@ import { LogFiles } from './observe/log-files.ts'
 import type { OperatorLog } from './observe/operator-log.ts'
 import { materialiseBootstraps } from './sandbox/bootstraps.ts'
 import { examineHost, type HostFinding } from './sandbox/host-examination.ts'
+import { compileNode } from './sandbox/compile-nodejs.ts'
 import { compilePython } from './sandbox/compile-python.ts'
 import { CompiledCode } from './sandbox/compiled/compiled-code.ts'
 import { requireNamedInterpreters } from './sandbox/interpreters.ts'
@@ -276,6 +277,11 @@ export async function startServer(
   compilePython(bootstraps.python, runtimes.interpreters, compiling.signal).catch((error: unknown) => {
     if (!compiling.signal.aborted) log.warn('Python functions start slower than they could', { error })
   })
+  compileNode(bootstraps.nodejs, runtimes.interpreters, [...CONTRACTS.keys()], compiling.signal).catch(
+    (error: unknown) => {
+      if (!compiling.signal.aborted) log.warn('Node.js functions start slower than they could', { error })
+    },
+  )
   const sweeper = new Sweeper({
     catalogue,
     pool,

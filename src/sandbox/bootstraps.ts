@@ -4,7 +4,6 @@ import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/
 import { stripTypeScriptTypes } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Script } from 'node:vm'
 import { joinModules } from './one-script.ts'
 
 /** Directories with the bootstrap of each language, ready to be mounted. */
@@ -16,7 +15,7 @@ export interface Bootstraps {
 }
 
 /** Counts up whenever the same sources are laid out in another way: they then get a place of their own. */
-const FORM = 3
+const FORM = 4
 
 /** A file of a bootstrap: its path inside the directory and what it says. */
 interface BootstrapFile {
@@ -24,10 +23,16 @@ interface BootstrapFile {
   readonly text: string
 }
 
-type LaidOutFile = Pick<BootstrapFile, 'path'> & { readonly text: string | Buffer }
-
 /** What Node.js starts. Its ending says what it is where no package.json does. */
 export const NODE_BOOTSTRAP = 'bootstrap.cjs'
+
+/** What it starts instead to have the program compiled, see `compile-nodejs.ts`. */
+export const NODE_COMPILER = 'compile.cjs'
+
+/** Handler of a function that does nothing, in a file beside the bootstrap. */
+export const NODE_REHEARSED = 'rehearsed.handler'
+
+const REHEARSED = 'exports.handler = async (event, context) => undefined\n'
 
 /** Relative imports of TypeScript files, static and dynamic. */
 const TYPESCRIPT_IMPORT = /((?:from|import)\s*\(?\s*(['"])\.{1,2}\/[^'"\n]*)\.ts\2/g
@@ -62,17 +67,16 @@ async function readTree(dir: string, wanted: RegExp): Promise<BootstrapFile[]> {
   return Promise.all(paths.map(async (path) => ({ path, text: await readFile(join(dir, path), 'utf8') })))
 }
 
-/** The script that greets, the rest of the program, and what V8 made of that: see `../runtimes/nodejs/program.ts`. */
-function toScripts(files: readonly BootstrapFile[]): readonly LaidOutFile[] {
+/** Two scripts to start, and the program that both run: `../runtimes/nodejs/program.ts`. */
+function toScripts(files: readonly BootstrapFile[]): readonly BootstrapFile[] {
   const modules = files.map(toJavaScript)
-  const program = joinModules(modules, 'life.js')
+  const started = (entry: string): string =>
+    `${joinModules(modules, entry)}((specifier) => import(specifier), require)\n`
   return [
-    {
-      path: NODE_BOOTSTRAP,
-      text: `${joinModules(modules, 'bootstrap.js')}((specifier) => import(specifier), require)\n`,
-    },
-    { path: 'program.js', text: program },
-    { path: 'program.compiled', text: new Script(program).createCachedData() },
+    { path: NODE_BOOTSTRAP, text: started('bootstrap.js') },
+    { path: NODE_COMPILER, text: started('compile.js') },
+    { path: 'program.js', text: joinModules(modules, 'life.js') },
+    { path: 'rehearsed.js', text: REHEARSED },
   ]
 }
 
@@ -97,7 +101,7 @@ async function layOut(
   targetDir: string,
   language: string,
   sources: readonly BootstrapFile[],
-  convert: (sources: readonly BootstrapFile[]) => readonly LaidOutFile[],
+  convert: (sources: readonly BootstrapFile[]) => readonly BootstrapFile[],
 ): Promise<string> {
   const named = createHash('sha256')
     .update(JSON.stringify([FORM, process.version, sources]))

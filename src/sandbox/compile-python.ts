@@ -1,17 +1,14 @@
 import { execFile } from 'node:child_process'
 import { chmod, readdir } from 'node:fs/promises'
-import { setPriority } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Interpreter } from './interpreters.ts'
+import { lowerPriority } from './priority.ts'
 
 const run = promisify(execFile)
 
 /** Some thousand lines take a tenth of a second. */
 const TIMEOUT_MS = 30_000
-
-/** The lowest: nothing waits for it. */
-const PRIORITY = 19
 
 /**
  * Writes the compiled form of the Python bootstrap beside it, for each Python of this host. Instances see the bootstrap read-only
@@ -37,12 +34,4 @@ export async function compilePython(
   for (const entry of await readdir(bootstrapDir, { recursive: true, withFileTypes: true }))
     if (entry.name === '__pycache__') await chmod(join(entry.parentPath, entry.name), 0o755)
     else if (entry.name.endsWith('.pyc')) await chmod(join(entry.parentPath, entry.name), 0o644)
-}
-
-function lowerPriority(pid: number): void {
-  try {
-    setPriority(pid, PRIORITY)
-  } catch {
-    // It has ended already.
-  }
 }

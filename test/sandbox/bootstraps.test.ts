@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { materialiseBootstraps, NODE_BOOTSTRAP } from '../../src/sandbox/bootstraps.ts'
+import { materialiseBootstraps, NODE_BOOTSTRAP, NODE_COMPILER } from '../../src/sandbox/bootstraps.ts'
 import { discoverInterpreters } from '../../src/sandbox/interpreters.ts'
 import { launchPlan } from '../../src/sandbox/launch-plan.ts'
 import { chooseSandbox, probeSandboxes } from '../../src/sandbox/probe.ts'
@@ -26,6 +26,7 @@ describe('laying out bootstraps', () => {
         `const program = readFileSync(join(process.argv[1] ?? '', '../program.js'), 'utf8')\n` +
         `runInThisContext(program)((name: string) => import(name), process.getBuiltinModule)\n`,
     )
+    writeFileSync(join(sources(), 'nodejs', 'compile.ts'), '')
     writeFileSync(
       join(sources(), 'nodejs', 'life.ts'),
       `import type { A } from './a.ts'\nimport { b } from "./contracts/b.ts"\nimport { writeSync } from 'node:fs'\n` +
@@ -41,23 +42,8 @@ describe('laying out bootstraps', () => {
 
   test('makes scripts of TypeScript and JavaScript', async () => {
     const { nodejs } = await materialiseBootstraps(join(dir, 'out'), sources())
-    expect(readdirSync(nodejs)).toEqual([NODE_BOOTSTRAP, 'program.compiled', 'program.js'])
+    expect(readdirSync(nodejs)).toEqual([NODE_BOOTSTRAP, NODE_COMPILER, 'program.js', 'rehearsed.js'])
     expect(execFileSync(process.execPath, [join(nodejs, NODE_BOOTSTRAP)], { encoding: 'utf8' })).toBe('1,2')
-  })
-
-  test('compiles the program for the Node.js of the server, with the flags that functions get', async () => {
-    const { nodejs } = await materialiseBootstraps(join(dir, 'out'), sources())
-    const [, ...flags] = launchPlan(
-      { language: 'nodejs', path: process.execPath, version: process.versions.node },
-      { nodejs, python: '' },
-      { memoryMib: 128 },
-    ).command.slice(0, -1)
-    const look =
-      `const { readFileSync } = require('node:fs'), { Script } = require('node:vm'); const [, dir] = process.argv\n` +
-      `const cachedData = readFileSync(dir + '/program.compiled')\n` +
-      `console.log(new Script(readFileSync(dir + '/program.js', 'utf8'), { cachedData }).cachedDataRejected)`
-    const command = [...flags, '-e', look, nodejs]
-    expect(execFileSync(process.execPath, command, { encoding: 'utf8' })).toBe('false\n')
   })
 
   test('takes Python’s sources as they are', async () => {

@@ -1,5 +1,5 @@
 import { greet } from './greeting.ts'
-import { runProgram } from './program.ts'
+import { readProgram, runProgram } from './program.ts'
 
 greet()
-runProgram()
+runProgram(readProgram())

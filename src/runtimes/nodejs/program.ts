@@ -3,18 +3,20 @@ import { createRequire } from 'node:module'
 import { Script } from 'node:vm'
 import { OWN_DIRECTORY } from './place.ts'
 
-/** Everything from `life.ts` on, and what V8 made of it: useless to any other version of V8, which notices. */
+/** Everything from `life.ts` on. */
 const PROGRAM = `${OWN_DIRECTORY}program.js`
-const COMPILED = `${OWN_DIRECTORY}program.compiled`
+/** What this Node.js made of it, once the server has had that compiled. */
+const COMPILED = `${OWN_DIRECTORY}program-${process.versions.node}.compiled`
 
 type Program = (load: (specifier: string) => Promise<unknown>, require: NodeJS.Require) => void
 
-/** Runs the program that lies beside the bootstrap. */
-export function runProgram(): void {
-  const script = new Script(fs.readFileSync(PROGRAM, 'utf8'), {
-    filename: PROGRAM,
-    cachedData: fs.readFileSync(COMPILED),
-  })
+/** Reads the program that lies beside the bootstrap. */
+export function readProgram(): Script {
+  const cachedData = fs.existsSync(COMPILED) ? fs.readFileSync(COMPILED) : undefined
+  return new Script(fs.readFileSync(PROGRAM, 'utf8'), { filename: PROGRAM, cachedData })
+}
+
+export function runProgram(script: Script): void {
   const program: Program = script.runInThisContext()
   program((specifier) => import(specifier), createRequire(PROGRAM))
 }
