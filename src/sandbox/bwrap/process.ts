@@ -203,13 +203,12 @@ export class BwrapProcess implements SandboxProcess {
 
   /** @throws When the way out could not be made, or the process ended before. */
   async #connect(room: EgressRoom, nameServers: Socket): Promise<void> {
-    const text = nameServersText()
     // bwrap makes the loopback of the namespace itself, and fails where it finds it made.
     while (!this.#ended && !(await hasLoopback(this.#namespaceInit))) await delay(1)
     try {
       if (this.#ended || this.#knownInit === undefined) throw new Error('it ended before')
       this.#egress = new Egress(this.#knownInit, room, () => this.kill())
-      nameServers.end(await text)
+      nameServers.end(nameServersText())
       await this.#egress.attached
     } catch (error) {
       const reason = `it has no network: ${error instanceof Error ? error.message : String(error)}`

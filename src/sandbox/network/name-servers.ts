@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
 import { NAME_SERVER } from './barriers.ts'
 
@@ -8,9 +8,14 @@ const HOST_FILE = '/etc/resolv.conf'
 /** More are not asked. Source: resolv.conf(5), MAXNS. */
 const MOST_SERVERS = 3
 
-/** @returns The content of `/etc/resolv.conf` for a process with a way out of this host, as it is now. Never rejects. */
-export async function nameServersText(): Promise<string> {
-  return nameServersBehind(await readFile(HOST_FILE, 'latin1').catch(() => ''))
+/** @returns The content of `/etc/resolv.conf` for a process with a way out of this host, as it is now. */
+export function nameServersText(): string {
+  try {
+    return nameServersBehind(readFileSync(HOST_FILE, 'latin1'))
+  } catch {
+    // The carrier looks again for each question.
+    return nameServersBehind('')
+  }
 }
 
 /**

@@ -10,7 +10,7 @@ import {
 import { HOST_NAME, type SyntheticEtc } from '../bwrap/etc.ts'
 import type { CgroupGroup } from '../cgroup/group.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
-import { NAME_SERVER } from '../network/barriers.ts'
+import { nameServersText } from '../network/name-servers.ts'
 import type { SandboxSpec, TicketFile } from '../sandbox.ts'
 import { HIDDEN, type ForkOrder } from './messages.ts'
 import { seenAt, zygoteArguments, type HiddenPlaces, type ZygoteClass } from './view.ts'
@@ -40,7 +40,7 @@ export class ZygoteRoom {
   constructor(settings: ZygoteRoomSettings) {
     this.#settings = settings
     this.#nameServers = join(settings.stateDir, 'resolv.conf')
-    writeFileSync(this.#nameServers, `nameserver ${NAME_SERVER}\n`)
+    writeFileSync(this.#nameServers, nameServersText())
     // Set after creation: the server's umask must not take it away.
     chmodSync(this.#nameServers, 0o644)
     this.#zygotes = new Zygotes((zygoteClass) => this.#start(zygoteClass))
