@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { chmod, chown, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
@@ -13,6 +13,7 @@ const READY_WITHIN_MS = 30_000
 /** Longer than the grace that the server gives running calls. */
 const STOPPED_WITHIN_MS = 40_000
 const POLL_MS = 25
+const STRAY = 77
 
 export const ACCOUNT = '1234567890123456'
 export const KEY_ID = 'parityAccessKeyId'
@@ -21,6 +22,8 @@ export const KEY_SECRET = 'parityAccessKeySecret'
 interface RunAs {
   /** A user id without privileges to run the server under; only root can ask for it. Default: that of the tests. */
   readonly uid?: number | undefined
+  /** An open file of the tests that the server is started with, as whoever starts it may leave it one: its descriptor 77. */
+  readonly strayFd?: number | undefined
 }
 
 interface Run {
@@ -39,6 +42,7 @@ export class TestServer {
   readonly #home: string
   readonly #environment: Readonly<Record<string, string>>
   readonly #uid: number | undefined
+  #strayFd: number | undefined
   #run: Run | undefined
   /** Everything the server wrote, for the message of a failed test. */
   #output = ''
@@ -47,26 +51,30 @@ export class TestServer {
     port: number,
     home: string,
     environment: Readonly<Record<string, string>>,
-    uid: number | undefined,
+    { uid, strayFd }: RunAs,
   ) {
     this.port = port
     this.#home = home
     this.dataDir = join(home, 'data')
     this.#environment = environment
     this.#uid = uid
+    this.#strayFd = strayFd
   }
 
   /** @param environment Further settings, as `ANVOKE_…` variables. */
   static async start(
     environment: Readonly<Record<string, string>> = {},
-    { uid }: RunAs = {},
+    runAs: RunAs = {},
   ): Promise<TestServer> {
     const home = await mkdtemp(join(tmpdir(), 'anvoke-parity-'))
     // Functions run as users of their own, who have to reach their code below it.
     await chmod(home, 0o711)
+    const { uid } = runAs
     if (uid !== undefined) await chown(home, uid, uid)
-    const server = new TestServer(await freePort(), home, environment, uid)
+    const server = new TestServer(await freePort(), home, environment, runAs)
     await server.launch()
+    // Whoever gave it may close it now: a server that is started again has none.
+    server.#strayFd = undefined
     return server
   }
 
@@ -99,10 +107,10 @@ export class TestServer {
     const child = spawn(program, args, {
       cwd: this.#home,
       env: this.#childEnvironment(),
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: this.#stdio(),
     })
     for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (chunk: Buffer) => (this.#output += chunk.toString()))
+      stream?.on('data', (chunk: Buffer) => (this.#output += chunk.toString()))
     // Tests that are given up must not leave it behind.
     const killChild = (): unknown => child.kill('SIGKILL')
     process.once('exit', killChild)
@@ -122,7 +130,7 @@ export class TestServer {
 
   /** Starts a second server on the same data directory. @throws with what it wrote, when it ends at once */
   async launchAnother(): Promise<void> {
-    const another = new TestServer(await freePort(), this.#home, this.#environment, this.#uid)
+    const another = new TestServer(await freePort(), this.#home, this.#environment, { uid: this.#uid })
     await another.launch()
     await another.stop()
   }
@@ -196,6 +204,12 @@ export class TestServer {
       if (Date.now() > deadline) throw new Error(`not logged by ${service}/${name}; the log is:\n${log}`)
       await delay(POLL_MS)
     }
+  }
+
+  #stdio(): StdioOptions {
+    const usual = ['ignore', 'pipe', 'pipe'] as const
+    if (this.#strayFd === undefined) return [...usual]
+    return [...usual, ...Array.from({ length: STRAY - usual.length }, () => 'ignore' as const), this.#strayFd]
   }
 
   /** The server takes the place of this program, so that signals reach it. */

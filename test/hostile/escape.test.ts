@@ -58,6 +58,7 @@ return {
     'userfaultfd': kernel('userfaultfd', 1), 'name_to_handle': kernel('name_to_handle_at', -100, path('/tmp'), (ctypes.c_uint8 * 136)(128), (ctypes.c_int * 1)(), 0),
     'by handle': kernel('open_by_handle_at', 3, handle, 0), 'kexec': kernel('kexec_load', 0, 0, 0, 0), 'module': kernel('init_module', 0, 0, 0), 'module file': kernel('finit_module', 0, path(''), 0),
     'reboot': kernel('reboot', 0xfee1dead, 672274793, 0, 0), 'hostname': kernel('sethostname', path('x'), 1), 'clock': kernel('settimeofday', (ctypes.c_long * 2)(1, 1), 0),
+    'adjusting': kernel('adjtimex', (ctypes.c_uint8 * 208)()), 'personality': kernel('personality', 0x0040000), 'places': kernel('get_mempolicy', 0, 0, 0, 0, 0),
     'accounting': kernel('acct', path('/tmp/acct')), 'kernel log': kernel('syslog', 3, (ctypes.c_uint8 * 100)(), 100), 'capset': kernel('capset', (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)(1 << 21, 1 << 21)),
 } | ({'ports': kernel('iopl', 3)} if 'iopl' in NUMBERS else {})`
       expectAllRefused(await ground().reported(pythonIn(language, python)))

@@ -125,7 +125,13 @@ found = [os.path.join(root, name) for root, _, names in os.walk('/dev') for name
 return {'top': os.listdir('/dev'), 'block': [path for path in found if os.path.exists(path) and stat.S_ISBLK(os.stat(path).st_mode)],
     'terminals': os.listdir('/dev/pts'), 'made': tried_each(event, made)}`,
     }
-    const event = ['/tmp/disk b 252 0', '/tmp/memory c 1 1', '/tmp/fuse c 10 229', '/dev/shm/kvm c 10 232']
+    const event = [
+      '/tmp/disk b 252 0',
+      '/tmp/memory c 1 1',
+      '/tmp/fuse c 10 229',
+      '/dev/shm/kvm c 10 232',
+      '/tmp/whiteout c 0 0',
+    ]
     const { top, block, terminals, made } = await ground().reported(sourceIn(language, attack), { event })
     const usual = 'console core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero'
     expect(top.filter((name: string) => !usual.split(' ').includes(name))).toEqual([])

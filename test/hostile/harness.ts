@@ -1,3 +1,4 @@
+import { open } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { probeSandboxes } from '../../src/sandbox/probe.ts'
 import { send } from '../helpers/fc-request.ts'
@@ -83,7 +84,16 @@ export class Ground {
     uid: number | undefined,
     environment: Readonly<Record<string, string>>,
   ): Promise<Ground> {
-    const server = await TestServer.start({ ANVOKE_SANDBOX: 'bwrap', ...environment }, { uid })
+    // Whoever starts a server may leave it descriptors: no function is to have them.
+    const stray = await open(import.meta.filename)
+    const runAs = { uid, strayFd: stray.fd }
+    const server = await TestServer.start({ ANVOKE_SANDBOX: 'bwrap', ...environment }, runAs).catch(
+      async (error: unknown) => {
+        await stray.close()
+        throw error
+      },
+    )
+    await stray.close()
     try {
       const ground = new Ground(server, uid ?? process.getuid?.() ?? 0)
       await ground.#manage('POST', SERVICES, { serviceName: SERVICE })

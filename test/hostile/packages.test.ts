@@ -5,9 +5,10 @@ import { ZipFile } from 'yazl'
 import { renameEntry, zipOf } from '../helpers/zip.ts'
 import { describeHostile, type Ground } from './harness.ts'
 
-const READS = `exports.handler = async () => {
-  try { return require('fs').readFileSync(__dirname + '/entry', 'latin1') } catch (error) { return 'refused ' + error.code }
-}`
+const READ = `require('fs').readFileSync(__dirname + '/entry', 'latin1')`
+const readsBy = (expression: string): string =>
+  `exports.handler = async () => { try { return ${expression} } catch (error) { return 'refused ' + error.code } }`
+const READS = readsBy(READ)
 
 /** Unix file types in the mode of an entry. */
 const LINK = 0o120777
@@ -15,10 +16,10 @@ const DEVICE = 0o020666
 const SETUID = 0o104755
 
 /** A package whose file `entry` is of a kind that honest packages seldom have. */
-async function packageWith(mode: number, content: string | Buffer): Promise<Buffer> {
+async function packageWith(mode: number, content: string, reads = READ): Promise<Buffer> {
   const zip = new ZipFile()
-  zip.addBuffer(Buffer.from(READS), 'index.js', { mode: 0o100644 })
-  zip.addBuffer(Buffer.from(content as string), 'entry', { mode })
+  zip.addBuffer(Buffer.from(readsBy(reads)), 'index.js', { mode: 0o100644 })
+  zip.addBuffer(Buffer.from(content), 'entry', { mode })
   zip.end()
   return buffer(zip.outputStream as Readable)
 }
@@ -45,26 +46,27 @@ describeHostile('a hostile code package', (ground) => {
     '/etc/shadow',
     '/etc/hostname',
     '../../../../../../../etc/hostname',
+    '../other',
+    'index.js/../../other',
     '/proc/1/environ',
     '/proc/self/root/etc/shadow',
-  ])('with a link to %s shows nothing of the host', async (target) => {
-    const told = await readThrough(ground(), await packageWith(LINK, target))
-    expect(told).toMatch(/^(?:refused|function$|\s*$)/)
+  ])('with a link to %s is refused', async (target) => {
+    expect(await readThrough(ground(), await packageWith(LINK, target))).toMatch(/^refused .*400/)
   })
 
-  test('with a link to the data of the server shows nothing of it', async () => {
-    const told = await readThrough(ground(), await packageWith(LINK, `${ground().server.dataDir}/anvoke.db`))
-    expect(told).toMatch(/^refused/)
+  test('with a link to the data of the server is refused', async () => {
+    const target = `${ground().server.dataDir}/anvoke.db`
+    expect(await readThrough(ground(), await packageWith(LINK, target))).toMatch(/^refused .*400/)
   })
 
   test('with a device or a program that takes another id has neither', async () => {
-    expect(await readThrough(ground(), await packageWith(DEVICE, 'x'))).toMatch(/^(?:refused|x$)/)
-    const zip = await zipOf({
-      'index.js': `exports.handler = async () => (require('fs').statSync(__dirname + '/entry').mode & 0o7000).toString(8)`,
-      entry: 'x',
-    })
+    expect(await readThrough(ground(), await packageWith(DEVICE, 'x'))).toMatch(/^refused .*400/)
+    const zip = await packageWith(
+      SETUID,
+      'x',
+      `(require('fs').statSync(__dirname + '/entry').mode & 0o7000).toString(8)`,
+    )
     expect(await readThrough(ground(), zip)).toBe('0')
-    expect(await readThrough(ground(), await packageWith(SETUID, 'x'))).toMatch(/^(?:refused|x$)/)
   })
 
   test.each(['../../planted', '/tmp/planted.', 'a/../../../x'])('with an entry %s is refused', async (to) => {
@@ -80,7 +82,7 @@ describeHostile('a hostile code package', (ground) => {
     zip.addBuffer(Buffer.from('planted'), 'entry/planted-by-a-package', { mode: 0o100644 })
     zip.end()
     const told = await readThrough(ground(), await buffer(zip.outputStream as Readable))
-    expect(told).toMatch(/^refused/)
+    expect(told).toMatch(/^refused .*400/)
   })
 
   test('that grows without end is refused', async () => {

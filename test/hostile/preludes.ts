@@ -39,13 +39,13 @@ NUMBERS = {
         process_vm_writev=311, unshare=272, setns=308, mount=165, umount2=166, pivot_root=155, chroot=161, clone=56,
         clone3=435, kexec_load=246, init_module=175, finit_module=313, swapon=167, reboot=169, sethostname=170,
         settimeofday=164, acct=163, syslog=103, pidfd_open=434, pidfd_getfd=438, kcmp=312, fsopen=430, open_tree=428,
-        move_mount=429, mount_setattr=442, iopl=172, quotactl=179, mknodat=259, setuid=105, setresuid=117, capset=126, shmget=29, semget=64, msgget=68, mq_open=240, memfd_create=319, memfd_secret=447),
+        move_mount=429, mount_setattr=442, iopl=172, quotactl=179, mknodat=259, setuid=105, setresuid=117, capset=126, shmget=29, semget=64, msgget=68, mq_open=240, memfd_create=319, memfd_secret=447, adjtimex=159, personality=135, get_mempolicy=239),
     'aarch64': dict(io_uring_setup=425, bpf=280, keyctl=219, add_key=217, request_key=218, perf_event_open=241,
         userfaultfd=282, name_to_handle_at=264, open_by_handle_at=265, ptrace=117, process_vm_readv=270,
         process_vm_writev=271, unshare=97, setns=268, mount=40, umount2=39, pivot_root=41, chroot=51, clone=220,
         clone3=435, kexec_load=104, init_module=105, finit_module=273, swapon=224, reboot=142, sethostname=161,
         settimeofday=170, acct=89, syslog=116, pidfd_open=434, pidfd_getfd=438, kcmp=272, fsopen=430, open_tree=428,
-        move_mount=429, mount_setattr=442, quotactl=60, mknodat=33, setuid=146, setresuid=147, capset=91, shmget=194, semget=190, msgget=186, mq_open=180, memfd_create=279, memfd_secret=447),
+        move_mount=429, mount_setattr=442, quotactl=60, mknodat=33, setuid=146, setresuid=147, capset=91, shmget=194, semget=190, msgget=186, mq_open=180, memfd_create=279, memfd_secret=447, adjtimex=171, personality=92, get_mempolicy=236),
 }[os.uname().machine]
 def kernel(name, *args):
     number = NUMBERS[name] if isinstance(name, str) else name

@@ -148,13 +148,19 @@ describeHostile('what functions could share', (ground) => {
       expect(mounts.filter(({ optional }) => optional.includes('shared'))).toEqual([])
       const unsafe = mounts.filter(({ options }) => !options.includes('nosuid') || !options.includes('nodev'))
       expect(unsafe.filter(({ place }) => !place.startsWith('/dev/') && place !== '/proc')).toEqual([])
-      // Of the server’s data only its own code and the program that runs it.
+      // Of the server’s data only its own code and what runs it, which all have.
       const ofServer = mounts.filter(({ root }) => root.includes(dataDir.split('/').slice(-2).join('/')))
       const places = ofServer.map(({ place }) => place)
       expect(places).toContain('/code')
-      expect(places.filter((place) => place !== '/code' && place !== '/anvoke/bootstrap')).toEqual([])
+      expect(places.filter((place) => place !== '/code' && !place.startsWith('/anvoke/'))).toEqual([])
     },
   )
+
+  test.each(LANGUAGES)('in %s is no user id', async (language) => {
+    const attack = { node: `return process.getuid()`, python: `return os.getuid()` }
+    const ids = await Promise.all([1, 2].map(() => ground().reported(sourceIn(language, attack))))
+    expect(new Set(ids).size).toBe(2)
+  })
 
   test.each(LANGUAGES)('in %s is no randomness', async (language) => {
     const attack = {
