@@ -147,5 +147,6 @@ async function specificationOf(
 
 async function programArguments(language: Language): Promise<readonly string[]> {
   const text = await readFile(PROGRAMS[language], 'utf8')
-  return language === 'python' ? ['-c', text] : [...NODE_OPTIONS, '-e', text]
+  // Isolated: modules of the working directory, which may be everybody's, must not stand in for those of the library.
+  return language === 'python' ? ['-I', '-c', text] : [...NODE_OPTIONS, '-e', text]
 }

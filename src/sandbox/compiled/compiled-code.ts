@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -29,6 +30,9 @@ const LONGEST_HOLD_MS = 5000
 const MOST_WAITING = 1000
 
 const DEFAULT_SPARED_MS = 600_000
+
+/** Older ones have no cache that can be made by one user for another. */
+const OLDEST_NODE_MAJOR = 24
 
 const SYNC_TIMEOUT_MS = 60_000
 
@@ -107,15 +111,13 @@ export class CompiledCode {
     const { interpreter, trees } = code
     if (interpreter.language === 'python')
       return trees.map((tree) => {
-        const key = keyOf(interpreter, [tree])
-        const source = this.#made.has(key) ? join(this.#settings.dir, key) : tree.path
+        const source = this.#find(keyOf(interpreter, [tree])) ?? tree.path
         return { source, target: tree.target, holdsCode: true }
       })
     const mounts = trees.map(({ path, target }): Mount => ({ source: path, target, holdsCode: true }))
-    if (this.#settings.sandbox.name === 'process') return mounts
-    const key = keyOf(interpreter, trees)
+    if (!this.#canBeCompiled(interpreter)) return mounts
     // Always there: so a process can be started before it is known which code it runs.
-    const source = join(this.#settings.dir, this.#made.has(key) ? key : EMPTY)
+    const source = this.#find(keyOf(interpreter, trees)) ?? join(this.#settings.dir, EMPTY)
     return [...mounts, { source, target: CACHE_TARGET, holdsCode: true }]
   }
 
@@ -170,10 +172,24 @@ export class CompiledCode {
     await Promise.all([this.#working, this.#sweeping])
   }
 
+  /** What was made under this name. Somebody may have deleted it meanwhile. */
+  #find(key: string): string | undefined {
+    if (!this.#made.has(key)) return undefined
+    const path = join(this.#settings.dir, key)
+    if (existsSync(path)) return path
+    this.#made.delete(key)
+    return undefined
+  }
+
+  #canBeCompiled({ language, version }: Interpreter): boolean {
+    if (language === 'python') return true
+    // The names of entries depend on where the code is seen, which differs from start to start without mounts.
+    return this.#settings.sandbox.name !== 'process' && Number.parseInt(version, 10) >= OLDEST_NODE_MAJOR
+  }
+
   #jobsOf({ interpreter, trees }: RunnableCode, onReady: () => void = () => undefined): Job[] {
-    const isPython = interpreter.language === 'python'
-    if (!isPython && this.#settings.sandbox.name === 'process') return []
-    const groups = isPython ? trees.map((tree) => [tree]) : [trees]
+    if (!this.#canBeCompiled(interpreter)) return []
+    const groups = interpreter.language === 'python' ? trees.map((tree) => [tree]) : [trees]
     return groups
       .filter((group) => sizeOf(group) >= LEAST_SOURCE_BYTES[interpreter.language])
       .map((group) => ({ key: keyOf(interpreter, group), interpreter, trees: group, onReady }))
@@ -215,10 +231,11 @@ export class CompiledCode {
     if (files.length === 0 || first === undefined) return false
     const draft = join(this.#settings.dir, `${DRAFT_PREFIX}${randomUUID()}`)
     try {
-      if (interpreter.language === 'python') await layOutTree(first.path, draft, files)
-      else await layOutCache(draft, files)
-      // Python looks at no checksum: after a loss of power the name must not be there without the content.
-      await run('sync', ['-f', draft], { timeout: SYNC_TIMEOUT_MS, signal })
+      if (interpreter.language === 'python') {
+        await layOutTree(first.path, draft, files)
+        // Python looks at no checksum: after a loss of power the name must not be there without the content.
+        await run('sync', ['-f', draft], { timeout: SYNC_TIMEOUT_MS, signal })
+      } else await layOutCache(draft, files)
       await rename(draft, join(this.#settings.dir, key))
     } catch (error) {
       await rm(draft, { recursive: true, force: true })

@@ -295,6 +295,13 @@ describe.runIf(isolates)('the compile cache of Node.js code', () => {
   })
 })
 
+test.runIf(isolates)('a Node.js without such a cache is not asked to make one', async () => {
+  await open('bwrap')
+  const tree = treeOf('a', { 'index.js': PADDING })
+  expect(await compile({ ...node, version: '20.20.2' }, tree)).toBe(0)
+  expect(failures).toEqual([])
+})
+
 test('a sandbox that shows the paths of the host has no cache for Node.js: its names depend on them', async () => {
   await open('process')
   const tree = treeOf('a', { 'index.js': PADDING })
@@ -391,6 +398,14 @@ describe
       expect(readdirSync(outside)).toEqual([])
       expect(source(tree)).toBe(tree.path)
       expect(failures.length).toBe(1)
+    })
+
+    test('may be deleted at any time: the next start shows the package itself', async () => {
+      const tree = treeOf('a', { 'index.py': PYTHON_PADDING })
+      await compile(interpreter, tree)
+      rmSync(source(tree), { recursive: true })
+      expect(source(tree)).toBe(tree.path)
+      expect(await compile(interpreter, tree)).toBe(1)
     })
 
     test('go with their code', async () => {
