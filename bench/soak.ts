@@ -11,6 +11,7 @@ import { Program } from './program.ts'
 import { readAsyncCalls, type AsyncCalls } from './soak/async-calls.ts'
 import {
   compareRests,
+  isOfZygote,
   leftBehind,
   serverName,
   takeCensus,
@@ -72,10 +73,15 @@ async function soak() {
   }
   const load = new Load(server, hello, signal)
   let kills = 0
+  let hit = 0
   for (let minute = 1; minute <= options.minutes; minute += 1) {
     load.begin()
     if (options.withoutKills) await delay(LOAD_MS, undefined, { signal })
-    else kills += await killAtRandom(server, LOAD_MS)
+    else {
+      const killed = await killAtRandom(server, LOAD_MS)
+      kills += killed.kills
+      hit += killed.hit
+    }
     await load.pause()
     const rest = await restOf(server, places, { minute, kills, calls: load.tally.calls }, violations)
     rests.push(rest)
@@ -87,8 +93,8 @@ async function soak() {
     judge(rest, rests[0] ?? rest, load, violations)
     if (server.child.ending !== undefined) break
   }
-  if (load.tally.interrupted > kills)
-    violations.push(`${load.tally.interrupted} calls were interrupted by ${kills} kills`)
+  if (load.tally.interrupted > hit)
+    violations.push(`${load.tally.interrupted} calls were interrupted by ${kills} kills of ${hit} instances`)
   const problems: string[] = []
   await stopCleanly(server.child, problems)
   violations.push(...problems, ...leftBehind(takeCensus(places)))
@@ -123,10 +129,15 @@ function judge(rest: Rest, base: Rest, load: Load, violations: string[]): void {
   violations.push(...load.tally.unexpected.map((answer) => `unexpected answer: ${answer}`))
 }
 
-/** Kills one process below the server after the other, for so long; how many. */
-async function killAtRandom(server: RunningAnvoke, forMs: number): Promise<number> {
+/**
+ * Kills one process below the server after the other, for so long.
+ *
+ * @returns How many, and how many instances these were at most: with a zygote all that were forked from it end.
+ */
+async function killAtRandom(server: RunningAnvoke, forMs: number): Promise<{ kills: number; hit: number }> {
   const untilMs = performance.now() + forMs
   let kills = 0
+  let hit = 0
   while (performance.now() < untilMs && server.child.ending === undefined) {
     const { least, most } = KILL_EVERY_MS
     await delay(least + Math.random() * (most - least), undefined, { signal })
@@ -134,13 +145,15 @@ async function killAtRandom(server: RunningAnvoke, forMs: number): Promise<numbe
     const victim = below[Math.floor(Math.random() * below.length)]
     if (victim === undefined) continue
     try {
+      const children = processTree(victim.pid).filter(({ pid }) => isOfZygote(pid)).length
       process.kill(victim.pid, 'SIGKILL')
       kills += 1
+      hit += Math.max(1, children)
     } catch {
       // It ended by itself in the meantime.
     }
   }
-  return kills
+  return { kills, hit }
 }
 
 /** Waits until nothing is open and nothing changes, then counts. */

@@ -7,6 +7,8 @@ import { processTree } from '../process.ts'
 export interface Census {
   /** Processes that the server started itself: one for each instance and each process started ahead. */
   readonly trees: number
+  /** Processes that others are forked from, each with the descriptors of all its children. */
+  readonly zygotes: number
   /** All below the server. */
   readonly processes: number
   /** Groups of its name in any hierarchy, its own included. */
@@ -25,9 +27,13 @@ export interface Census {
   readonly rssMib: number
 }
 
+/** Of the server for the children that a zygote may have: 16, with three streams and a ticket book each. */
+const DESCRIPTORS_PER_ZYGOTE = 16 * 5
+
 /** What one more tree may have, and what may differ without a reason. */
 const ALLOWED: Readonly<Record<keyof Census, { readonly perTree: number; readonly slack: number }>> = {
   trees: { perTree: 1, slack: 8 },
+  zygotes: { perTree: 0, slack: 4 },
   processes: { perTree: 6, slack: 4 },
   cgroups: { perTree: 6, slack: 6 },
   mounts: { perTree: 0, slack: 0 },
@@ -51,6 +57,7 @@ export function takeCensus(server: ServerPlaces): Census {
   )
   return {
     trees: tree.filter(({ parentPid }) => parentPid === pid).length,
+    zygotes: tree.filter((one) => isOfZygote(one.pid) && !isOfZygote(one.parentPid)).length,
     processes: Math.max(0, tree.length - 1),
     cgroups: cgroupsNamed(name),
     mounts: lines(`/proc/${pid}/mountinfo`),
@@ -83,9 +90,11 @@ export function serverName(pid: number): string {
 /** What a server at rest has more than an earlier rest of the same server explains; in words, empty when nothing. */
 export function compareRests(base: Census, now: Census): readonly string[] {
   const moreTrees = Math.max(0, now.trees - base.trees)
+  const moreZygotes = Math.max(0, now.zygotes - base.zygotes)
   return censusKeys.flatMap((key) => {
     const { perTree, slack } = ALLOWED[key]
-    const most = base[key] + perTree * moreTrees + slack
+    const forZygotes = key === 'descriptors' ? DESCRIPTORS_PER_ZYGOTE * moreZygotes : 0
+    const most = base[key] + perTree * moreTrees + forZygotes + slack
     return now[key] > most
       ? [`${key}: ${now[key].toFixed(0)}, at most ${most.toFixed(0)} were to be expected`]
       : []
@@ -96,6 +105,7 @@ export function compareRests(base: Census, now: Census): readonly string[] {
 export function leftBehind(after: Census): readonly string[] {
   const gone = [
     'trees',
+    'zygotes',
     'processes',
     'cgroups',
     'stateEntries',
@@ -110,6 +120,7 @@ export function leftBehind(after: Census): readonly string[] {
 
 const censusKeys = [
   'trees',
+  'zygotes',
   'processes',
   'cgroups',
   'mounts',
@@ -120,6 +131,16 @@ const censusKeys = [
   'descriptors',
   'rssMib',
 ] as const satisfies readonly (keyof Census)[]
+
+/** Whether it is a zygote or was forked from one, which has the same command line. */
+export function isOfZygote(pid: number): boolean {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')
+    return words.includes('--zygote') && !words.includes('--args')
+  } catch {
+    return false
+  }
+}
 
 /** Groups whose path holds the name, in every mounted hierarchy. */
 function cgroupsNamed(name: string): number {

@@ -8,6 +8,8 @@ if sys.argv[1:] == ["--zygote"]:
     from _anvoke.zygote import Zygote
 
     del sys.argv[1:]
+    # Python 3.10 and later.
+    del getattr(sys, "orig_argv", [])[-1:]
     Zygote().serve()
 
 # Code finds its own modules and the interpreter's, not the ones beside this file.
