@@ -8,7 +8,17 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { chooseSandbox, probeSandboxes } from '../../src/sandbox/probe.ts'
 import type { Sandbox } from '../../src/sandbox/sandbox.ts'
-import { eventually, firstLine, NODE, pidsWith, run, uniqueSleep, Workbench } from './harness.ts'
+import {
+  eventually,
+  firstLine,
+  hasPython,
+  NODE,
+  pidsWith,
+  run,
+  start,
+  uniqueSleep,
+  Workbench,
+} from './harness.ts'
 
 const isRoot = process.getuid?.() === 0
 const works = (await probeSandboxes()).some((finding) => finding.driver === 'bwrap' && finding.works)
@@ -27,15 +37,19 @@ test.runIf(plainBwrap.status === 0)('the bwrap sandbox works wherever bubblewrap
   expect(works).toBe(true)
 })
 
-describe.runIf(works)('a function in the bwrap sandbox', () => {
+const ways = ['started', ...(hasPython ? (['forked'] as const) : [])] as const
+
+describe.runIf(works).each(ways)('a function in the bwrap sandbox, its processes %s', (way) => {
   let workbench: Workbench
   let sandbox: Sandbox
   let stateDir: string
 
   beforeEach(async () => {
-    workbench = new Workbench()
+    workbench = new Workbench(way)
     stateDir = mkdtempSync(join(tmpdir(), 'anvoke-bwrap-test-'))
-    sandbox = (await chooseSandbox('bwrap', { uidBase: 710_000, uidCount: 2, stateDir })).sandbox
+    const { zygotes } = workbench
+    const options = { uidBase: 710_000, uidCount: 2, stateDir, ...(way === 'forked' && { zygotes }) }
+    sandbox = (await chooseSandbox('bwrap', options)).sandbox
   })
   afterEach(async () => {
     await sandbox.close()
@@ -93,7 +107,7 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
   // Only root can give ids away.
   test.runIf(isRoot)('runs on the host as a user id of its own', async () => {
     const mark = uniqueSleep()
-    sandbox.start(workbench.shell(`exec sleep ${mark}`))
+    await start(sandbox, workbench.shell(`exec sleep ${mark}`))
     await eventually(() => pidsWith(mark).length === 1)
     const [pid] = pidsWith(mark)
     expect(readFileSync(`/proc/${pid}/status`, 'latin1')).toMatch(
@@ -103,9 +117,9 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
 
   test('shares its user id with its other instances and with no other function', async () => {
     const hold = 'id -u >&3; read line <&3'
-    const first = sandbox.start(workbench.shell(hold))
-    const second = sandbox.start(workbench.shell(hold))
-    const other = sandbox.start(workbench.shell(hold, { functionId: 'function-b' }))
+    const first = await start(sandbox, workbench.shell(hold))
+    const second = await start(sandbox, workbench.shell(hold))
+    const other = await start(sandbox, workbench.shell(hold, { functionId: 'function-b' }))
     const ids = [await firstLine(first), await firstLine(second), await firstLine(other)]
     expect(ids).toEqual(['710000', '710000', '710001'])
     const third = await run(sandbox, workbench.shell('id -u', { functionId: 'function-c' }))
@@ -117,7 +131,7 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
 
   test('sees no process but its own', async () => {
     const neighbour = uniqueSleep()
-    sandbox.start(workbench.shell(`exec sleep ${neighbour}`))
+    await start(sandbox, workbench.shell(`exec sleep ${neighbour}`))
     await eventually(() => pidsWith(neighbour).length === 1)
     expect(await inside('cat /proc/[0-9]*/cmdline | tr "\\0" "\\n"')).not.toContain(neighbour)
     // Numbers count from 1 in a namespace of its own.
@@ -151,6 +165,8 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
       ),
     )
     const allowed = 'bin code dev etc lib lib32 lib64 libx32 proc sbin tmp usr'.split(' ')
+    // The bootstrap.
+    if (way === 'forked') allowed.push('anvoke')
     expect(
       stdout
         .trim()
@@ -168,7 +184,10 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
     expect(names.filter((name) => !allowed.has(name))).toEqual([])
     expect(await inside('id -un; cat /etc/passwd | wc -l')).toBe('function\n2\n')
     const own = readdirSync(stateDir)
-    expect(own.flatMap((name) => readdirSync(join(stateDir, name)))).toEqual(['etc-710000'])
+    const forAll = way === 'forked' ? ['etc-0', 'resolv.conf'] : []
+    expect(own.flatMap((name) => readdirSync(join(stateDir, name))).sort()).toEqual(
+      ['etc-710000', ...forAll].sort(),
+    )
   })
 
   test('writes to its temporary directory alone', async () => {
@@ -213,8 +232,8 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
   test.runIf(!isRoot)('has a bounded number of processes, which its neighbours do not share', async () => {
     const script = `i=0; while [ $i -lt 700 ]; do sleep 1000 & i=$((i+1)); done; echo $i >&3; read line <&3
       while sleep 1000 & do :; done`
-    const first = sandbox.start(workbench.shell(script))
-    const second = sandbox.start(workbench.shell(script))
+    const first = await start(sandbox, workbench.shell(script))
+    const second = await start(sandbox, workbench.shell(script))
     expect([await firstLine(first), await firstLine(second)]).toEqual(['700', '700'])
     first.channel.write('all\n')
     expect(await text(first.stderr)).toContain('Cannot fork')
@@ -236,10 +255,15 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
 
   test('gets nothing in place of a stray descriptor that the server was started with', async () => {
     const program = fileURLToPath(new URL('stray-descriptor.ts', import.meta.url))
-    const shell = spawn('bash', ['-c', 'exec 77</etc/hostname; exec "$0" "$1"', process.execPath, program], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    expect(await text(shell.stdout)).toBe('/dev/null\n')
+    const shell = spawn(
+      'bash',
+      ['-c', 'exec 77</etc/hostname; exec "$0" "$1" "$2"', process.execPath, program, way],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    )
+    // Or nothing at all.
+    expect(await text(shell.stdout)).toBe(way === 'forked' ? '' : '/dev/null\n')
   })
 
   test('learns nothing of the host’s paths from command lines', async () => {
@@ -266,7 +290,8 @@ describe.runIf(works)('a function in the bwrap sandbox', () => {
   test.each(['/', '/usr/lib/x', '/etc', '/proc/x', '/tmp/x', 'code', '/code/../etc', '/code/'])(
     'is not started with a mount at %s',
     async (target) => {
-      const mounts = [{ source: workbench.dir, target }]
+      mkdirSync(join(workbench.dir, 'code'))
+      const mounts = [{ source: join(workbench.dir, 'code'), target }]
       const { exit } = await run(sandbox, workbench.shell('true', { mounts }))
       expect(exit).toEqual({ kind: 'notStarted', reason: `nothing may be mounted at ${target}` })
     },

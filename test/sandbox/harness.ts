@@ -1,25 +1,58 @@
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { closeTicketFile, makeTicketFile } from '../../src/engine/ticket-file.ts'
+import type { ZygoteNeeds } from '../../src/sandbox/bwrap/driver.ts'
 import type { Sandbox, SandboxExit, SandboxProcess, SandboxSpec } from '../../src/sandbox/sandbox.ts'
+import { ForkedProcess } from '../../src/sandbox/zygote/forked-process.ts'
 
 /** Where {@link Workbench} mounts the Node.js that runs the tests. */
 export const NODE = '/anvoke/node/bin/node'
+
+const PYTHON = ['/usr/bin/python3', '-B', '-u', '-s', '-E']
+
+/** Whether the host has a Python that every sandbox sees. */
+export const hasPython = spawnSync('/usr/bin/python3', ['-c', '']).status === 0
+
+/** What forked processes need to be shown; see `zygote/programs/forked.py`. */
+const FORKING_MOUNTS = [
+  [new URL('../../src/runtimes/python', import.meta.url), '/anvoke/bootstrap'],
+  [new URL('zygote/programs', import.meta.url), '/anvoke/programs'],
+] as const
+
+/** How a process comes into a bwrap sandbox: through a bwrap of its own, or forked from a prepared Python. */
+export type Way = 'started' | 'forked'
 
 /** A directory that only the server's user may enter, a ticket book, and specifications that use both. */
 export class Workbench {
   readonly dir = mkdtempSync(join(tmpdir(), 'anvoke-sandbox-test-'))
   readonly ticketsFd: number
+  /** For drivers whose processes are to be forked. */
+  readonly zygotes: ZygoteNeeds = { codeRoots: [this.dir], makeTickets: () => makeTicketFile(this.dir) }
+  readonly #way: Way
 
-  constructor() {
+  /** @param way For which way the specifications are made. */
+  constructor(way: Way = 'started') {
+    this.#way = way
     writeFileSync(join(this.dir, 'tickets'), 'abcdef')
     this.ticketsFd = openSync(join(this.dir, 'tickets'), 'r')
   }
 
   spec(command: readonly string[], changes: Partial<SandboxSpec> = {}): SandboxSpec {
-    return {
+    const spec = {
       functionId: 'function-a',
       command,
       mounts: [{ source: process.execPath, target: NODE }],
@@ -29,6 +62,23 @@ export class Workbench {
       diskMib: 8,
       ticketsFd: this.ticketsFd,
       ...changes,
+    }
+    return this.#way === 'started' ? spec : this.#forked(spec)
+  }
+
+  /** The same command in a process that is forked; what lies in the directory of the tests is code. */
+  #forked(spec: SandboxSpec): SandboxSpec {
+    const own = FORKING_MOUNTS.map(([url, target]) => ({ source: fileURLToPath(url), target }))
+    return {
+      ...spec,
+      command: [...PYTHON, '/anvoke/programs/forked.py', ...spec.command],
+      forks: true,
+      mounts: [
+        ...spec.mounts.map((mount) =>
+          mount.source.startsWith(this.dir) ? { ...mount, holdsCode: true as const } : mount,
+        ),
+        ...own,
+      ],
     }
   }
 
@@ -48,9 +98,28 @@ export interface Ran {
   readonly stderr: string
 }
 
+/**
+ * Starts a process in the way that its specification is for. Its ticket book holds `abcdef`.
+ *
+ * @throws When it could be forked and is not.
+ */
+export async function start(sandbox: Sandbox, spec: SandboxSpec): Promise<SandboxProcess> {
+  await sandbox.prepare?.(spec)
+  const process = sandbox.start(spec)
+  const { tickets } = process
+  if (tickets !== undefined) {
+    writeSync(tickets.writeFd, 'abcdef')
+    void process.exited.then(() => closeTicketFile(tickets))
+  }
+  if (spec.forks !== true || process instanceof ForkedProcess) return process
+  const exit = await process.exited
+  if (exit.kind !== 'notStarted') throw new Error('it was not forked')
+  return process
+}
+
 /** Starts and reads to the end. */
 export async function run(sandbox: Sandbox, spec: SandboxSpec): Promise<Ran> {
-  const process = sandbox.start(spec)
+  const process = await start(sandbox, spec)
   const [exit, stdout, stderr] = await Promise.all([
     process.exited,
     text(process.stdout),

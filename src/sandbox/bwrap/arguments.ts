@@ -137,6 +137,11 @@ export function encodeArguments(
     ...words('--remount-ro /dev --remount-ro / --chdir'),
     spec.workDir,
   ]
+  return argumentsText(parts)
+}
+
+/** @throws {UnusableSpec} Where one of them would be read as several. */
+export function argumentsText(parts: readonly string[]): Buffer {
   if (parts.some((part) => part.includes('\0')))
     throw new UnusableSpec('a path or variable holds a NUL character')
   return Buffer.from(parts.map((part) => `${part}\0`).join(''))
@@ -239,7 +244,8 @@ export function words(options: string): string[] {
   return options.split(' ')
 }
 
-function requireUsableTarget(target: string): void {
+/** @throws {UnusableSpec} Where nothing may be mounted at this path. */
+export function requireUsableTarget(target: string): void {
   const plain =
     target.startsWith('/') && normalize(target) === target && target !== '/' && !target.endsWith('/')
   const covers = RESERVED.some((place) => target === place || target.startsWith(`${place}/`))

@@ -133,7 +133,8 @@ export class ForkedProcess implements SandboxProcess {
       this.#pids = await fork.born
       if (this.#killing) sendKill(this.#pids.first)
     } catch (error) {
-      this.#refusal = error instanceof Error ? error.message : String(error)
+      // One that was killed meanwhile was not refused.
+      if (!this.#killing) this.#refusal = error instanceof Error ? error.message : String(error)
     }
     const exitCode = await fork.ended
     // Without an exit code its zygote has ended: the kernel ends the child as well, but nobody told.

@@ -1,8 +1,10 @@
 import { join, relative, sep } from 'node:path'
 import {
+  argumentsText,
   environmentArguments,
   mountArguments,
   parentsOf,
+  requireUsableTarget,
   SHARED_MEMORY_BYTES,
   words,
   type Privileges,
@@ -69,6 +71,7 @@ export function zygoteArguments(
   nameServers: string,
 ): Buffer {
   const { environment, mounts, codeTargets, network } = zygoteClass
+  for (const target of codeTargets) requireUsableTarget(target)
   const parts = [
     ...words('--die-with-parent --new-session --cap-drop ALL'),
     ...CAPABILITIES.flatMap((name) => ['--cap-add', name]),
@@ -93,7 +96,7 @@ export function zygoteArguments(
     ...hiddenArguments(places),
     ...words('--remount-ro /dev --remount-ro / --chdir /'),
   ]
-  return Buffer.from(parts.map((part) => `${part}\0`).join(''))
+  return argumentsText(parts)
 }
 
 function hiddenArguments({ codeRoots, stateDir, groupDirs }: HiddenPlaces): string[] {

@@ -1,13 +1,15 @@
-// A server for tests: starts one process of the driver named by its argument, writes its first line and waits to be killed.
-import { firstLine, Workbench } from '../../sandbox/harness.ts'
+// A server for tests: starts one process of the driver and in the way named by its arguments, writes its first line and waits to be killed.
+import { firstLine, start, Workbench } from '../../sandbox/harness.ts'
 import { chooseSandbox } from '../../../src/sandbox/probe.ts'
 
-const [driver, script] = process.argv.slice(2)
-const workbench = new Workbench()
+const [driver, way, script] = process.argv.slice(2)
+const workbench = new Workbench(way === 'forked' ? way : 'started')
+const { zygotes } = workbench
 const { sandbox } = await chooseSandbox(driver === 'process' ? 'process' : 'bwrap', {
   stateDir: workbench.dir,
+  ...(way === 'forked' && { zygotes }),
 })
-const started = sandbox.start(workbench.shell(script ?? 'exit 1'))
+const started = await start(sandbox, workbench.shell(script ?? 'exit 1'))
 started.stdout.resume()
 started.stderr.resume()
 process.stdout.write(`${workbench.dir} ${await firstLine(started)}\n`)

@@ -6,6 +6,7 @@ which ends the process: none is optional.
 
 import _socket
 import ctypes
+import errno
 import fcntl
 import os
 import resource
@@ -166,7 +167,10 @@ def drop_bounding_set():
     """What no program that is executed later can get."""
     for capability in range(64):
         if _LIBC.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
-            return
+            # Behind the last one that the kernel knows.
+            if capability > 0 and ctypes.get_errno() == errno.EINVAL:
+                return
+            raise OSError("the bounding set cannot be emptied")
 
 
 def drop_capabilities():

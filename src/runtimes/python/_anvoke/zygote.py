@@ -112,7 +112,9 @@ class Zygote:
                 isolation.leave_namespaces(order["ownNetwork"])
                 first = isolation.fork_barely()
                 if first == 0:
+                    # Whose ends must be seen without the end of this one.
                     os.close(go)
+                    os.close(tell)
                     _be_first(wait)
                 function = os.fork()
                 if function != 0:
@@ -134,8 +136,12 @@ class Zygote:
             child = _Child(number, *pids, go)
             self._firsts[child.first] = self._functions[child.function] = child
             self._tell({"set": number, "first": child.first, "function": child.function})
-            # Only now is it a child of this process, whose end is to be its own.
-            os.write(go, b"g")
+            try:
+                # Only now is it a child of this process, whose end is to be its own.
+                os.write(go, b"g")
+            except BrokenPipeError:
+                # It was killed as soon as it was told of.
+                pass
         else:
             os.close(go)
             self._tell({"set": number, "refused": answer or "it ended at once"})

@@ -1,0 +1,19 @@
+"""For tests: becomes the program on its command line, be it started in the ordinary way or forked from a zygote."""
+
+import os
+import sys
+
+# Where the tests mount Python's bootstrap.
+sys.path.insert(0, "/anvoke/bootstrap")
+
+if sys.argv[-1] == "--zygote":
+    from _anvoke.zygote import Zygote
+
+    del sys.argv[-1]
+    Zygote().serve()
+
+try:
+    os.execvp(sys.argv[1], sys.argv[1:])
+except OSError as error:
+    sys.stderr.write("%s: %s\n" % (sys.argv[1], error))
+    os._exit(127)
