@@ -105,10 +105,14 @@ function isEsModule(file: string): boolean {
   let directory = path.dirname(file)
   while (path.basename(directory) !== 'node_modules') {
     try {
-      const manifest: unknown = JSON.parse(fs.readFileSync(path.join(directory, 'package.json'), 'utf8'))
-      return isRecord(manifest) && manifest['type'] === 'module'
+      const manifestFile = path.join(directory, 'package.json')
+      // Looked for first: an exception takes longer, while a call waits. Without one the directory above decides.
+      if (isFile(manifestFile)) {
+        const manifest: unknown = JSON.parse(fs.readFileSync(manifestFile, 'utf8'))
+        return isRecord(manifest) && manifest['type'] === 'module'
+      }
     } catch (error) {
-      // No such file: the directory above may have one. Not JSON: Node decides what that means.
+      // Not to be read: the directory above may have one. Not JSON: Node decides what that means.
       if (errorCode(error) === undefined) return false
     }
     const parent = path.dirname(directory)

@@ -29,11 +29,12 @@ class LogStream extends Writable {
   }
 }
 
-/** Puts {@link LogStream}s in place of `process.stdout` and `process.stderr`. */
+/** Puts {@link LogStream}s in place of `process.stdout` and `process.stderr`, made when first used: little code does. */
 export function replaceStreams(sink: (fd: 1 | 2, bytes: Buffer | string) => void): void {
   const replace = (name: 'stdout' | 'stderr', fd: 1 | 2): void => {
-    const stream = new LogStream(fd, (bytes) => sink(fd, bytes))
-    Object.defineProperty(process, name, { configurable: true, enumerable: true, get: () => stream })
+    let stream: LogStream | undefined
+    const get = (): LogStream => (stream ??= new LogStream(fd, (bytes) => sink(fd, bytes)))
+    Object.defineProperty(process, name, { configurable: true, enumerable: true, get })
   }
   replace('stdout', 1)
   replace('stderr', 2)
