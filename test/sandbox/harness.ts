@@ -86,6 +86,11 @@ export class Workbench {
     return this.spec(['/bin/sh', '-c', script], changes)
   }
 
+  /** Python that a process runs itself, without executing another program. */
+  python(source: string, changes: Partial<SandboxSpec> = {}): SandboxSpec {
+    return this.spec(['-c', source], changes)
+  }
+
   close(): void {
     closeSync(this.ticketsFd)
     rmSync(this.dir, { recursive: true, force: true })

@@ -1,11 +1,13 @@
-// For tests: runs the command that it is given as JSON in a bwrap sandbox and prints how it went, as JSON.
+// For tests: runs the command that it is given as JSON in a bwrap sandbox, in the way that is named next, and prints how it went, as JSON.
 import { fileURLToPath } from 'node:url'
 import { chooseSandbox } from '../../../src/sandbox/probe.ts'
 import { run, Workbench } from '../harness.ts'
 
 const command: string[] = JSON.parse(process.argv[2] ?? '[]')
-const workbench = new Workbench()
-const { sandbox, warning } = await chooseSandbox('bwrap')
+const way = process.argv[3] === 'forked' ? 'forked' : 'started'
+const workbench = new Workbench(way)
+const { zygotes } = workbench
+const { sandbox, warning } = await chooseSandbox('bwrap', way === 'forked' ? { zygotes } : {})
 const programs = { source: fileURLToPath(new URL('programs', import.meta.url)), target: '/programs' }
 const spec = workbench.spec(command)
 const ran = await run(sandbox, { ...spec, mounts: [...spec.mounts, programs] })

@@ -5,11 +5,10 @@ import { describe, expect, test } from 'vitest'
 import { probeSandboxes } from '../../../src/sandbox/probe.ts'
 import { POLICY } from '../../../src/sandbox/seccomp/policy.ts'
 import { numberOf, type SyscallName } from '../../../src/sandbox/seccomp/syscalls.ts'
-import { NODE, type Ran } from '../harness.ts'
+import { hasPython, NODE, type Ran } from '../harness.ts'
 
 const INSIDE = fileURLToPath(new URL('inside.ts', import.meta.url))
 const PYTHON = ['/usr/bin/python3', '-I']
-const hasPython = spawnSync('/usr/bin/python3', ['-c', '']).status === 0
 const works = (await probeSandboxes()).some(({ driver, works: does }) => driver === 'bwrap' && does)
 const architecture = process.arch === 'arm64' ? 'arm64' : 'x64'
 
@@ -25,6 +24,11 @@ function mayNobodyRead(): boolean {
   const [program, ...args] = [...AS_NOBODY, 'test', '-r', INSIDE, '-a', '-x', process.execPath]
   return spawnSync(program, args).status === 0
 }
+
+const CASES = USERS.flatMap(([user, asUser]) => [
+  [user, 'started', asUser] as const,
+  ...(hasPython ? [[user, 'forked', asUser] as const] : []),
+])
 
 type Attempt = readonly [name: string, number: number, args: readonly number[]]
 
@@ -83,9 +87,9 @@ ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code))
 print('came back')`
 
 // The filter is tried in real sandboxes.
-describe.runIf(works).each(USERS)('system calls of a function that %s has started', (_, asUser) => {
+describe.runIf(works).each(CASES)('system calls of a function that %s has %s', (_, way, asUser) => {
   async function inside(command: readonly string[]): Promise<Ran & { warning?: string }> {
-    const [program = '', ...args] = [...asUser, process.execPath, INSIDE, JSON.stringify(command)]
+    const [program = '', ...args] = [...asUser, process.execPath, INSIDE, JSON.stringify(command), way]
     const { stdout } = await promisify(execFile)(program, args, {
       env: { PATH: process.env['PATH'] },
       cwd: '/',

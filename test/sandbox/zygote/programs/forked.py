@@ -1,4 +1,7 @@
-"""For tests: becomes the program on its command line, be it started in the ordinary way or forked from a zygote."""
+"""For tests: becomes the program on its command line, be it started in the ordinary way or forked from a zygote.
+
+Behind `-c`, it runs the Python that follows in this very process.
+"""
 
 import os
 import sys
@@ -11,6 +14,10 @@ if sys.argv[-1] == "--zygote":
 
     del sys.argv[-1]
     Zygote().serve()
+
+if sys.argv[1] == "-c":
+    exec(compile(sys.argv[2], "<test>", "exec"), {"__name__": "__main__"})
+    sys.exit()
 
 try:
     os.execvp(sys.argv[1], sys.argv[1:])
