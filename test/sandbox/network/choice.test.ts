@@ -46,7 +46,7 @@ describe.runIf(bwrap?.works)('choosing the network of functions in bwrap', () =>
   test('tells what a helper complained of', async () => {
     const broken = {
       slirp4netns: '/bin/false',
-      ip: '/bin/cat',
+      ip: '/bin/true',
       nsenter: '/usr/bin/nsenter',
       unshare: '/usr/bin/unshare',
     }

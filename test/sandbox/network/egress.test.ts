@@ -1,20 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { once } from 'node:events'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { childrenOf } from '../../../src/sandbox/proc.ts'
 import { eventually, NODE, pidsWith, uniqueSleep } from '../harness.ts'
 import { ASK, type Target } from './ask.ts'
-import {
-  firstLineOf,
-  GROUP,
-  HOST,
-  HOST_WITHOUT_CARRIER,
-  Lab,
-  METADATA,
-  PORTS,
-  users,
-  WEB,
-  whyNot,
-} from './lab.ts'
+import { GROUP, HOST, HOST_WITHOUT_CARRIER, METADATA, PORTS, WEB } from './addresses.ts'
+import { firstLineOf, Lab, users, whyNot } from './lab.ts'
 import { WEB_NAME } from './name-service.ts'
 import type { Order, Report } from './owner.ts'
 
@@ -27,6 +18,15 @@ function commandOf(pid: number): string | undefined {
   } catch {
     return undefined
   }
+}
+
+async function helpersOf(pid = 0): Promise<number[]> {
+  return (await childrenOf(pid)).filter((child) => commandOf(child) === '/usr/bin/slirp4netns')
+}
+
+function dataBytesOf(pid: number): number {
+  const kib = /^VmData:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+  return Number(kib) * 1024
 }
 
 describe.runIf(whyNot === undefined).each(users)('a way out, made by %s', (user) => {
@@ -176,6 +176,44 @@ print('world', reached(lambda: bound_stream(WEB, WEB_PORT)), reached(lambda: bou
     expect(first).toBeGreaterThan(200)
     expect(first).toBeLessThan(256)
     expect(again).toBe(true)
+  })
+
+  test.runIf(existsSync(PYTHON))('is not used up by many processes that hold what they can', async () => {
+    const script = `
+import os, socket
+def connected():
+    stream = socket.socket()
+    stream.settimeout(5)
+    try: stream.connect((${JSON.stringify(WEB)}, ${PORTS.web}))
+    except OSError: return None
+    return stream
+os.read(3, 9)
+(told, tell), (over, end) = os.pipe(), os.pipe()
+for _ in range(60):
+    if os.fork() == 0:
+        os.close(end)
+        held = [stream for stream in (connected() for _ in range(10)) if stream]
+        os.write(tell, bytes([len(held)]))
+        os.read(over, 1)
+        os._exit(0)
+print(sum(os.read(told, 1)[0] for _ in range(60)), flush=True)
+os.read(3, 9)
+os.close(end)
+for _ in range(60): os.wait()
+while not connected(): pass
+print('again', flush=True)`
+    const owner = lab.owner({ network: 'egress', command: [PYTHON, '-c', script], talks: true }, user)
+    owner.stdin?.write('go\n')
+    const held = Number(await firstLineOf(owner))
+    const [helper = 0, ...others] = await helpersOf(owner.pid)
+    expect(others).toEqual([])
+    expect(held).toBeGreaterThan(200)
+    expect(readdirSync(`/proc/${helper}/fd`).length).toBeLessThanOrEqual(256)
+    expect(dataBytesOf(helper)).toBeLessThanOrEqual(128 * 1024 * 1024)
+    const told: string[] = []
+    owner.stdout?.on('data', (chunk) => told.push(String(chunk)))
+    owner.stdin?.write('go\n')
+    await eventually(() => told.join('').startsWith('again\n'))
   })
 
   test('is not there for a process that has no network, which has no helper either', async () => {

@@ -14,17 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-
-/** Addresses of documentation networks (RFC 5737): nothing outside of the lab ever has them. */
-export const HOST = '203.0.113.1'
-/** An address of the host on an interface without carrier. */
-export const HOST_WITHOUT_CARRIER = '203.0.113.129'
-export const WEB = '198.51.100.10'
-export const NAME_SERVER = '198.51.100.53'
-export const METADATA = '169.254.169.254'
-/** A group that the host and the world listen to. */
-export const GROUP = '239.1.2.3'
-export const PORTS = { web: 80, control: 7400, loopback: 7401, datagrams: 7402 } as const
+import { HOST, HOST_WITHOUT_CARRIER, METADATA, NAME_SERVER, WEB } from './addresses.ts'
 
 const NOBODY = 65_534
 const WORLD = fileURLToPath(new URL('world.ts', import.meta.url))
@@ -95,11 +85,16 @@ export class Lab {
 
   /** Starts the program `owner.ts` on the host, as root or as an ordinary user. */
   owner(order: object, user: 'root' | 'nobody'): ChildProcess {
+    return this.run('owner.ts', JSON.stringify(order), user)
+  }
+
+  /** Starts a program of this directory on the host, as root or as an ordinary user. */
+  run(program: string, argument: string, user: 'root' | 'nobody'): ChildProcess {
     const change = user === 'root' ? [] : ['/bin/sh', '-c', WITH_DEVICE, 'sh', 'setpriv', ...asNobody]
     const command = [
       ...[...this.#onHost, 'unshare', '--mount', '--'],
       ...['/bin/sh', '-c', WITH_FILES, 'sh', this.#dir],
-      ...[...change, process.execPath, OWNER, JSON.stringify(order)],
+      ...[...change, process.execPath, fileURLToPath(new URL(program, import.meta.url)), argument],
     ]
     const owner = start(command)
     this.#owners.add(owner)

@@ -4,7 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { childrenOf } from '../../../src/sandbox/proc.ts'
 import { eventually } from '../harness.ts'
 import { Conversation, TALKING } from './ask.ts'
-import { Lab, PORTS, users, WEB, whyNot } from './lab.ts'
+import { PORTS, WEB } from './addresses.ts'
+import { Lab, users, whyNot } from './lab.ts'
 
 /** An address that the host has only while a process runs; of documentation, see the lab's. */
 const LATER = '192.0.2.77'

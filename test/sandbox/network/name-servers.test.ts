@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { nameServersBehind } from '../../../src/sandbox/network/name-servers.ts'
 import { eventually } from '../harness.ts'
 import { Conversation, TALKING } from './ask.ts'
-import { HOST, Lab, METADATA, NAME_SERVER, PORTS, users, WEB, whyNot } from './lab.ts'
+import { HOST, METADATA, NAME_SERVER, PORTS, WEB } from './addresses.ts'
+import { Lab, users, whyNot } from './lab.ts'
 import { LONG_NAME, WEB_NAME } from './name-service.ts'
 
 /** Where systemd-resolved listens, and what the service there answers in these tests. */

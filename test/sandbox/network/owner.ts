@@ -11,7 +11,7 @@ import { chooseSandbox } from '../../../src/sandbox/probe.ts'
 import { childrenOf } from '../../../src/sandbox/proc.ts'
 import type { NetworkPolicy } from '../../../src/sandbox/sandbox.ts'
 import { NODE } from '../harness.ts'
-import { GROUP, HOST, PORTS } from './lab.ts'
+import { GROUP, HOST, PORTS } from './addresses.ts'
 
 export interface Order {
   readonly network: NetworkPolicy

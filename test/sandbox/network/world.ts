@@ -2,7 +2,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { GROUP, METADATA, NAME_SERVER, PORTS, WEB } from './lab.ts'
+import { GROUP, METADATA, NAME_SERVER, PORTS, WEB } from './addresses.ts'
 import { serveNames } from './name-service.ts'
 
 const web = createServer((request, response) => {
