@@ -86,9 +86,11 @@ export class Workbench {
     return this.spec(['/bin/sh', '-c', script], changes)
   }
 
-  /** Python that a process runs itself, without executing another program. */
+  /** Python that a process runs itself, without executing another program, in either way. */
   python(source: string, changes: Partial<SandboxSpec> = {}): SandboxSpec {
-    return this.spec(['-c', source], changes)
+    if (this.#way === 'forked') return this.spec(['-c', source], changes)
+    const { forks: _, ...spec } = this.#forked(this.spec(['-c', source], changes))
+    return spec
   }
 
   close(): void {
