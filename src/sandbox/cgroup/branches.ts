@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { access, constants, mkdir, readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { codeOf, readControl, readPids, removeGroup, setControl } from './control-file.ts'
@@ -65,8 +65,9 @@ export async function openV1(
 
 /**
  * The same in the one hierarchy of v2. There a group that hands controllers on may have no processes of its own, except the
- * root. So the server's group is tried first, then the one above where it is the systemd unit (`DelegateSubgroup=`), then
- * the server is moved aside into a group of its own, if nothing but its own processes would move.
+ * root. So the server's group is tried first, then the one above where it is the systemd unit (`DelegateSubgroup=`, where
+ * systemd hands on nothing to the server's group by itself), then the server is moved aside into a group of its own, if
+ * nothing but its own processes would move.
  *
  * @param wanted Controllers that no hierarchy of v1 has. Without any, or where they cannot be had, the group can still freeze
  *   and end.
@@ -78,7 +79,8 @@ export async function openV2(
   wanted: readonly Controller[],
 ): Promise<Opened> {
   if (!(await holdsServer(ownDir))) return { obstacle: hidden(wanted, ownDir) }
-  const offered = (await readControl(join(ownDir, 'cgroup.controllers'))).split(/\s+/)
+  const unit = await writableUnitAbove(ownDir, mountPoint)
+  const offered = (await Promise.all([ownDir, ...unit].map(offeredBy))).flat()
   const controllers = wanted.filter((one) => offered.includes(one))
   const missing = wanted.filter((one) => !offered.includes(one))
   let obstacle: Obstacle | undefined
@@ -90,7 +92,7 @@ export async function openV2(
     }
   if (controllers.length > 0) {
     try {
-      const base = await delegate(ownDir, mountPoint, controllers, `${name}-${ASIDE}`)
+      const base = await delegate(ownDir, unit, controllers, `${name}-${ASIDE}`)
       const branch = await makeBranch(2, controllers, base, `${name}-${suffix}`)
       return { branch, ...(obstacle !== undefined && { obstacle }) }
     } catch (error) {
@@ -136,9 +138,23 @@ interface Base {
   readonly undo: () => Promise<void>
 }
 
+/** @returns The systemd unit whose subgroup this is, if it is one and the server may hand on its controllers. */
+async function writableUnitAbove(ownDir: string, mountPoint: string): Promise<readonly string[]> {
+  const above = dirname(ownDir)
+  if (!above.startsWith(mountPoint) || !/\.(?:service|scope)$/.test(above)) return []
+  return await access(join(above, 'cgroup.subtree_control'), constants.W_OK).then(
+    () => [above],
+    () => [],
+  )
+}
+
+async function offeredBy(dir: string): Promise<string[]> {
+  return (await readControl(join(dir, 'cgroup.controllers'))).split(/\s+/)
+}
+
 async function delegate(
   ownDir: string,
-  mountPoint: string,
+  unit: readonly string[],
   controllers: readonly Controller[],
   asideName: string,
 ): Promise<Base> {
@@ -147,15 +163,16 @@ async function delegate(
     (error: unknown) => error,
   )
   if (refused === undefined) return { dir: ownDir, undo: nothing }
-  if (codeOf(refused) !== 'EBUSY') throw refused
-  const above = dirname(ownDir)
-  if (above.startsWith(mountPoint) && /\.(?:service|scope)$/.test(above)) {
+  // ENOENT: its own group does not have them all.
+  if (codeOf(refused) !== 'EBUSY' && codeOf(refused) !== 'ENOENT') throw refused
+  for (const above of unit) {
     const handedOn = await handOn(above, controllers).then(
       () => true,
       () => false,
     )
     if (handedOn) return { dir: above, undo: nothing }
   }
+  if (codeOf(refused) !== 'EBUSY') throw refused
   return { dir: ownDir, undo: await stepAside(ownDir, controllers, join(ownDir, asideName)) }
 }
 
