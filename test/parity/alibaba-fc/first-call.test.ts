@@ -64,7 +64,7 @@ test('the first call of a function runs in a process that was there before it, a
   expect([name, file, workDir]).toEqual(['of a folder', `${codeDir}/index.js`, codeDir])
   expect(frame).toContain('index.js:2')
   expect(cached).toEqual([`${codeDir}/index.js`, `${codeDir}/lib/name.js`])
-  expect(inSlots()).toContain('0/lib/name.js')
+  expect(inSlots().some((path) => path.endsWith('/lib/name.js'))).toBe(true)
 })
 
 test('of a Python function as well', async () => {
