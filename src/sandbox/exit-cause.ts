@@ -11,6 +11,8 @@ const SIGNAL_NAMES = new Map(
     .map(([name, number]) => [number, name]),
 )
 
+const SIGNAL_NUMBERS = new Map<string | null, number>(Object.entries(constants.signals))
+
 /** How a process ended, as its parent saw it. */
 export interface RawExit {
   readonly exitCode: number | null
@@ -26,6 +28,12 @@ export interface RawExit {
 export function fromShellCode(exitCode: number): RawExit {
   const signal = exitCode > 128 ? SIGNAL_NAMES.get(exitCode - 128) : undefined
   return signal === undefined ? { exitCode, signal: null } : { exitCode: null, signal }
+}
+
+/** What a shell would say of it. */
+export function toShellCode({ exitCode, signal }: RawExit): number {
+  if (exitCode !== null) return exitCode
+  return 128 + (SIGNAL_NUMBERS.get(signal) ?? 0)
 }
 
 /** @param stderrTail What the process wrote last, to tell the language's own memory limit from other aborts. */
