@@ -80,9 +80,9 @@ export async function openV2(
 ): Promise<Opened> {
   if (!(await holdsServer(ownDir))) return { obstacle: hidden(wanted, ownDir) }
   const unit = await writableUnitAbove(ownDir, mountPoint)
-  const offered = (await Promise.all([ownDir, ...unit].map(offeredBy))).flat()
-  const controllers = wanted.filter((one) => offered.includes(one))
-  const missing = wanted.filter((one) => !offered.includes(one))
+  const offered = new Set((await Promise.all([ownDir, ...unit].map(offeredBy))).flat())
+  const controllers = wanted.filter((one) => offered.has(one))
+  const missing = wanted.filter((one) => !offered.has(one))
   let obstacle: Obstacle | undefined
   if (missing.length > 0)
     obstacle = {
