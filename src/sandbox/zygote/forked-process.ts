@@ -71,6 +71,9 @@ export class ForkedProcess extends ConfinedProcess {
     if (untold !== undefined) this.end()
     this.hasEnded = true
     const oomKills = await this.conclude(untold === undefined ? Promise.resolve() : untilGone(untold.first))
+    // What nobody reads would keep descriptors open; Node.js does the same for its own child processes.
+    for (const stream of [this.channel, this.stdout, this.stderr])
+      if (stream.readableFlowing === null) stream.resume()
     const shellCode = exitCode === undefined ? KILLED_CODE : exitCode < 0 ? 128 - exitCode : exitCode
     return this.causeOf(shellCode, oomKills, () => this.#complaint(exitCode))
   }
