@@ -15,10 +15,10 @@ const programs = {
   nsenter: '/usr/bin/nsenter',
   unshare: '/usr/bin/unshare',
 }
-const user = [programs.unshare, '--user', '--map-root-user']
-const [program = '', ...args] = [...user, '--', ...user, '--net', '--', process.execPath]
+const user = ['--user', '--map-root-user']
+const args = [...user, '--', programs.unshare, ...user, '--net', '--', process.execPath]
 const targets = process.argv[2] ?? ''
-const child = spawn(program, [...args, '-e', `console.log('born');${ASK}`, targets], {
+const child = spawn(programs.unshare, [...args, '-e', `console.log('born');${ASK}`, targets], {
   stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
 })
 const [, output, , channel] = child.stdio
