@@ -126,7 +126,9 @@ export class BwrapSandbox implements Sandbox {
       process.kill()
       return process.exited
     })
-    await Promise.all([...ends, this.#zygotes?.close()])
+    await Promise.all(ends)
+    // Not before its children: it is the one that buries them.
+    await this.#zygotes?.close()
     await Promise.all([this.#settings.cgroups?.close(), this.#state.remove()])
   }
 
