@@ -42,6 +42,15 @@ async function inside(source: string, way: Way, asUser: readonly string[]): Prom
   return ran
 }
 
+// Only root has groups to leave.
+test.runIf(works && hasPython && isRoot)(
+  'a Python process that is forked is in no group of the server',
+  async () => {
+    const { stdout } = await inside(STATE, 'forked', ['setpriv', '--groups', '0,64322', '--'])
+    expect(JSON.parse(stdout).status.Groups.trim()).toBe('')
+  },
+)
+
 // Needs a sandbox, and a Python in it.
 describe.runIf(works && hasPython).each(USERS)('a Python process that is forked for %s', (user, asUser) => {
   // oxlint-disable-next-line typescript/no-explicit-any -- its members are what the tests look into

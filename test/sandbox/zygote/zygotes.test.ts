@@ -263,6 +263,20 @@ describe.runIf(works && hasPython)('processes forked from a zygote', () => {
     expect(await first.ask('told = os.getuid()')).not.toBe(await second.ask('told = os.getuid()'))
   })
 
+  test('cannot keep their zygote busy by being stopped and continued', async () => {
+    const servant = await serve()
+    const [zygote = 0] = zygotePids()
+    const wakeUps = (): number =>
+      Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(readFileSync(`/proc/${zygote}/status`, 'latin1'))?.[1])
+    await servant.ask('import signal, time;;me = os.getpid()')
+    const before = wakeUps()
+    // At a pace at which signals do not become one.
+    const round = 'os.kill(me, signal.SIGSTOP), time.sleep(0.001), os.kill(me, signal.SIGCONT)'
+    const stops = `pid = os.fork();;if pid == 0:;;    for _ in range(300): ${round};;    os._exit(0);;told = os.waitpid(pid, 0)[1]`
+    expect(await servant.ask(stops)).toBe('0')
+    expect(wakeUps() - before).toBeLessThan(50)
+  })
+
   test('do not draw the same numbers', async () => {
     const draws =
       'import random, secrets, tempfile, uuid;;told = [random.random(), secrets.token_hex(8), uuid.uuid4().hex, tempfile.mktemp(), os.urandom(4).hex()]'

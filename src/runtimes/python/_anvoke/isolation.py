@@ -50,6 +50,10 @@ _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_HEADER = struct.pack("=Ii", 0x20080522, 0)
 _NO_CAPABILITIES = bytes(24)
 _SIGKILL = 9
+_SIGCHLD = 17
+
+# Linux, include/uapi/asm-generic/signal-defs.h
+_SA_NOCLDSTOP = 1
 
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
@@ -59,9 +63,30 @@ _IFF_UP = 1
 _PROC_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus")
 
 
+class _SignalAction(ctypes.Structure):
+    # Of the C library, on every processor that a filter is known for.
+    _fields_ = [
+        ("handler", ctypes.c_void_p),
+        ("mask", ctypes.c_ubyte * 128),
+        ("flags", ctypes.c_int),
+        ("restorer", ctypes.c_void_p),
+    ]
+
+
 def adopt_orphans():
     """Processes whose parent ends become children of this one."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def learn_of_ends_alone():
+    """SIGCHLD, whose handler is set, tells that a child has ended and no more that it was stopped or goes on.
+
+    A function could otherwise keep this process busy, whose processor time is nobody's.
+    """
+    action = _SignalAction()
+    _check(_LIBC.sigaction(_SIGCHLD, None, ctypes.byref(action)), "sigaction")
+    action.flags |= _SA_NOCLDSTOP
+    _check(_LIBC.sigaction(_SIGCHLD, ctypes.byref(action), None), "sigaction")
 
 
 def fork_barely():

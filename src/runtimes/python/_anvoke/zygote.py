@@ -17,7 +17,8 @@ _SET_SIZE = 4
 
 _FAILED = 125
 
-_SLEEP = ["/usr/bin/sleep", "infinity"]
+# Where distributions have the program that sleeps.
+_SLEEPERS = ("/usr/bin/sleep", "/bin/sleep")
 
 # More than it ever has.
 _MOST_FDS = 1024
@@ -29,6 +30,8 @@ class Zygote:
         self._unread = b""
         self._config = None
         self._filter = None
+        # Without one there are no children, and whoever wants this zygote learns of it before it has any.
+        self._sleeper = next(path for path in _SLEEPERS if os.access(path, os.X_OK))
         # By process id.
         self._firsts = {}
         self._functions = {}
@@ -44,6 +47,7 @@ class Zygote:
         woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         _signal.set_wakeup_fd(wake)
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
+        isolation.learn_of_ends_alone()
         self._tell({"ready": True})
         while True:
             readable, _, _ = select.select([self._server, woken], [], [])
@@ -115,7 +119,7 @@ class Zygote:
                     # Whose ends must be seen without the end of this one.
                     os.close(go)
                     os.close(tell)
-                    _be_first(wait)
+                    _be_first(wait, self._sleeper)
                 function = os.fork()
                 if function != 0:
                     os.write(tell, b"%d %d\n" % (first, function))
@@ -189,7 +193,7 @@ class _Child:
         self.status = None
 
 
-def _be_first(wait):
+def _be_first(wait, sleeper):
     """The first process of a pid namespace: with it, everything inside ends, and it ends with the zygote.
 
     It becomes a program that sleeps, so that nothing of this one is kept for it. Orphans are the kernel's to bury.
@@ -202,7 +206,7 @@ def _be_first(wait):
         isolation.drop_bounding_set()
         isolation.drop_capabilities()
         _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)
-        os.execve(_SLEEP[0], _SLEEP, {})
+        os.execve(sleeper, [sleeper, "infinity"], {})
     except BaseException:
         os._exit(_FAILED)
 
