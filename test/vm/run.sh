@@ -76,10 +76,11 @@ chmod +x "$work/root/init" "$work/root/guest/setpriv"
 chmod -R go+rX "$work/root"
 (cd "$work/root" && find . | cpio -o -H newc -R 0:0 --quiet) >"$work/initramfs"
 
-# icount: the clock inside counts instructions, 2^shift nanoseconds each, so that what is slow outside takes no longer inside.
+# icount: the clock inside counts instructions, one a nanosecond, so that what is slow outside takes no longer inside. Waiting takes
+# as long as outside: with sleep=off the clock leaps to the next timer while a file is read.
 # Nothing can leave the machine: there is no network device.
 # shellcheck disable=SC2086
-$machine -accel tcg -smp 1 -m "${MEMORY:-4G}" -icount shift="${SHIFT:-0}",sleep=off \
+$machine -accel tcg -smp 1 -m "${MEMORY:-4G}" -icount shift=0 \
   -nodefaults -no-user-config -no-reboot -display none -nic none -serial stdio \
   -kernel "$root/boot/vmlinuz-$version" -initrd "$work/initramfs" \
   -append "console=$console quiet panic=-1 cgroup_no_v1=all mitigations=off layout=$layout swap=${SWAP:-0}" \
