@@ -35,9 +35,10 @@ async function eventually(holds: () => boolean): Promise<void> {
   }
 }
 
-/** Resolves when as many processes were started ahead: each has its slot, empty or with code. */
-const untilKept = (count = 2): Promise<void> =>
-  eventually(() => inSlots().filter((path) => path === '0').length >= count)
+/** How many processes were started ahead: each has its slot, empty or with code. */
+const kept = (): number => inSlots().filter((path) => path === '0').length
+
+const untilKept = (count = 2): Promise<void> => eventually(() => kept() >= count)
 
 /** Resolves when a file of that name can be put in place. */
 const untilLinked = (name: string): Promise<void> => {
@@ -68,7 +69,9 @@ test('the first call of a function runs in a process that was there before it, a
 })
 
 test('of a Python function as well', async () => {
+  const before = kept()
   await suite.deployPython('warms-python', `def handler(event, context):\n    return 'warm'`)
+  await untilKept(before + 2)
   await suite.deploy(
     'python',
     {
@@ -78,8 +81,6 @@ test('of a Python function as well', async () => {
     { runtime: 'python3.10' },
   )
   await untilLinked('name.py')
-  // Two of each kind at least.
-  await untilKept(4)
   expect((await suite.invoke('python')).json).toEqual([
     'of a folder',
     expect.arrayContaining(['index.py', 'lib']),

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { ProcessTree } from '../../helpers/process-tree.ts'
 import { TestServer } from '../../helpers/server.ts'
 import { base64Zip, fc2Client, type Fc2Client } from '../alibaba-fc/clients.ts'
@@ -29,7 +29,9 @@ beforeAll(async () => {
   tree = new ProcessTree(server.pid)
   fc = fc2Client(server)
   scf = scfClient(server)
-})
+  // What the first start compiles ahead, at the lowest priority.
+  await vi.waitFor(() => expect(instances()).toEqual([]), { timeout: 80_000 })
+}, 90_000)
 afterAll(() => server?.close())
 afterEach(async () => {
   await expect.poll(instances, WITHIN).toEqual([])
