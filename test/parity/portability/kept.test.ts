@@ -108,7 +108,7 @@ test('instances provisioned through Tencent SCF are ready before a call, are rep
   await server.launch()
   tree = new ProcessTree(server.pid)
   await expect.poll(available, WITHIN).toBe(2)
-  expect(instances()).toHaveLength(2)
+  await expect.poll(instances, WITHIN).toHaveLength(2)
   await scf.DeleteProvisionedConcurrencyConfig({ FunctionName, Qualifier })
   expect(await allocated()).toEqual([])
 }, 60_000)
