@@ -7,6 +7,8 @@ const workbench = new Workbench(way === 'forked' ? way : 'started')
 const { zygotes } = workbench
 const { sandbox } = await chooseSandbox(driver === 'process' ? 'process' : 'bwrap', {
   stateDir: workbench.dir,
+  // By their names, another server would find what is left and end it.
+  cgroups: false,
   ...(way === 'forked' && { zygotes }),
 })
 const started = await start(sandbox, workbench.shell(script ?? 'exit 1'))
