@@ -61,12 +61,13 @@ describeHostile('an attack through the descriptors of the protocol', (ground) =>
     expectFunctionFailed(await flooded(ground(), python))
   })
 
-  test('with results of calls that nobody made changes nothing', async () => {
+  test('with results of calls that nobody made ends the instance, and no call gets them', async () => {
     const forged = `
 for call_id in (0, 1, 3, 4, 4_294_967_295): put(frame(RESULT, 0, call_id, b'{}', b'forged'))
 return 'its own'`
-    const { text } = await attacked(ground(), forged)
-    expect(text).not.toContain('forged')
+    const answer = await attacked(ground(), forged)
+    expectFunctionFailed(answer)
+    expect(answer.text).not.toContain('forged')
   })
 
   test('with two answers to one call has the first one taken', async () => {

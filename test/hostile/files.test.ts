@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, readlinkSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -141,6 +141,8 @@ return {'top': os.listdir('/dev'), 'block': [path for path in found if os.path.e
 
   test('gains nothing by links out of /tmp, not even while they are swapped', async () => {
     const secret = await mkdtemp(join(tmpdir(), 'anvoke-secret-'))
+    // What keeps it from the function is that it is not there, not its mode.
+    await chmod(secret, 0o755)
     await writeFile(join(secret, 'file'), 'of the host', { mode: 0o644 })
     const python = `
 import threading

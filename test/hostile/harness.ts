@@ -11,6 +11,8 @@ const SERVICES = '/2021-04-06/services'
 const SERVICE = 'ground'
 /** An id that no function and no other test has. */
 const ORDINARY_UID = 64_321
+/** Instances of Python that are started for one that is forked. */
+const MOST_TRIES = 20
 
 const isRoot = process.getuid?.() === 0
 const canIsolate = (await probeSandboxes()).some(({ driver, works }) => driver === 'bwrap' && works)
@@ -66,6 +68,8 @@ export interface Answer {
 export interface Attacker {
   readonly name: string
   readonly traces: Traces
+  /** Whether its process is a fork of a prepared interpreter: its parent is none that it sees. */
+  readonly isForked: boolean
 }
 
 /** A server with a function that must not notice anything, and a place to attack it from. */
@@ -103,6 +107,7 @@ export class Ground {
         { environment: { SECRET: 'of the neighbour' } },
       )
       await ground.expectNeighbourWell()
+      await ground.#untilForked()
       return ground
     } catch (error) {
       await server.close()
@@ -158,6 +163,15 @@ export class Ground {
     return reportOf(await this.exhaust(source, settings))
   }
 
+  /** The first processes of Python are started by bwrap, until there is one to fork: the attacks are to meet the forks. */
+  async #untilForked(): Promise<void> {
+    for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+      const attacker = await this.settle({ python: `return 'nothing'` })
+      await this.dismiss(attacker)
+      if (attacker.isForked) return
+    }
+  }
+
   /** Deploys an attacker and starts its instance without attacking yet. */
   async settle(source: Source, settings: AttackSettings = {}): Promise<Attacker> {
     this.#attacks += 1
@@ -166,7 +180,8 @@ export class Ground {
     const hello = await this.call(name, 'hello')
     if (hello.status !== 200 || hello.errorType !== undefined)
       throw new Error(`the attack cannot be loaded: ${hello.text}\n${this.server.output}`)
-    return { name, traces: Traces.of(hello.json.pidNamespace, this.server.pid) }
+    const { pidNamespace, isForked = false } = hello.json
+    return { name, traces: Traces.of(pidNamespace, this.server.pid), isForked }
   }
 
   /** Removes an attacker and waits until nothing of it is left. */

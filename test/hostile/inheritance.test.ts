@@ -60,6 +60,12 @@ const OWN_DESCRIPTORS =
   /^(?:anon_inode:\[(?:eventpoll|eventfd|timerfd|signalfd)\]|pipe:\[\d+\]|\/dev\/null|\/proc\/\d+\/.*|\/code\/.*)$/
 
 describeHostile('what a process has from the one that made it', (ground) => {
+  test('comes in Python from an interpreter that was prepared, which the attacks here are for', async () => {
+    const attacker = await ground().settle({ python: `return 'nothing'` })
+    await ground().dismiss(attacker)
+    expect(attacker.isForked).toBe(true)
+  })
+
   test.each(LANGUAGES)('is in %s no privilege, group, terminal or blocked signal', async (language) => {
     const { status, group, session, terminal, cwd } = await ground().reported(sourceIn(language, TELLS))
     for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb', 'SigBlk', 'ShdPnd', 'SigPnd'])
