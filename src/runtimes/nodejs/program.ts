@@ -18,5 +18,8 @@ export function readProgram(): Script {
 
 export function runProgram(script: Script): void {
   const program: Program = script.runInThisContext()
-  program((specifier) => import(specifier), createRequire(PROGRAM))
+  const require = createRequire(PROGRAM)
+  // The bootstrap is no module of the function's.
+  delete require.cache[`${OWN_DIRECTORY}bootstrap.cjs`]
+  program((specifier) => import(specifier), require)
 }
