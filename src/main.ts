@@ -226,6 +226,9 @@ export async function startServer(
       delivery.notify(task.dueAtMs)
     },
     find: store.tasks.find.bind(store.tasks),
+    details: store.tasks.details.bind(store.tasks),
+    detailsOf: store.tasks.detailsOf.bind(store.tasks),
+    requestStop: store.tasks.requestStop.bind(store.tasks),
     list: store.tasks.list.bind(store.tasks),
     cancel: store.tasks.cancel.bind(store.tasks),
     terminate: delivery.terminate.bind(delivery),

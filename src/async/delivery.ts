@@ -1,13 +1,7 @@
 import { EngineError } from '../model/errors.ts'
 import type { Caller, InvokeRequest } from '../model/invocation.ts'
 import type { Outcome } from '../model/outcome.ts'
-import type {
-  ClaimedTask,
-  FunctionShare,
-  RunningFunction,
-  TaskLookup,
-  TaskQueue,
-} from '../store/task-queue.ts'
+import type { ClaimedTask, FunctionShare, TaskLookup, TaskQueue } from '../store/task-queue.ts'
 import { SYSTEM_CLOCK, type Clock } from './clock.ts'
 import type { DeliveryEvent, DeliveryMode } from './delivery-event.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
@@ -208,13 +202,7 @@ export class AsyncDelivery {
   }
 
   #share(): FunctionShare {
-    const running = new Map<string, RunningFunction>()
-    for (const { task } of this.#runs) {
-      const { account, namespace, functionName: name } = task
-      const key = `${account}/${namespace}/${name}`
-      running.set(key, { account, namespace, name, runs: (running.get(key)?.runs ?? 0) + 1 })
-    }
-    return { maxRuns: this.#parallelRunsPerFunction, running: [...running.values()] }
+    return { maxRuns: this.#parallelRunsPerFunction }
   }
 
   /** Looks at `atMs`, or earlier when that was already planned. */

@@ -48,6 +48,7 @@ const REFUSALS: Record<EngineErrorCode, 'wait' | 'fail'> = {
   'platform/no-capacity': 'wait',
   'platform/start-failed': 'wait',
   'platform/draining': 'wait',
+  'platform/store-full': 'wait',
   'platform/store-failed': 'wait',
 }
 

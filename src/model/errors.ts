@@ -11,8 +11,8 @@ export interface EngineErrorDetails {
   /** More payload bytes in flight than the server's budget. */
   'caller/payload-budget-exceeded': { limitBytes: number }
   'caller/payload-too-large': { limitBytes: number }
-  /** The queue of asynchronous calls is full. */
-  'caller/queue-full': { limit: number }
+  /** The queue of asynchronous calls is full, for the function or for all; `limit` in calls or bytes. */
+  'caller/queue-full': { scope: 'function' | 'server'; limit: number }
   /** An asynchronous call with this id is already known. */
   'caller/task-exists': { taskId: string }
   /** The caller hung up before the function was given the event. */
@@ -22,6 +22,8 @@ export interface EngineErrorDetails {
   /** The sandbox or the interpreter could not be started. */
   'platform/start-failed': { reason: string }
   'platform/draining': Record<string, never>
+  /** There is no room on the disk: nothing was changed, and it works again once there is. */
+  'platform/store-full': Record<string, never>
   /** The store refused or lost a write. */
   'platform/store-failed': { reason: string }
 }

@@ -80,6 +80,8 @@ const FC_ERRORS: { [C in EngineErrorCode]: (details: EngineErrorDetails[C]) => F
   'platform/start-failed': () =>
     new FcError('InternalServerError', 'an internal error has occurred. Please retry.'),
   'platform/draining': () => new FcError('ResourceThrottled', 'the server is shutting down; retry later'),
+  'platform/store-full': () =>
+    new FcError('ResourceThrottled', 'the server has no room to store the invocation; retry later'),
   'platform/store-failed': () =>
     new FcError('InternalServerError', 'an internal error has occurred. Please retry.'),
 }

@@ -218,6 +218,8 @@ const FSS_ERRORS: { [C in EngineErrorCode]: (details: EngineErrorDetails[C]) => 
     new FssError('FSS.0503', `no instance became free within ${Math.round(waitedMs)} ms; retry later`),
   'platform/start-failed': () => new FssError('FSS.0500', INTERNAL),
   'platform/draining': () => new FssError('FSS.0503', 'the server is shutting down; retry later'),
+  'platform/store-full': () =>
+    new FssError('FSS.0503', 'the server has no room to store this; retry later'),
   'platform/store-failed': () => new FssError('FSS.0500', INTERNAL),
 }
 

@@ -168,6 +168,8 @@ const SCF_ERRORS: { [C in EngineErrorCode]: (details: EngineErrorDetails[C]) => 
     ),
   'platform/start-failed': () => internalError(),
   'platform/draining': () => new ScfError('ServiceUnavailable', 'the server is shutting down; retry later'),
+  'platform/store-full': () =>
+    new ScfError('ServiceUnavailable', 'the server has no room to store this; retry later'),
   'platform/store-failed': () => internalError(),
 }
 

@@ -3,7 +3,9 @@ import { EngineError } from '../../model/errors.ts'
 import { RevisionConflict } from '../definition-store.ts'
 import { prepareClaim } from './claim.ts'
 import { prepareDefinitionOperations } from './definitions.ts'
+import { Endings } from './endings.ts'
 import { prepareEnqueue } from './enqueue.ts'
+import { FunctionQueues } from './function-queues.ts'
 import { prepareLeases } from './leases.ts'
 import type {
   Failure,
@@ -14,10 +16,12 @@ import type {
   QueueLimits,
   Result,
 } from './operations.ts'
-import { preparePurge } from './purge.ts'
-import { QueueTally } from './queue-tally.ts'
-import { isFatal } from './sqlite-error.ts'
+import { prepareOutbox } from './outbox.ts'
+import { QueueClock } from './queue-clock.ts'
+import { isFatal, isFull } from './sqlite-error.ts'
+import { prepareList } from './task-list.ts'
 import { prepareLookup } from './task-lookup.ts'
+import { prepareOperations } from './task-operations.ts'
 
 /** Payload memory on its way through a batch. */
 export interface PayloadMemory {
@@ -38,7 +42,8 @@ export interface BatchReport {
 /** Runs batches of operations on an open database, each batch in one transaction. */
 export class BatchRunner {
   readonly #database: DatabaseSync
-  readonly #tally: QueueTally
+  readonly #queues: FunctionQueues
+  readonly #clock: QueueClock
   readonly #handlers: Handlers
   #changesSeen: number
   #commits = 0
@@ -46,18 +51,39 @@ export class BatchRunner {
   /** Voids the leases of the process that had the database before. */
   constructor(database: DatabaseSync, limits: QueueLimits) {
     this.#database = database
-    this.#tally = new QueueTally(database, limits)
-    const claim = prepareClaim(database)
-    claim.voidLeases()
+    const queues = new FunctionQueues(database, limits)
+    const clock = new QueueClock(database)
+    this.#queues = queues
+    this.#clock = clock
+    const endings = new Endings(database, queues, limits)
+    const outbox = prepareOutbox(database)
+    const claim = prepareClaim(database, queues, endings)
     this.#handlers = {
       ...prepareDefinitionOperations(database),
-      ...prepareLeases(database, this.#tally),
-      ...prepareLookup(database, this.#tally),
-      enqueueTask: prepareEnqueue(database, this.#tally),
+      ...prepareLeases(database, queues, endings, outbox),
+      ...prepareLookup(database, endings),
+      ...prepareOperations(database, queues, endings),
+      listTasks: prepareList(database, queues),
+      enqueueTask: prepareEnqueue(database, queues),
       claimTasks: claim.claimTasks,
       findNextDue: claim.findNextDue,
-      purgeTasks: preparePurge(database),
+      findLatestMs: () => clock.latestMs,
+      claimDeliveries: outbox.claimDeliveries,
+      renewDeliveries: outbox.renewDeliveries,
+      endDelivery: outbox.endDelivery,
+      retryDelivery: outbox.retryDelivery,
+      findNextDelivery: outbox.findNextDelivery,
+      listDeliveries: outbox.listDeliveries,
+      purgeTasks({ endedBeforeMs, limit }) {
+        outbox.forget(endedBeforeMs, limit)
+        return endings.forget(endedBeforeMs, limit)
+      },
     }
+    this.#changesSeen = this.#totalChanges()
+    this.#inTransaction(() => {
+      claim.voidLeases(clock.latestMs)
+      outbox.voidLeases()
+    })
     this.#changesSeen = this.#totalChanges()
   }
 
@@ -68,30 +94,58 @@ export class BatchRunner {
 
   /**
    * Runs all operations in order and commits once. One that fails is undone alone; when the transaction itself
-   * fails, all of them have failed and nothing is changed.
+   * fails, nothing is changed, and each operation is tried in a transaction of its own: on a full disk those that only read
+   * succeed.
    */
   run(operations: readonly Operation[], memory: PayloadMemory): BatchReport {
-    const before = this.#tally.save()
+    try {
+      return { results: this.#inTransaction(() => operations.map((one) => this.#runAlone(one, memory))) }
+    } catch (error) {
+      memory.leaving.length = 0
+      if (isFatal(error)) return failedReport(operations, error)
+      if (operations.length === 1) return { results: [{ ok: false, failure: failureOf(error) }] }
+    }
+    const results: Result[] = []
+    for (const operation of operations) {
+      const { leaving } = memory
+      const before = leaving.length
+      try {
+        results.push(this.#inTransaction(() => this.#runAlone(operation, memory)))
+      } catch (error) {
+        leaving.length = before
+        if (isFatal(error)) return failedReport(operations, error)
+        results.push({ ok: false, failure: failureOf(error) })
+      }
+    }
+    return { results }
+  }
+
+  #inTransaction<T>(run: () => T): T {
     try {
       this.#database.exec('BEGIN')
-      const results = operations.map((operation) => this.#runAlone(operation, memory))
+      const results = run()
+      if (this.#totalChanges() !== this.#changesSeen) this.#clock.flush()
+      this.#queues.flush()
       this.#database.exec('COMMIT')
+      this.#queues.settle()
       this.#countCommit()
-      return { results }
+      return results
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
-      this.#tally.restore(before)
-      const failure = failureOf(error)
-      const results = operations.map((): Result => ({ ok: false, failure }))
-      return isFatal(error) ? { results, fatal: error } : { results }
+      this.#queues.restore(0)
+      this.#queues.settle()
+      this.#clock.undo()
+      this.#changesSeen = this.#totalChanges()
+      throw error
     }
   }
 
   #runAlone<K extends OperationName>(operation: Operation<K>, memory: PayloadMemory): Result {
-    const before = this.#tally.save()
+    const before = this.#queues.save()
     this.#database.exec('SAVEPOINT alone')
     try {
       const { name, input } = operation
+      if (input !== null && typeof input === 'object' && 'nowMs' in input) this.#clock.see(input.nowMs)
       const output = this.#handlers[name](input, memory)
       this.#database.exec('RELEASE alone')
       return { ok: true, output }
@@ -99,7 +153,7 @@ export class BatchRunner {
       // Some faults, a full disk among them, make SQLite roll back everything: then the batch has failed.
       if (!this.#database.isTransaction || isFatal(error)) throw error
       this.#database.exec('ROLLBACK TO alone; RELEASE alone')
-      this.#tally.restore(before)
+      this.#queues.restore(before)
       return { ok: false, failure: failureOf(error) }
     }
   }
@@ -115,8 +169,14 @@ export class BatchRunner {
   }
 }
 
+function failedReport(operations: readonly Operation[], fatal: Error): BatchReport {
+  const failure = failureOf(fatal)
+  return { results: operations.map(() => ({ ok: false, failure })), fatal }
+}
+
 function failureOf(error: unknown): Failure {
   if (error instanceof EngineError) return { kind: 'refused', code: error.code, details: error.details }
   if (error instanceof RevisionConflict) return { kind: 'conflict', key: error.key }
+  if (isFull(error)) return { kind: 'full' }
   return { kind: 'failed', reason: error instanceof Error ? error.message : String(error) }
 }

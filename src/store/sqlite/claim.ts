@@ -1,8 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { PayloadMemory } from './batch.ts'
-import { prepareDueTasks } from './due-tasks.ts'
+import { ENDING_COLUMNS, type EndingRow, type Endings } from './endings.ts'
+import { FairLine, nextDueMs } from './fair-line.ts'
+import type { FunctionQueues } from './function-queues.ts'
+import { withRun } from './history.ts'
 import { formatLease } from './lease-name.ts'
 import type { InputOf, TaskRow } from './operations.ts'
+import { parsePlan } from './plan.ts'
 
 /** Operations that look for due tasks; each runs inside the transaction of its batch. */
 export interface ClaimOperations {
@@ -10,9 +14,11 @@ export interface ClaimOperations {
   readonly findNextDue: (input: InputOf<'findNextDue'>) => number | undefined
   /**
    * Makes every leased task due since its claim: the process that leased them is gone, as this one holds the lock.
-   * Each counts as a lost run.
+   * Each counts as a lost run. One whose stop was requested ends.
+   *
+   * @param nowMs The latest moment the queue has seen.
    */
-  readonly voidLeases: () => void
+  readonly voidLeases: (nowMs: number) => void
 }
 
 /** A row as the statement below selects it. */
@@ -24,9 +30,11 @@ interface DueRow {
   readonly function_name: string
   readonly qualifier: string | null
   readonly task_id: string | null
+  readonly status: 'waiting' | 'leased'
   readonly accepted_at_ms: number
   readonly due_at_ms: number
   readonly expires_at_ms: number
+  readonly claimed_at_ms: number | null
   readonly max_retries: number
   readonly backoff_first_ms: number | null
   readonly backoff_longest_ms: number | null
@@ -34,46 +42,96 @@ interface DueRow {
   readonly deferrals: number
   readonly claims: number
   readonly lost_runs: number
+  readonly may_be_running: number
+  readonly keeps_details: number
+  readonly history: string | null
+  readonly plan: string | null
   readonly payload: Uint8Array<ArrayBuffer>
 }
 
-export function prepareClaim(database: DatabaseSync): ClaimOperations {
-  const findDue = prepareDueTasks(database)
-  // A task that is still leased when it is due again lost its run.
+/** A leased row, of a server that is gone. */
+interface LostRow extends EndingRow {
+  readonly claimed_at_ms: number
+  readonly history: string | null
+  readonly stop_requested_at_ms: number | null
+}
+
+export function prepareClaim(
+  database: DatabaseSync,
+  queues: FunctionQueues,
+  endings: Endings,
+): ClaimOperations {
   const selectTask = database.prepare(
-    `SELECT sequence, request_id, account, namespace, function_name, qualifier, task_id, accepted_at_ms, due_at_ms,
-       expires_at_ms, max_retries, backoff_first_ms, backoff_longest_ms, attempts, deferrals, claims + 1 AS claims,
-       lost_runs + (status = 'leased') AS lost_runs, payload
+    `SELECT sequence, request_id, account, namespace, function_name, qualifier, task_id, status, accepted_at_ms, due_at_ms,
+       expires_at_ms, claimed_at_ms, max_retries, backoff_first_ms, backoff_longest_ms, attempts, deferrals,
+       claims + 1 AS claims, lost_runs + (status = 'leased') AS lost_runs, may_be_running, keeps_details, history, plan, payload
      FROM tasks JOIN task_payloads USING (sequence) WHERE sequence = ?`,
   )
   const lease = database.prepare(
     `UPDATE tasks SET status = 'leased', due_at_ms = ?, claimed_at_ms = ?, started_at_ms = coalesce(started_at_ms, ?),
-       claims = ?, lost_runs = ?
+       claims = ?, lost_runs = ?, history = ?, may_be_running = 0
      WHERE sequence = ?`,
   )
-  const voidAll = database.prepare(
-    `UPDATE tasks SET status = 'waiting', due_at_ms = claimed_at_ms, lost_runs = lost_runs + 1
-     WHERE ended_at_ms IS NULL AND status = 'leased'`,
+  const selectLeased = database.prepare(
+    `SELECT ${ENDING_COLUMNS}, claimed_at_ms, history, stop_requested_at_ms FROM tasks
+     WHERE status = 'leased' AND ended_at_ms IS NULL`,
   )
+  const putBack = database.prepare(
+    `UPDATE tasks SET status = 'waiting', due_at_ms = claimed_at_ms, lost_runs = lost_runs + 1, history = ?, may_be_running = 1
+     WHERE sequence = ?`,
+  )
+
+  const take = (sequence: number, nowMs: number, leaseMs: number): DueRow => {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
+    const row = selectTask.get(sequence) as unknown as DueRow
+    const { claims, lost_runs, history, claimed_at_ms } = row
+    const wasLeased = row.status === 'leased'
+    const runs =
+      wasLeased && claimed_at_ms !== null
+        ? withRun(history, { startedAtMs: claimed_at_ms, endedAtMs: nowMs, how: 'lost' })
+        : history
+    lease.run(nowMs + leaseMs, nowMs, nowMs, claims, lost_runs, runs, sequence)
+    const queue = queues.ofRow(row)
+    queues.count(queue, {
+      ...(wasLeased ? {} : { waiting: -1, running: 1 }),
+      ...(wasLeased || row.may_be_running === 1 ? { duplicates: 1 } : {}),
+    })
+    queue.head = undefined
+    queue.leasesUntilMs = Math.min(queue.leasesUntilMs, nowMs + leaseMs)
+    return row
+  }
 
   return {
     claimTasks({ limit, nowMs, leaseMs, share }, memory) {
-      return findDue.sequences(limit, nowMs, share).map((due) => {
-        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
-        const row = selectTask.get(due) as unknown as DueRow
-        const { claims, lost_runs, sequence, payload } = row
-        lease.run(nowMs + leaseMs, nowMs, nowMs, claims, lost_runs, sequence)
-        memory.leaving.push(payload.buffer)
-        return taskRowOf(row)
-      })
+      const line = new FairLine(queues, limit, nowMs, share)
+      const rows: TaskRow[] = []
+      for (let next = line.next(); next !== undefined; next = line.next()) {
+        const row = take(next.head.sequence, nowMs, leaseMs)
+        memory.leaving.push(row.payload.buffer)
+        rows.push(taskRowOf(row))
+        line.again(next.queue)
+      }
+      return rows
     },
 
-    findNextDue({ share }) {
-      return findDue.nextAtMs(share)
-    },
+    findNextDue: ({ share }) => nextDueMs(queues, share),
 
-    voidLeases() {
-      voidAll.run()
+    voidLeases(nowMs) {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
+      for (const row of selectLeased.all() as unknown as LostRow[]) {
+        const { claimed_at_ms: claimedAtMs, history, attempts } = row
+        if (row.stop_requested_at_ms !== null) {
+          endings.end(row, { ending: 'cancelled', attempts, lastError: 'terminated' }, nowMs)
+          continue
+        }
+        const run = {
+          startedAtMs: claimedAtMs,
+          endedAtMs: Math.max(claimedAtMs, nowMs),
+          how: 'lost',
+        } as const
+        putBack.run(withRun(history, run), row.sequence)
+        queues.count(queues.ofRow(row), { waiting: 1, running: -1 })
+      }
     },
   }
 }
@@ -96,6 +154,8 @@ function taskRowOf(row: DueRow): TaskRow {
     ...(row.backoff_first_ms === null || row.backoff_longest_ms === null
       ? {}
       : { backoff: { firstMs: row.backoff_first_ms, longestMs: row.backoff_longest_ms } }),
+    ...(row.keeps_details === 1 ? { keepsDetails: true } : {}),
+    ...parsePlan(row.plan),
     attempts: row.attempts,
     deferrals: row.deferrals,
     lostRuns: row.lost_runs,

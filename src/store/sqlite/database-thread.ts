@@ -241,6 +241,7 @@ function payloadBytesOf(batch: readonly Pending[]): number {
 function errorOf(failure: Failure): Error {
   if (failure.kind === 'refused') return new EngineError(failure.code, failure.details)
   if (failure.kind === 'conflict') return new RevisionConflict(failure.key)
+  if (failure.kind === 'full') return new EngineError('platform/store-full', {})
   return storeFailed(failure.reason)
 }
 

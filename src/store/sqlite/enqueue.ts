@@ -1,8 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { EngineError } from '../../model/errors.ts'
 import type { PayloadMemory } from './batch.ts'
+import type { FunctionQueues } from './function-queues.ts'
 import type { TaskToEnqueue } from './operations.ts'
-import type { QueueTally } from './queue-tally.ts'
+import { formatPlan } from './plan.ts'
 
 /**
  * Adds a task.
@@ -12,37 +13,50 @@ import type { QueueTally } from './queue-tally.ts'
  */
 export type EnqueueTask = (task: TaskToEnqueue, memory: PayloadMemory) => undefined
 
-export function prepareEnqueue(database: DatabaseSync, tally: QueueTally): EnqueueTask {
+export function prepareEnqueue(database: DatabaseSync, queues: FunctionQueues): EnqueueTask {
+  const selectKnown = database.prepare('SELECT 1 FROM tasks WHERE account = ? AND request_id = ? LIMIT 1')
   const insertTask = database.prepare(
     `INSERT INTO tasks (request_id, account, namespace, function_name, qualifier, task_id, accepted_at_ms, due_at_ms,
-       expires_at_ms, max_retries, backoff_first_ms, backoff_longest_ms, payload_bytes)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       expires_at_ms, max_retries, backoff_first_ms, backoff_longest_ms, keeps_details, plan, payload_bytes)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
      ON CONFLICT (account, namespace, function_name, task_id) WHERE task_id IS NOT NULL DO NOTHING`,
   )
   const insertPayload = database.prepare('INSERT INTO task_payloads (sequence, payload) VALUES (?, ?)')
 
   return (task, memory) => {
+    const { account, requestId, acceptedAtMs, dueAtMs, payloadBytes } = task
+    if (task.once === true && selectKnown.get(account, requestId) !== undefined) return undefined
     const inserted = insertTask.run(
-      task.requestId,
-      task.account,
+      requestId,
+      account,
       task.namespace,
       task.functionName,
       task.qualifier ?? null,
       task.taskId ?? null,
-      task.acceptedAtMs,
-      task.dueAtMs,
+      acceptedAtMs,
+      dueAtMs,
       task.expiresAtMs,
       task.maxRetries,
       task.backoff?.firstMs ?? null,
       task.backoff?.longestMs ?? null,
-      task.payloadBytes,
+      task.keepsDetails === true ? 1 : 0,
+      formatPlan(task),
+      payloadBytes,
     )
     if (inserted.changes === 0) throw new EngineError('caller/task-exists', { taskId: task.taskId ?? '' })
+    const queue = queues.of(account, task.namespace, task.functionName)
+    queues.requireRoom(queue, payloadBytes)
     insertPayload.run(
       inserted.lastInsertRowid,
-      new Uint8Array(memory.arriving, task.payloadOffset, task.payloadBytes),
+      new Uint8Array(memory.arriving, task.payloadOffset, payloadBytes),
     )
-    tally.add(task.payloadBytes)
+    queues.count(queue, { accepted: 1, waiting: 1, liveBytes: payloadBytes })
+    queues.lineUp(queue, {
+      sequence: Number(inserted.lastInsertRowid),
+      dueAtMs,
+      acceptedAtMs,
+      isLeased: false,
+    })
     return undefined
   }
 }

@@ -1,13 +1,22 @@
 import type { EngineErrorCode, EngineErrorDetails } from '../../model/errors.ts'
+import type { FunctionName } from '../../model/function.ts'
 import type { RecordKind } from '../definition-store.ts'
+import type { ClaimedDelivery, DeliveryFilter, DeliveryRecord, NewDelivery } from '../outbox.ts'
 import type {
   ClaimedTask,
+  ControlChange,
   FunctionShare,
   NewTask,
   Postponement,
+  QueueAudit,
+  QueueControl,
+  QueueCounters,
+  Redriven,
   Settlement,
+  TaskDetails,
   TaskFilter,
   TaskRecord,
+  TaskResult,
 } from '../task-queue.ts'
 
 /** A record as it is kept: its value as JSON text. */
@@ -37,6 +46,40 @@ export interface TaskRow extends Omit<ClaimedTask, 'payload'> {
   readonly payload: Uint8Array<ArrayBuffer>
 }
 
+/** Bytes on their way between the threads: plain, in memory of their own. */
+type Blob = Uint8Array<ArrayBuffer>
+
+export interface RecordRow extends Omit<TaskRecord, 'payload'> {
+  readonly payload?: Blob
+}
+
+export interface DetailsRow extends Omit<TaskDetails, 'payload' | 'result'> {
+  readonly payload?: Blob
+  readonly result?: ResultRow
+}
+
+export type ResultRow = Omit<TaskResult, 'payload' | 'logTail'> & {
+  readonly payload: Blob
+  readonly logTail: Blob
+}
+
+export interface SettlementRow extends Omit<Settlement, 'result' | 'delivery'> {
+  readonly result?: ResultRow
+  readonly delivery?: NewDeliveryRow
+}
+
+export interface NewDeliveryRow extends Omit<NewDelivery, 'body'> {
+  readonly body: Blob
+}
+
+export interface DeliveryRow extends Omit<ClaimedDelivery, 'body'> {
+  readonly body: Blob
+}
+
+export interface ListedDeliveryRow extends Omit<DeliveryRecord, 'body'> {
+  readonly body?: Blob
+}
+
 /** Everything the worker can do: what goes in and what comes out. */
 interface OperationMap {
   loadDefinitions: { input: null; output: readonly DefinitionRow[] }
@@ -47,19 +90,51 @@ interface OperationMap {
     output: readonly TaskRow[]
   }
   renewLeases: { input: { leases: readonly string[]; untilMs: number }; output: readonly boolean[] }
-  postponeTask: { input: { lease: string; next: Postponement }; output: boolean }
-  settleTask: { input: { lease: string; settlement: Settlement; nowMs: number }; output: boolean }
+  postponeTask: { input: { lease: string; next: Postponement; nowMs: number }; output: boolean }
+  settleTask: { input: { lease: string; settlement: SettlementRow; nowMs: number }; output: boolean }
   findNextDue: { input: { share?: FunctionShare }; output: number | undefined }
-  findTask: { input: { account: string; requestId: string }; output: TaskRecord | undefined }
+  findTask: { input: { account: string; requestId: string }; output: RecordRow | undefined }
+  findDetails: {
+    input: {
+      account: string
+      by:
+        | { readonly requestId: string }
+        | { readonly namespace: string; readonly functionName: string; readonly taskId: string }
+    }
+    output: DetailsRow | undefined
+  }
   listTasks: {
     input: { filter: TaskFilter }
-    output: { readonly tasks: readonly TaskRecord[]; readonly total: number }
+    output: { readonly tasks: readonly RecordRow[]; readonly total: number; readonly next?: string }
   }
+  /** `marksRunning`: one that runs is marked to be ended. */
   cancelTask: {
-    input: { account: string; requestId: string; nowMs: number }
+    input: { account: string; requestId: string; nowMs: number; marksRunning: boolean }
     output: TaskRecord['status'] | undefined
   }
-  /** Forgets up to `limit` tasks that ended before `endedBeforeMs`; how many. */
+  countTasks: { input: { account: string } & Partial<FunctionName>; output: readonly QueueCounters[] }
+  controlQueue: { input: { owner: FunctionName; change: ControlChange }; output: QueueControl }
+  purgeWaiting: { input: { owner: FunctionName; limit: number; nowMs: number }; output: number }
+  redriveTasks: {
+    input: { owner: FunctionName; limit: number; nowMs: number }
+    output: readonly Redriven[]
+  }
+  auditQueues: { input: null; output: QueueAudit }
+  findLatestMs: { input: null; output: number }
+  claimDeliveries: {
+    input: { limit: number; nowMs: number; leaseMs: number }
+    output: readonly DeliveryRow[]
+  }
+  renewDeliveries: { input: { leases: readonly string[]; untilMs: number }; output: readonly boolean[] }
+  /** Without `lastError` it was delivered. */
+  endDelivery: { input: { lease: string; lastError?: string; nowMs: number }; output: boolean }
+  retryDelivery: { input: { lease: string; dueAtMs: number; lastError: string }; output: boolean }
+  findNextDelivery: { input: null; output: number | undefined }
+  listDeliveries: {
+    input: { filter: DeliveryFilter }
+    output: { readonly deliveries: readonly ListedDeliveryRow[]; readonly next?: string }
+  }
+  /** Forgets up to `limit` tasks, and as many deliveries, that ended before `endedBeforeMs`; how many tasks. */
   purgeTasks: { input: { endedBeforeMs: number; limit: number }; output: number }
 }
 
@@ -80,16 +155,23 @@ export type Failure =
       readonly details: EngineErrorDetails[EngineErrorCode]
     }
   | { readonly kind: 'conflict'; readonly key: string }
+  /** There is no room on the disk. */
+  | { readonly kind: 'full' }
   | { readonly kind: 'failed'; readonly reason: string }
 
 export type Result =
   | { readonly ok: true; readonly output: OutputOf<OperationName> }
   | { readonly ok: false; readonly failure: Failure }
 
-/** Bounds of the queue: what has not ended. */
+/** Bounds of the queue. */
 export interface QueueLimits {
+  /** What has not ended. */
   readonly maxQueuedTasks: number
+  readonly maxQueuedTasksPerFunction: number
   readonly maxQueuedBytes: number
+  /** What has ended and is kept. */
+  readonly maxEndedTasks: number
+  readonly maxKeptBytes: number
 }
 
 /** Given to the worker at its start. */

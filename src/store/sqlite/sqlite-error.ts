@@ -2,6 +2,7 @@
 const SQLITE_BUSY = 5
 const SQLITE_IOERR = 10
 const SQLITE_CORRUPT = 11
+const SQLITE_FULL = 13
 const SQLITE_NOTADB = 26
 
 /** The primary result code of an error from `node:sqlite`; undefined for any other error. */
@@ -15,6 +16,11 @@ function primaryCodeOf(error: unknown): number | undefined {
 /** Whether another connection holds the database. */
 export function isBusy(error: unknown): boolean {
   return primaryCodeOf(error) === SQLITE_BUSY
+}
+
+/** Whether there is no room on the disk. The transaction is rolled back, and what was committed before is safe. */
+export function isFull(error: unknown): boolean {
+  return primaryCodeOf(error) === SQLITE_FULL
 }
 
 /**

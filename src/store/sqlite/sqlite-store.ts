@@ -1,18 +1,10 @@
-import { EngineError } from '../../model/errors.ts'
 import type { Change, DefinitionStore, RecordKinds, Stored } from '../definition-store.ts'
-import type {
-  ClaimedTask,
-  FunctionShare,
-  NewTask,
-  Postponement,
-  Settlement,
-  TaskFilter,
-  TaskLookup,
-  TaskQueue,
-  TaskRecord,
-} from '../task-queue.ts'
+import type { Outbox } from '../outbox.ts'
+import type { TaskLookup, TaskOperations, TaskQueue } from '../task-queue.ts'
 import { DatabaseThread } from './database-thread.ts'
-import type { DefinitionRow, QueueLimits, TaskRow } from './operations.ts'
+import type { DefinitionRow, QueueLimits } from './operations.ts'
+import { SqliteOutbox } from './sqlite-outbox.ts'
+import { SqliteTasks } from './sqlite-tasks.ts'
 
 const MINUTE_MS = 60_000
 const DAY_MS = 24 * 60 * MINUTE_MS
@@ -24,16 +16,22 @@ const PURGE_ROWS = 500
 export interface SqliteStoreOptions {
   /** The database file; made when it does not exist, with mode 0600. Its directory must exist. */
   readonly file: string
-  /** Tasks that have not ended, 1 or more; more are refused with `caller/queue-full`. Default 100 000. */
+  /** Tasks that have not ended, 1 or more; more are refused with `caller/queue-full`. Default 1 000 000. */
   readonly maxQueuedTasks?: number
+  /** The same for one function, where nothing else is set for it. Default: as many as all. */
+  readonly maxQueuedTasksPerFunction?: number
   /** Bytes of their payloads; more are refused with `caller/queue-full`. Default 1 GiB. */
   readonly maxQueuedBytes?: number
+  /** Ended tasks that are kept; the oldest are forgotten for more. Default 1 000 000. */
+  readonly maxEndedTasks?: number
+  /** Bytes of events, results and logs of ended tasks; the oldest tasks are forgotten for more. Default 1 GiB. */
+  readonly maxKeptBytes?: number
   /**
-   * How long an ended task is kept without its payload: so long its id stays taken. Default 7 days.
+   * How long an ended task is kept: so long its id stays taken. Default 7 days.
    * Source: Alibaba Cloud Function Compute, task mode: records of asynchronous tasks are kept for 7 days.
    */
   readonly retentionMs?: number
-  /** Epoch milliseconds. Default the system's clock. */
+  /** Epoch milliseconds, on the time line that claims are made on. Default the system's clock. */
   readonly now?: () => number
   /** Called once when the database can no longer be used. The server should end: a new start can recover. */
   readonly onFailure?: (error: Error) => void
@@ -50,7 +48,8 @@ export interface SqliteStoreOptions {
  */
 export class SqliteStore {
   readonly definitions: DefinitionStore
-  readonly tasks: TaskQueue & TaskLookup
+  readonly tasks: TaskQueue & TaskLookup & TaskOperations
+  readonly outbox: Outbox
   readonly #thread: DatabaseThread
   readonly #retentionMs: number
   readonly #now: () => number
@@ -62,6 +61,7 @@ export class SqliteStore {
     this.#now = now
     this.definitions = new SqliteDefinitions(thread)
     this.tasks = new SqliteTasks(thread, limits, now)
+    this.outbox = new SqliteOutbox(thread, now)
     // A failure reaches `onFailure` and every call; the timer has nobody else to tell.
     this.#purgeTimer = setInterval(() => void this.purgeEndedTasks().catch(() => undefined), MINUTE_MS)
     this.#purgeTimer.unref()
@@ -74,9 +74,15 @@ export class SqliteStore {
    *   message names the file.
    */
   static async open(options: SqliteStoreOptions): Promise<SqliteStore> {
-    const { file, maxQueuedTasks = 100_000, maxQueuedBytes = 1024 ** 3 } = options
-    const { retentionMs = 7 * DAY_MS, now = Date.now, onFailure = () => undefined } = options
-    const limits: QueueLimits = { maxQueuedTasks, maxQueuedBytes }
+    const { file, retentionMs = 7 * DAY_MS, now = Date.now, onFailure = () => undefined } = options
+    const { maxQueuedTasks = 1_000_000, maxQueuedBytes = 1024 ** 3 } = options
+    const limits: QueueLimits = {
+      maxQueuedTasks,
+      maxQueuedTasksPerFunction: options.maxQueuedTasksPerFunction ?? maxQueuedTasks,
+      maxQueuedBytes,
+      maxEndedTasks: options.maxEndedTasks ?? 1_000_000,
+      maxKeptBytes: options.maxKeptBytes ?? 1024 ** 3,
+    }
     const thread = await DatabaseThread.start({ file, limits }, onFailure)
     return new SqliteStore(thread, limits, retentionMs, now)
   }
@@ -131,76 +137,7 @@ class SqliteDefinitions implements DefinitionStore {
   }
 }
 
-class SqliteTasks implements TaskQueue, TaskLookup {
-  readonly #thread: DatabaseThread
-  readonly #limits: QueueLimits
-  readonly #now: () => number
-
-  constructor(thread: DatabaseThread, limits: QueueLimits, now: () => number) {
-    this.#thread = thread
-    this.#limits = limits
-    this.#now = now
-  }
-
-  async enqueue({ payload, ...task }: NewTask): Promise<void> {
-    const { maxQueuedTasks, maxQueuedBytes } = this.#limits
-    // The worker decides exactly; this bounds what waits for it in memory when the disk is slow.
-    if (this.#thread.waitingOperations >= maxQueuedTasks)
-      throw new EngineError('caller/queue-full', { limit: maxQueuedTasks })
-    if (this.#thread.waitingPayloadBytes + payload.length > maxQueuedBytes)
-      throw new EngineError('caller/queue-full', { limit: maxQueuedBytes })
-    await this.#thread.run(
-      'enqueueTask',
-      { ...task, payloadOffset: 0, payloadBytes: payload.length },
-      payload,
-    )
-  }
-
-  async claim(
-    limit: number,
-    nowMs: number,
-    leaseMs: number,
-    share?: FunctionShare,
-  ): Promise<readonly ClaimedTask[]> {
-    const input = { limit, nowMs, leaseMs, ...(share === undefined ? {} : { share }) }
-    const rows = await this.#thread.run('claimTasks', input)
-    return rows.map(claimedOf)
-  }
-
-  renew(leases: readonly string[], untilMs: number): Promise<readonly boolean[]> {
-    return this.#thread.run('renewLeases', { leases, untilMs })
-  }
-
-  postpone(lease: string, next: Postponement): Promise<boolean> {
-    return this.#thread.run('postponeTask', { lease, next })
-  }
-
-  settle(lease: string, settlement: Settlement): Promise<boolean> {
-    return this.#thread.run('settleTask', { lease, settlement, nowMs: this.#now() })
-  }
-
-  nextDueAtMs(share?: FunctionShare): Promise<number | undefined> {
-    return this.#thread.run('findNextDue', share === undefined ? {} : { share })
-  }
-
-  find(account: string, requestId: string): Promise<TaskRecord | undefined> {
-    return this.#thread.run('findTask', { account, requestId })
-  }
-
-  list(filter: TaskFilter): Promise<{ readonly tasks: readonly TaskRecord[]; readonly total: number }> {
-    return this.#thread.run('listTasks', { filter })
-  }
-
-  cancel(account: string, requestId: string, nowMs: number): Promise<TaskRecord['status'] | undefined> {
-    return this.#thread.run('cancelTask', { account, requestId, nowMs })
-  }
-}
-
 function storedOf({ kind, key, revision, value }: DefinitionRow): Stored {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `commit` wrote it under the same kind
   return { kind, key, revision, value: JSON.parse(value) as RecordKinds[typeof kind] }
-}
-
-function claimedOf({ payload, ...task }: TaskRow): ClaimedTask {
-  return { ...task, payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength) }
 }

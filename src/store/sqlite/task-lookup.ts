@@ -1,137 +1,90 @@
-import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
-import type { TaskFilter, TaskRecord } from '../task-queue.ts'
-import type { InputOf, OutputOf } from './operations.ts'
-import type { QueueTally } from './queue-tally.ts'
+import type { DatabaseSync } from 'node:sqlite'
+import type { TaskRecord, TaskResult } from '../task-queue.ts'
+import { ENDING_COLUMNS, type EndingRow, type Endings } from './endings.ts'
+import { parseHistory } from './history.ts'
+import type { DetailsRow, InputOf, RecordRow } from './operations.ts'
+import { recordOf, TASK_COLUMNS, type TaskColumns } from './task-rows.ts'
 
-/** What can be done without a lease; each runs inside the transaction of its batch. */
+/** What can be done to one task without a lease; each runs inside the transaction of its batch. */
 export interface LookupOperations {
-  findTask(input: InputOf<'findTask'>): TaskRecord | undefined
-  /** Reads every task that fits, to count them. */
-  listTasks(input: InputOf<'listTasks'>): OutputOf<'listTasks'>
-  /** Also deletes the payload, like a settlement. */
+  findTask(input: InputOf<'findTask'>): RecordRow | undefined
+  findDetails(input: InputOf<'findDetails'>): DetailsRow | undefined
   cancelTask(input: InputOf<'cancelTask'>): TaskRecord['status'] | undefined
 }
 
-/** More are never returned at once, whatever is asked for. */
-const MAX_PAGE = 1000
+type Figures = Omit<TaskResult, 'payload' | 'logTail'>
 
-const COLUMNS = `request_id, account, namespace, function_name, qualifier, task_id, status, accepted_at_ms, started_at_ms,
-  ended_at_ms, attempts, max_retries, last_error`
+export function prepareLookup(database: DatabaseSync, endings: Endings): LookupOperations {
+  // The latest, should a caller have used a request id twice.
+  const selectLatest = database.prepare(
+    `SELECT ${TASK_COLUMNS}, history FROM tasks WHERE account = ? AND request_id = ? ORDER BY sequence DESC LIMIT 1`,
+  )
+  const selectByOwnId = database.prepare(
+    `SELECT ${TASK_COLUMNS}, history FROM tasks
+     WHERE account = ? AND namespace = ? AND function_name = ? AND task_id = ?`,
+  )
+  const selectPayload = database.prepare('SELECT payload FROM task_payloads WHERE sequence = ?')
+  const selectResult = database.prepare(
+    'SELECT payload, log_tail, figures FROM task_results WHERE sequence = ?',
+  )
+  const selectToStop = database.prepare(
+    `SELECT ${ENDING_COLUMNS} FROM tasks WHERE account = ? AND request_id = ? ORDER BY sequence DESC LIMIT 1`,
+  )
+  const requestStop = database.prepare(
+    'UPDATE tasks SET stop_requested_at_ms = coalesce(stop_requested_at_ms, ?) WHERE sequence = ?',
+  )
 
-/** A row as {@link COLUMNS} selects it. */
-interface RecordRow {
-  readonly request_id: string
-  readonly account: string
-  readonly namespace: string
-  readonly function_name: string
-  readonly qualifier: string | null
-  readonly task_id: string | null
-  readonly status: StoredStatus
-  readonly accepted_at_ms: number
-  readonly started_at_ms: number | null
-  readonly ended_at_ms: number | null
-  readonly attempts: number
-  readonly max_retries: number
-  readonly last_error: string | null
+  return {
+    findTask({ account, requestId }) {
+      const row = selectLatest.get(account, requestId)
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
+      return row === undefined ? undefined : recordOf(row as unknown as TaskColumns)
+    },
+
+    findDetails({ account, by }) {
+      const found =
+        'requestId' in by
+          ? selectLatest.get(account, by.requestId)
+          : selectByOwnId.get(account, by.namespace, by.functionName, by.taskId)
+      if (found === undefined) return undefined
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
+      const row = found as unknown as TaskColumns & { readonly history: string | null }
+      const result = selectResult.get(row.sequence)
+      return {
+        ...recordOf(row, blobOf(selectPayload.get(row.sequence)?.['payload'])),
+        history: parseHistory(row.history),
+        ...(result === undefined
+          ? {}
+          : {
+              result: {
+                // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written with the ending
+                ...(JSON.parse(String(result['figures'])) as Figures),
+                payload: blobOf(result['payload']) ?? new Uint8Array(),
+                logTail: blobOf(result['log_tail']) ?? new Uint8Array(),
+              },
+            }),
+      }
+    },
+
+    cancelTask({ account, requestId, nowMs, marksRunning }) {
+      const found = selectToStop.get(account, requestId)
+      if (found === undefined) return undefined
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
+      const row = found as unknown as Omit<EndingRow, 'status'> & { readonly status: StoredStatus }
+      const { status, sequence, attempts } = row
+      if (status === 'leased') {
+        if (marksRunning) requestStop.run(nowMs, sequence)
+        return 'running'
+      }
+      if (status === 'waiting') endings.end({ ...row, status }, { ending: 'cancelled', attempts }, nowMs)
+      return status
+    },
+  }
 }
 
 type StoredStatus = Exclude<TaskRecord['status'], 'running'> | 'leased'
 
-export function prepareLookup(database: DatabaseSync, tally: QueueTally): LookupOperations {
-  // The latest, should a caller have used a request id twice.
-  const selectLatest = database.prepare(
-    `SELECT ${COLUMNS} FROM tasks WHERE account = ? AND request_id = ? ORDER BY sequence DESC LIMIT 1`,
-  )
-  const cancelLatest = database.prepare(
-    `UPDATE tasks SET status = 'cancelled', ended_at_ms = ?
-     WHERE sequence = (SELECT max(sequence) FROM tasks WHERE account = ? AND request_id = ?) AND status = 'waiting'
-     RETURNING sequence, payload_bytes`,
-  )
-  const deletePayload = database.prepare('DELETE FROM task_payloads WHERE sequence = ?')
-
-  const find = (account: string, requestId: string): TaskRecord | undefined => {
-    const row = selectLatest.get(account, requestId)
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
-    return row === undefined ? undefined : recordOf(row as unknown as RecordRow)
-  }
-
-  return {
-    findTask: ({ account, requestId }) => find(account, requestId),
-
-    listTasks({ filter }) {
-      const { where, values } = conditionOf(filter)
-      const column = filter.orderBy === 'ended' ? 'ended_at_ms' : 'accepted_at_ms'
-      const direction = filter.order === 'oldest' ? 'ASC' : 'DESC'
-      // All that is put into the text is chosen here; what was asked for is bound.
-      const rows = database
-        .prepare(
-          `SELECT ${COLUMNS} FROM tasks WHERE ${where}
-           ORDER BY ${column} ${direction}, sequence ${direction} LIMIT ? OFFSET ?`,
-        )
-        .all(...values, Math.min(filter.limit, MAX_PAGE), filter.offset ?? 0)
-      const counted = database.prepare(`SELECT count(*) AS total FROM tasks WHERE ${where}`).get(...values)
-      return {
-        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
-        tasks: (rows as unknown as RecordRow[]).map(recordOf),
-        total: Number(counted?.['total']),
-      }
-    },
-
-    cancelTask({ account, requestId, nowMs }) {
-      const cancelled = cancelLatest.get(nowMs, account, requestId)
-      if (cancelled === undefined) return find(account, requestId)?.status
-      deletePayload.run(Number(cancelled['sequence']))
-      tally.remove(Number(cancelled['payload_bytes']))
-      return 'waiting'
-    },
-  }
-}
-
-function conditionOf(filter: TaskFilter): {
-  readonly where: string
-  readonly values: readonly SQLInputValue[]
-} {
-  const conditions: string[] = ['account = ?']
-  const values: SQLInputValue[] = [filter.account]
-  const require = (condition: string, value: SQLInputValue | undefined): void => {
-    if (value === undefined) return
-    conditions.push(condition)
-    values.push(value)
-  }
-  require('namespace = ?', filter.namespace)
-  require('function_name = ?', filter.functionName)
-  require('qualifier = ?', filter.qualifier)
-  require('request_id IN (SELECT value FROM json_each(?))', listOf(filter.requestIds))
-  require('status IN (SELECT value FROM json_each(?))', listOf(filter.statuses?.map(storedStatusOf)))
-  require('accepted_at_ms >= ?', filter.acceptedFromMs)
-  require('accepted_at_ms < ?', filter.acceptedToMs)
-  require('ended_at_ms >= ?', filter.endedFromMs)
-  require('ended_at_ms < ?', filter.endedToMs)
-  return { where: conditions.join(' AND '), values }
-}
-
-function listOf(values: readonly string[] | undefined): string | undefined {
-  return values === undefined ? undefined : JSON.stringify(values)
-}
-
-function recordOf(row: RecordRow): TaskRecord {
-  return {
-    requestId: row.request_id,
-    account: row.account,
-    namespace: row.namespace,
-    functionName: row.function_name,
-    ...(row.qualifier === null ? {} : { qualifier: row.qualifier }),
-    ...(row.task_id === null ? {} : { taskId: row.task_id }),
-    status: row.status === 'leased' ? 'running' : row.status,
-    acceptedAtMs: row.accepted_at_ms,
-    ...(row.started_at_ms === null ? {} : { startedAtMs: row.started_at_ms }),
-    ...(row.ended_at_ms === null ? {} : { endedAtMs: row.ended_at_ms }),
-    attempts: row.attempts,
-    maxRetries: row.max_retries,
-    ...(row.last_error === null ? {} : { lastError: row.last_error }),
-  }
-}
-
-function storedStatusOf(status: TaskRecord['status']): StoredStatus {
-  return status === 'running' ? 'leased' : status
+function blobOf(value: unknown): Uint8Array<ArrayBuffer> | undefined {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- blobs come each in memory of its own
+  return value instanceof Uint8Array ? (value as Uint8Array<ArrayBuffer>) : undefined
 }

@@ -1,6 +1,12 @@
 import * as fc from 'fast-check'
 import { expect } from 'vitest'
-import type { TaskEnding, TaskLookup, TaskQueue, TaskRecord } from '../../../src/store/task-queue.ts'
+import type {
+  TaskEnding,
+  TaskLookup,
+  TaskOperations,
+  TaskQueue,
+  TaskRecord,
+} from '../../../src/store/task-queue.ts'
 import { newTask } from './task.ts'
 
 interface ModelTask {
@@ -15,10 +21,21 @@ interface ModelTask {
   deferrals: number
   lostRuns: number
   lease: string | undefined
+  stopRequested: boolean
+  mayBeRunning: boolean
+}
+
+/** What is set and counted for a function. */
+interface ModelFunction {
+  isPaused: boolean
+  maxRuns: number | undefined
+  duplicates: number
+  refusals: number
+  repeats: number
 }
 
 interface RealQueue {
-  readonly tasks: () => TaskQueue & TaskLookup
+  readonly tasks: () => TaskQueue & TaskLookup & TaskOperations
   readonly restart: () => Promise<void>
 }
 
@@ -29,22 +46,45 @@ export class QueueModel {
   readonly tasks: ModelTask[] = []
   /** Every lease ever given, current or not. */
   readonly leases: string[] = []
+  readonly #functions = new Map<string, ModelFunction>()
+
+  of(functionName: string): ModelFunction {
+    const known = this.#functions.get(functionName)
+    if (known !== undefined) return known
+    const made = { isPaused: false, maxRuns: undefined, duplicates: 0, refusals: 0, repeats: 0 }
+    this.#functions.set(functionName, made)
+    return made
+  }
 
   waiting(): ModelTask[] {
     return this.tasks.filter(({ state }) => state !== 'ended')
   }
 
+  /** Each place to the function that runs the fewest, of those to the one whose task has been due longest. */
   due(limit: number, maxRuns: number): ModelTask[] {
-    const runs = new Map<string, number>()
-    return this.waiting()
+    const left = this.waiting()
       .filter(({ dueAtMs }) => dueAtMs <= this.nowMs)
       .toSorted((a, b) => a.dueAtMs - b.dueAtMs || this.tasks.indexOf(a) - this.tasks.indexOf(b))
-      .filter(({ functionName }) => {
-        const count = (runs.get(functionName) ?? 0) + 1
-        runs.set(functionName, count)
-        return count <= maxRuns
-      })
-      .slice(0, limit)
+    const running = new Map<string, number>()
+    for (const { functionName, state } of this.tasks)
+      if (state === 'leased') running.set(functionName, (running.get(functionName) ?? 0) + 1)
+    const runsOf = ({ functionName }: ModelTask): number => running.get(functionName) ?? 0
+    const taken: ModelTask[] = []
+    while (taken.length < limit) {
+      const mayRun = (task: ModelTask): boolean => {
+        const own = this.of(task.functionName)
+        return !own.isPaused && (task.state === 'leased' || runsOf(task) < (own.maxRuns ?? maxRuns))
+      }
+      const heads = left.filter(
+        (task) => left.find((other) => other.functionName === task.functionName && mayRun(other)) === task,
+      )
+      const [next] = heads.toSorted((a, b) => runsOf(a) - runsOf(b))
+      if (next === undefined) break
+      taken.push(next)
+      left.splice(left.indexOf(next), 1)
+      if (next.state !== 'leased') running.set(next.functionName, runsOf(next) + 1)
+    }
+    return taken
   }
 
   /** One of the leases ever given, or one never given. */
@@ -85,6 +125,8 @@ function enqueue(taskId: string | undefined, delayMs: number, functionName: stri
         deferrals: 0,
         lostRuns: 0,
         lease: undefined,
+        stopRequested: false,
+        mayBeRunning: false,
       }
       model.tasks.push({ requestId, functionName, taskId, state: 'waiting', dueAtMs, ...fresh })
     }
@@ -94,8 +136,12 @@ function enqueue(taskId: string | undefined, delayMs: number, functionName: stri
 function claim(limit: number, leaseMs: number, maxRuns: number): QueueCommand {
   return command(`claim(${limit}, ${leaseMs}, ${maxRuns})`, async (model, real) => {
     const expected = model.due(limit, maxRuns)
-    const claimed = await real.tasks().claim(limit, model.nowMs, leaseMs, { maxRuns, running: [] })
-    for (const task of expected) if (task.state === 'leased') task.lostRuns += 1
+    const claimed = await real.tasks().claim(limit, model.nowMs, leaseMs, { maxRuns })
+    for (const task of expected) {
+      if (task.state === 'leased') task.lostRuns += 1
+      if (task.state === 'leased' || task.mayBeRunning) model.of(task.functionName).duplicates += 1
+      task.mayBeRunning = false
+    }
     expect(
       claimed.map(({ requestId, attempts, deferrals, lostRuns }) => [
         requestId,
@@ -143,7 +189,13 @@ function postpone(pick: number, delayMs: number, attempts: number, deferrals: nu
     const holder = model.holder(lease)
     const next = { dueAtMs: model.nowMs + delayMs, attempts, deferrals }
     expect(await real.tasks().postpone(lease, next)).toBe(holder !== undefined)
-    if (holder !== undefined) Object.assign(holder, { state: 'waiting', ...next })
+    if (holder === undefined) return
+    if (holder.stopRequested) Object.assign(holder, { state: 'ended', ending: 'cancelled' })
+    else {
+      Object.assign(holder, { state: 'waiting', ...next })
+      if (deferrals > 0) model.of(holder.functionName).refusals += 1
+      else model.of(holder.functionName).repeats += 1
+    }
   })
 }
 
@@ -152,7 +204,9 @@ function settle(pick: number, ending: TaskEnding): QueueCommand {
     const lease = model.pick(pick)
     const holder = model.holder(lease)
     expect(await real.tasks().settle(lease, { ending, attempts: 1 })).toBe(holder !== undefined)
-    if (holder !== undefined) Object.assign(holder, { state: 'ended', ending })
+    if (holder === undefined) return
+    const isStopped = holder.stopRequested && ending !== 'succeeded'
+    Object.assign(holder, { state: 'ended', ending: isStopped ? 'cancelled' : ending })
   })
 }
 
@@ -163,6 +217,50 @@ function cancel(index: number): QueueCommand {
     const found = await real.tasks().cancel(newTask().account, requestId, model.nowMs)
     expect(found).toBe(task === undefined ? undefined : statusOf(task))
     if (task?.state === 'waiting') Object.assign(task, { state: 'ended', ending: 'cancelled' })
+  })
+}
+
+function requestStop(index: number): QueueCommand {
+  return command(`requestStop(${index})`, async (model, real) => {
+    const requestId = `r${index}`
+    const task = model.tasks.find((known) => known.requestId === requestId)
+    const found = await real.tasks().requestStop(newTask().account, requestId, model.nowMs)
+    expect(found).toBe(task === undefined ? undefined : statusOf(task))
+    if (task?.state === 'waiting') Object.assign(task, { state: 'ended', ending: 'cancelled' })
+    if (task?.state === 'leased') task.stopRequested = true
+  })
+}
+
+function control(functionName: string, isPaused: boolean, maxRuns: number | null): QueueCommand {
+  return command(`control(${functionName}, ${isPaused}, ${maxRuns})`, async (model, real) => {
+    const { account, namespace } = newTask()
+    await real.tasks().control({ account, namespace, name: functionName }, { isPaused, maxRuns })
+    Object.assign(model.of(functionName), { isPaused, maxRuns: maxRuns ?? undefined })
+  })
+}
+
+/** What is counted is what is there, and what should be. */
+function audit(): QueueCommand {
+  return command('audit()', async (model, real) => {
+    expect(await real.tasks().audit()).toEqual({ imbalance: 0, miscounted: 0, strayPayloads: 0 })
+    for (const counters of await real.tasks().counters({ account: newTask().account })) {
+      const own = model.tasks.filter(({ functionName }) => functionName === counters.name)
+      const { duplicates, refusals, repeats } = model.of(counters.name)
+      const count = (status: TaskRecord['status']): number =>
+        own.filter((task) => statusOf(task) === status).length
+      expect(counters).toMatchObject({
+        accepted: own.length,
+        waiting: count('waiting'),
+        running: count('running'),
+        succeeded: count('succeeded'),
+        failed: count('failed'),
+        expired: count('expired'),
+        cancelled: count('cancelled'),
+        duplicates,
+        refusals,
+        repeats,
+      })
+    }
   })
 }
 
@@ -194,7 +292,16 @@ function pass(ms: number): QueueCommand {
 
 function askNextDue(): QueueCommand {
   return command('nextDueAtMs()', async (model, real) => {
-    const times = model.waiting().map(({ dueAtMs }) => dueAtMs)
+    const times = model
+      .waiting()
+      .filter(({ functionName }) => {
+        const { isPaused, maxRuns = Number.POSITIVE_INFINITY } = model.of(functionName)
+        const runs = model.tasks.filter(
+          (task) => task.functionName === functionName && task.state === 'leased',
+        )
+        return !isPaused && runs.length < maxRuns
+      })
+      .map(({ dueAtMs }) => dueAtMs)
     expect(await real.tasks().nextDueAtMs()).toBe(times.length === 0 ? undefined : Math.min(...times))
   })
 }
@@ -204,9 +311,14 @@ function restart(): QueueCommand {
     await real.restart()
     for (const task of model.tasks)
       if (task.state === 'leased') {
+        if (task.stopRequested) {
+          Object.assign(task, { state: 'ended', ending: 'cancelled' })
+          continue
+        }
         task.state = 'waiting'
         task.dueAtMs = task.claimedAtMs
         task.lostRuns += 1
+        task.mayBeRunning = true
       }
   })
 }
@@ -230,6 +342,9 @@ export function queueCommands(): fc.Arbitrary<Iterable<QueueCommand>> {
       fc.tuple(pick, ms, few, few).map((values) => postpone(...values)),
       fc.tuple(pick, ending).map((values) => settle(...values)),
       fc.nat({ max: 10 }).map(cancel),
+      fc.nat({ max: 10 }).map(requestStop),
+      fc.tuple(functionName, fc.boolean(), fc.constantFrom(null, 1, 2)).map((values) => control(...values)),
+      fc.constant(audit()),
       fc.option(functionName, { nil: undefined }).map(list),
       ms.map(pass),
       fc.constant(askNextDue()),

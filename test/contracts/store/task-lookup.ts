@@ -44,21 +44,36 @@ export function describeTaskLookup(
     test('finds a task as it is: waiting, running, waiting for its repeat, ended', async () => {
       const find = () => harness.tasks().find(account, 'r1')
       const { acceptedAtMs, namespace, functionName, maxRetries } = newTask({ acceptedAtMs: 5 })
-      const always = { requestId: 'r1', account, namespace, functionName, acceptedAtMs, maxRetries }
-      await enqueue({ requestId: 'r1', acceptedAtMs: 5, qualifier: 'prod', taskId: 't1' })
-      const named = { ...always, qualifier: 'prod', taskId: 't1' }
-      expect(await find()).toEqual({ ...named, status: 'waiting', attempts: 0 })
+      const always = {
+        requestId: 'r1',
+        account,
+        namespace,
+        functionName,
+        acceptedAtMs,
+        maxRetries,
+        lostRuns: 0,
+      }
+      await enqueue({ requestId: 'r1', acceptedAtMs: 5, qualifier: 'prod', taskId: 't1', source: 'API' })
+      const named = { ...always, qualifier: 'prod', taskId: 't1', source: 'API' }
+      expect(await find()).toEqual({ ...named, status: 'waiting', attempts: 0, dueAtMs: 0 })
       const first = await claimOne(10)
-      expect(await find()).toEqual({ ...named, status: 'running', attempts: 0, startedAtMs: 10 })
+      const run = { startedAtMs: 10, claimedAtMs: 10 }
+      expect(await find()).toEqual({ ...named, ...run, status: 'running', attempts: 0 })
       await harness
         .tasks()
         .postpone(first.lease, { dueAtMs: 20, attempts: 1, deferrals: 0, lastError: 'timedOut' })
-      const failedOnce = { ...named, attempts: 1, startedAtMs: 10, lastError: 'timedOut' }
-      expect(await find()).toEqual({ ...failedOnce, status: 'waiting' })
+      const failedOnce = { ...named, ...run, attempts: 1, lastError: 'timedOut' }
+      expect(await find()).toEqual({ ...failedOnce, status: 'waiting', dueAtMs: 20 })
       const second = await claimOne(20)
       nowMs = 30
       await harness.tasks().settle(second.lease, { ending: 'succeeded', attempts: 2 })
-      expect(await find()).toEqual({ ...failedOnce, status: 'succeeded', attempts: 2, endedAtMs: 30 })
+      expect(await find()).toEqual({
+        ...failedOnce,
+        status: 'succeeded',
+        attempts: 2,
+        claimedAtMs: 20,
+        endedAtMs: 30,
+      })
     })
 
     test('finds no task of another account, and none that never was', async () => {

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import * as fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
-import type { TaskLookup, TaskQueue } from '../../../src/store/task-queue.ts'
+import type { ClaimedTask, TaskLookup, TaskOperations, TaskQueue } from '../../../src/store/task-queue.ts'
 import { QueueModel, queueCommands } from './queue-model.ts'
 import { newTask } from './task.ts'
 
 /** A queue under test. */
 export interface QueueHarness {
-  readonly tasks: () => TaskQueue & TaskLookup
+  readonly tasks: () => TaskQueue & TaskLookup & TaskOperations
   /** Ends the server that holds the leases and starts the next one. */
   readonly restart: () => Promise<void>
   readonly close: () => Promise<void>
@@ -129,36 +129,83 @@ export function describeTaskQueue(
       }
     })
 
+    const requestIds = async (tasks: Promise<readonly ClaimedTask[]>): Promise<readonly string[]> =>
+      (await tasks).map(({ requestId }) => requestId)
+
+    const enqueueMany = async (
+      { tasks }: QueueHarness,
+      functionName: string,
+      count: number,
+      dueAtMs = 0,
+    ): Promise<void> => {
+      for (let index = 0; index < count; index += 1)
+        await tasks().enqueue(newTask({ requestId: `${functionName}${index}`, functionName, dueAtMs }))
+    }
+
     test('passes over functions that have their share, and gives the rest of it later', async () => {
-      const { tasks } = await openQueue()
-      for (let index = 0; index < 5; index += 1)
-        await tasks().enqueue(newTask({ requestId: `slow${index}`, functionName: 'slow', dueAtMs: index }))
+      const harness = await openQueue()
+      const { tasks } = harness
+      await enqueueMany(harness, 'slow', 5)
+      const first = await tasks().claim(10, 10, 1000, { maxRuns: 3 })
+      expect(first.map(({ requestId }) => requestId)).toEqual(['slow0', 'slow1', 'slow2'])
       await tasks().enqueue(newTask({ requestId: 'quick', functionName: 'quick', dueAtMs: 9 }))
-      await tasks().enqueue(
-        newTask({ requestId: 'elsewhere', namespace: 'other', functionName: 'slow', dueAtMs: 8 }),
-      )
-      const claimed = async (limit: number, runs: number): Promise<readonly string[]> => {
-        const slow = { account: '1234567890123456', namespace: 'default', name: 'slow', runs }
-        const share = { maxRuns: 3, running: runs === 0 ? [] : [slow] }
-        return (await tasks().claim(limit, 10, 1000, share)).map(({ requestId }) => requestId)
-      }
-      expect(await claimed(2, 1)).toEqual(['slow0', 'slow1'])
-      expect(await claimed(1, 3)).toEqual(['elsewhere'])
-      expect(await claimed(10, 2)).toEqual(['slow2', 'quick'])
-      expect(await claimed(10, 4)).toEqual([])
-      expect(await claimed(10, 0)).toEqual(['slow3', 'slow4'])
+      expect(await requestIds(tasks().claim(10, 10, 1000, { maxRuns: 3 }))).toEqual(['quick'])
+      await tasks().settle(first[0]!.lease, { ending: 'succeeded', attempts: 1 })
+      expect(await requestIds(tasks().claim(10, 10, 1000, { maxRuns: 3 }))).toEqual(['slow3'])
+    })
+
+    test('gives places to the functions that run the fewest, however many tasks others have had due for longer', async () => {
+      const harness = await openQueue()
+      const { tasks } = harness
+      await enqueueMany(harness, 'flood', 20)
+      await enqueueMany(harness, 'late', 2, 5)
+      await enqueueMany(harness, 'latest', 1, 6)
+      expect(await requestIds(tasks().claim(5, 10, 1000))).toEqual([
+        'flood0',
+        'late0',
+        'latest0',
+        'flood1',
+        'late1',
+      ])
+      await enqueueMany(harness, 'newcomer', 3, 9)
+      expect(await requestIds(tasks().claim(3, 10, 1000))).toEqual(['newcomer0', 'newcomer1', 'flood2'])
+    })
+
+    test('gives a function that runs nothing a first place when there are no others', async () => {
+      const harness = await openQueue()
+      const { tasks } = harness
+      await enqueueMany(harness, 'slow', 3)
+      expect(await requestIds(tasks().claim(1, 10, 1000))).toEqual(['slow0'])
+      await enqueueMany(harness, 'quick', 2)
+      await enqueueMany(harness, 'quicker', 2)
+      await enqueueMany(harness, 'quickest', 2)
+      const share = { maxRuns: 5, firstRuns: 2 }
+      expect(await requestIds(tasks().claim(0, 10, 1000, share))).toEqual(['quick0', 'quicker0'])
+      expect(await requestIds(tasks().claim(0, 10, 1000, share))).toEqual(['quickest0'])
+      expect(await requestIds(tasks().claim(0, 10, 1000, share))).toEqual([])
+    })
+
+    test('takes a task over whose lease has ended although its function has its share', async () => {
+      const harness = await openQueue()
+      const { tasks } = harness
+      await enqueueMany(harness, 'slow', 2)
+      expect(await requestIds(tasks().claim(1, 0, 10, { maxRuns: 1 }))).toEqual(['slow0'])
+      expect(await requestIds(tasks().claim(5, 9, 10, { maxRuns: 1 }))).toEqual([])
+      // The other one has been due for longer, but has no place.
+      expect(await requestIds(tasks().claim(5, 20, 10, { maxRuns: 1 }))).toEqual(['slow0'])
+      expect(await requestIds(tasks().claim(5, 29, 10, { maxRuns: 2 }))).toEqual(['slow1'])
     })
 
     test('names the next due task of a function that does not have its share', async () => {
-      const { tasks } = await openQueue()
-      await tasks().enqueue(newTask({ functionName: 'slow', dueAtMs: 1 }))
-      const slow = { account: '1234567890123456', namespace: 'default', name: 'slow' }
-      const full = { maxRuns: 2, running: [{ ...slow, runs: 2 }] }
-      expect(await tasks().nextDueAtMs(full)).toBeUndefined()
-      await tasks().enqueue(newTask({ functionName: 'quick', dueAtMs: 7 }))
-      await tasks().enqueue(newTask({ functionName: 'tardy', dueAtMs: 8 }))
-      expect(await tasks().nextDueAtMs(full)).toBe(7)
-      expect(await tasks().nextDueAtMs({ maxRuns: 2, running: [{ ...slow, runs: 1 }] })).toBe(1)
+      const harness = await openQueue()
+      const { tasks } = harness
+      await enqueueMany(harness, 'slow', 3, 1)
+      await tasks().claim(2, 1, 1000)
+      expect(await tasks().nextDueAtMs({ maxRuns: 2 })).toBeUndefined()
+      await enqueueMany(harness, 'quick', 1, 7)
+      await enqueueMany(harness, 'tardy', 1, 8)
+      expect(await tasks().nextDueAtMs({ maxRuns: 2 })).toBe(7)
+      expect(await tasks().nextDueAtMs({ maxRuns: 3 })).toBe(1)
       expect(await tasks().nextDueAtMs()).toBe(1)
     })
 

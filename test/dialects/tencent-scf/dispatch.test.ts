@@ -396,12 +396,13 @@ describe('failures', () => {
     'caller/concurrency-exceeded': [{ scope: 'function', limit: 1 }, 'RequestLimitExceeded', 4400],
     'caller/payload-budget-exceeded': [{ limitBytes: 1 }, 'RequestLimitExceeded', 4400],
     'caller/payload-too-large': [{ limitBytes: 1 }, 'RequestSizeLimitExceeded', 4000],
-    'caller/queue-full': [{ limit: 1 }, 'RequestLimitExceeded', 4400],
+    'caller/queue-full': [{ scope: 'server', limit: 1 }, 'RequestLimitExceeded', 4400],
     'caller/task-exists': [{ taskId: 't' }, 'FailedOperation.InvokeFunction', 5100],
     'caller/gone': [{}, 'FailedOperation.InvokeFunction', 5100],
     'platform/no-capacity': [{ waitedMs: 1 }, 'ResourceInsufficient', 5100],
     'platform/start-failed': [{ reason: 'secret path' }, 'InternalError', 6000],
     'platform/draining': [{}, 'ServiceUnavailable', 6200],
+    'platform/store-full': [{}, 'ServiceUnavailable', 6200],
     'platform/store-failed': [{ reason: 'secret path' }, 'InternalError', 6000],
   }
 

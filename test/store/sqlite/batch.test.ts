@@ -12,7 +12,13 @@ describe('BatchRunner.run', () => {
   beforeEach(() => {
     database = new DatabaseSync(':memory:')
     migrate(database, ':memory:')
-    runner = new BatchRunner(database, { maxQueuedTasks: 2, maxQueuedBytes: 1024 ** 3 })
+    runner = new BatchRunner(database, {
+      maxQueuedTasks: 2,
+      maxQueuedTasksPerFunction: 2,
+      maxQueuedBytes: 1024 ** 3,
+      maxEndedTasks: 100,
+      maxKeptBytes: 1024 ** 3,
+    })
   })
   afterEach(() => database.close())
 
@@ -28,7 +34,17 @@ describe('BatchRunner.run', () => {
   test('changes nothing when the disk is full, and works again when there is room', () => {
     const pages = Number(database.prepare('PRAGMA page_count').get()?.['page_count'])
     database.exec(`PRAGMA max_page_count = ${pages + 20}`)
-    expect(run(enqueue(1), enqueue(4 * 1024 * 1024))).toEqual([false, false])
+    const large = 4 * 1024 * 1024
+    const { results } = runner.run([enqueue(large), { name: 'findNextDue', input: {} }, enqueue(large)], {
+      arriving: new ArrayBuffer(large),
+      leaving: [],
+    })
+    // What only reads goes on.
+    expect(results).toEqual([
+      { ok: false, failure: { kind: 'full' } },
+      { ok: true, output: undefined },
+      { ok: false, failure: { kind: 'full' } },
+    ])
     expect(database.prepare('SELECT count(*) AS rows FROM tasks').get()).toEqual({ rows: 0 })
     expect(database.isTransaction).toBe(false)
     database.exec(`PRAGMA max_page_count = ${pages + 4000}`)

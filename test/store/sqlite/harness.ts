@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SqliteStore, type SqliteStoreOptions } from '../../../src/store/sqlite/sqlite-store.ts'
 import type { DefinitionStore } from '../../../src/store/definition-store.ts'
-import type { TaskLookup, TaskQueue } from '../../../src/store/task-queue.ts'
+import type { TaskLookup, TaskOperations, TaskQueue } from '../../../src/store/task-queue.ts'
 
 /** A store in a directory of its own, which goes away with it. */
 export class StoreHarness {
@@ -30,7 +30,7 @@ export class StoreHarness {
     return new StoreHarness(dir, file, options, await SqliteStore.open({ file, ...options }))
   }
 
-  tasks = (): TaskQueue & TaskLookup => this.store.tasks
+  tasks = (): TaskQueue & TaskLookup & TaskOperations => this.store.tasks
   definitions = (): DefinitionStore => this.store.definitions
 
   restart = async (): Promise<void> => {

@@ -192,7 +192,7 @@ describe('SqliteStore', () => {
     })
   })
 
-  test('keeps of an ended task how it went, and not its payload', async () => {
+  test('keeps of an ended task how it went, and of one that failed its payload', async () => {
     await harness.tasks().enqueue(newTask({ taskId: 'a' }))
     const [first] = await harness.tasks().claim(1, 10, 1000)
     await harness
@@ -209,7 +209,7 @@ describe('SqliteStore', () => {
     expect(database.prepare(`SELECT ${columns} FROM tasks`).all()).toEqual([
       { status: 'failed', started_at_ms: 10, ended_at_ms: 40, attempts: 2, last_error: 'E'.repeat(256) },
     ])
-    expect(database.prepare('SELECT count(*) AS payloads FROM task_payloads').get()).toEqual({ payloads: 0 })
+    expect(database.prepare('SELECT count(*) AS payloads FROM task_payloads').get()).toEqual({ payloads: 1 })
     database.close()
   })
 })

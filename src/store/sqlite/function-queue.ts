@@ -1,0 +1,107 @@
+import type { FunctionName } from '../../model/function.ts'
+import type { QueueControl, TaskEnding } from '../task-queue.ts'
+
+/** What is counted for a function, and for all together. */
+export interface QueueCounts {
+  accepted: number
+  waiting: number
+  running: number
+  succeeded: number
+  failed: number
+  expired: number
+  cancelled: number
+  repeats: number
+  refusals: number
+  duplicates: number
+  liveBytes: number
+  keptBytes: number
+  forgottenSucceeded: number
+  forgottenFailed: number
+  forgottenExpired: number
+  forgottenCancelled: number
+}
+
+export type Count = keyof QueueCounts
+
+/** The first task in the line of a function. */
+export interface Head {
+  readonly sequence: number
+  /** While leased: when the lease ends. */
+  readonly dueAtMs: number
+  readonly acceptedAtMs: number
+  readonly isLeased: boolean
+}
+
+/** The tasks of one function, as numbers. */
+export interface FunctionQueue extends FunctionName {
+  readonly counts: QueueCounts
+  control: QueueControl
+  /** Null: its line is empty. Undefined: not known. */
+  head: Head | null | undefined
+  /** No lease of its tasks ends before this: epoch milliseconds. */
+  leasesUntilMs: number
+}
+
+export const FORGOTTEN = {
+  succeeded: 'forgottenSucceeded',
+  failed: 'forgottenFailed',
+  expired: 'forgottenExpired',
+  cancelled: 'forgottenCancelled',
+} as const satisfies Record<TaskEnding, Count>
+
+/** Columns of `function_queues`, in the order of their parameters. */
+export const COUNT_COLUMNS: readonly (readonly [Count, string])[] = [
+  ['accepted', 'accepted'],
+  ['waiting', 'waiting'],
+  ['running', 'running'],
+  ['succeeded', 'succeeded'],
+  ['failed', 'failed'],
+  ['expired', 'expired'],
+  ['cancelled', 'cancelled'],
+  ['repeats', 'repeats'],
+  ['refusals', 'refusals'],
+  ['duplicates', 'duplicates'],
+  ['liveBytes', 'live_bytes'],
+  ['keptBytes', 'kept_bytes'],
+  ['forgottenSucceeded', 'forgotten_succeeded'],
+  ['forgottenFailed', 'forgotten_failed'],
+  ['forgottenExpired', 'forgotten_expired'],
+  ['forgottenCancelled', 'forgotten_cancelled'],
+]
+
+export function noCounts(): QueueCounts {
+  return {
+    accepted: 0,
+    waiting: 0,
+    running: 0,
+    succeeded: 0,
+    failed: 0,
+    expired: 0,
+    cancelled: 0,
+    repeats: 0,
+    refusals: 0,
+    duplicates: 0,
+    liveBytes: 0,
+    keptBytes: 0,
+    forgottenSucceeded: 0,
+    forgottenFailed: 0,
+    forgottenExpired: 0,
+    forgottenCancelled: 0,
+  }
+}
+
+/** Tasks that have not ended. */
+export function liveTasks({ waiting, running }: QueueCounts): number {
+  return waiting + running
+}
+
+/** Ended tasks that are not forgotten. */
+export function keptTasks(counts: QueueCounts, ending: TaskEnding): number {
+  return counts[ending] - counts[FORGOTTEN[ending]]
+}
+
+/** Tasks that are accounted for in more than one state, or in none. */
+export function imbalanceOf(counts: QueueCounts): number {
+  const { accepted, succeeded, failed, expired, cancelled } = counts
+  return accepted - liveTasks(counts) - succeeded - failed - expired - cancelled
+}

@@ -1,0 +1,259 @@
+import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
+import { EngineError } from '../../model/errors.ts'
+import type { FunctionName } from '../../model/function.ts'
+import type { ControlChange, QueueControl, TaskEnding } from '../task-queue.ts'
+import {
+  COUNT_COLUMNS,
+  FORGOTTEN,
+  liveTasks,
+  noCounts,
+  type Count,
+  type FunctionQueue,
+  type Head,
+  type QueueCounts,
+} from './function-queue.ts'
+import type { QueueLimits } from './operations.ts'
+
+/** A function as rows name it. */
+export interface OwnerRow {
+  readonly account: string
+  readonly namespace: string
+  readonly function_name: string
+}
+
+const UNSET: QueueControl = Object.freeze({ isPaused: false })
+
+/**
+ * What is counted for each function that has or had tasks, beside the tasks: no call counts rows. Kept in memory, written with
+ * the transaction that changed it, and taken back with it.
+ */
+export class FunctionQueues {
+  readonly #limits: QueueLimits
+  readonly #queues = new Map<string, FunctionQueue>()
+  /** Those with tasks that have not ended. */
+  readonly #live = new Set<FunctionQueue>()
+  readonly #total: QueueCounts = noCounts()
+  /** What takes back the changes of the transaction, latest last. */
+  #undo: (() => void)[] = []
+  readonly #changed = new Set<FunctionQueue>()
+  readonly #write: (queue: FunctionQueue) => void
+  readonly #selectHead: (queue: FunctionQueue) => Head | null
+  readonly #selectFirstLease: (queue: FunctionQueue) => Head | null
+
+  /** Reads what the database holds now. */
+  constructor(database: DatabaseSync, limits: QueueLimits) {
+    this.#limits = limits
+    this.#write = prepareWrite(database)
+    this.#selectHead = prepareHead(database, 'tasks_by_function', 'ended_at_ms IS NULL')
+    this.#selectFirstLease = prepareHead(database, 'tasks_leased', "status = 'leased'")
+    for (const row of database.prepare('SELECT * FROM function_queues').all()) this.#load(row)
+  }
+
+  /** Of all functions. */
+  get total(): Readonly<QueueCounts> {
+    return this.#total
+  }
+
+  /** Every function that has or had tasks. */
+  get all(): Iterable<FunctionQueue> {
+    return this.#queues.values()
+  }
+
+  /** Those with tasks that have not ended. */
+  get live(): Iterable<FunctionQueue> {
+    return this.#live
+  }
+
+  /** The queue of a function, made when it is not there. */
+  of(account: string, namespace: string, name: string): FunctionQueue {
+    const key = keyOf(account, namespace, name)
+    const known = this.#queues.get(key)
+    if (known !== undefined) return known
+    const queue = {
+      account,
+      namespace,
+      name,
+      counts: noCounts(),
+      control: UNSET,
+      head: undefined,
+      leasesUntilMs: 0,
+    }
+    this.#queues.set(key, queue)
+    return queue
+  }
+
+  /** The queue of a row's function. */
+  ofRow({ account, namespace, function_name }: OwnerRow): FunctionQueue {
+    return this.of(account, namespace, function_name)
+  }
+
+  /** Undefined when the function never had tasks, and nothing was set for it. */
+  find({ account, namespace, name }: FunctionName): FunctionQueue | undefined {
+    return this.#queues.get(keyOf(account, namespace, name))
+  }
+
+  /** The first in the line of a function; null when it is empty. */
+  headOf(queue: FunctionQueue): Head | null {
+    if (queue.head === undefined) queue.head = this.#selectHead(queue)
+    return queue.head
+  }
+
+  /** The first of its tasks whose lease has ended; null when there is none. */
+  lateLeaseOf(queue: FunctionQueue, nowMs: number): Head | null {
+    if (queue.leasesUntilMs > nowMs) return null
+    const first = this.#selectFirstLease(queue)
+    queue.leasesUntilMs = first?.dueAtMs ?? Number.POSITIVE_INFINITY
+    return first !== null && first.dueAtMs <= nowMs ? first : null
+  }
+
+  /** Where a task came into the line. */
+  lineUp(queue: FunctionQueue, task: Head): void {
+    if (queue.head === undefined) return
+    if (queue.head === null || task.dueAtMs < queue.head.dueAtMs) queue.head = task
+  }
+
+  /**
+   * Whether one more task may come in.
+   *
+   * @throws {EngineError} `caller/queue-full`
+   */
+  requireRoom(queue: FunctionQueue, payloadBytes: number): void {
+    const { maxQueuedTasks, maxQueuedBytes, maxQueuedTasksPerFunction } = this.#limits
+    const ownLimit = queue.control.maxTasks ?? maxQueuedTasksPerFunction
+    if (liveTasks(queue.counts) >= ownLimit)
+      throw new EngineError('caller/queue-full', { scope: 'function', limit: ownLimit })
+    if (liveTasks(this.#total) >= maxQueuedTasks)
+      throw new EngineError('caller/queue-full', { scope: 'server', limit: maxQueuedTasks })
+    if (this.#total.liveBytes + payloadBytes > maxQueuedBytes)
+      throw new EngineError('caller/queue-full', { scope: 'server', limit: maxQueuedBytes })
+  }
+
+  count(queue: FunctionQueue, changes: Partial<QueueCounts>): void {
+    for (const [name] of COUNT_COLUMNS) {
+      const by = changes[name]
+      if (by !== undefined && by !== 0) this.#add(queue, name, by)
+    }
+    this.#follow(queue)
+    this.#changed.add(queue)
+    this.#undo.push(() => {
+      for (const [name] of COUNT_COLUMNS) {
+        const by = changes[name]
+        if (by !== undefined && by !== 0) this.#add(queue, name, -by)
+      }
+      this.#follow(queue)
+      queue.head = undefined
+    })
+  }
+
+  /** A task of this function has ended. */
+  countEnding(
+    queue: FunctionQueue,
+    from: 'waiting' | 'running',
+    ending: TaskEnding,
+    payloadBytes: number,
+    keptBytes: number,
+  ): void {
+    this.count(queue, { [from]: -1, [ending]: 1, liveBytes: -payloadBytes, keptBytes })
+  }
+
+  /** An ended task of this function was forgotten. */
+  countForgotten(queue: FunctionQueue, ending: TaskEnding, keptBytes: number): void {
+    this.count(queue, { [FORGOTTEN[ending]]: 1, keptBytes: -keptBytes })
+  }
+
+  control(queue: FunctionQueue, change: ControlChange): void {
+    const before = queue.control
+    const { isPaused = before.isPaused, maxRuns = before.maxRuns, maxTasks = before.maxTasks } = change
+    queue.control = {
+      isPaused,
+      ...(maxRuns === undefined || maxRuns === null ? {} : { maxRuns }),
+      ...(maxTasks === undefined || maxTasks === null ? {} : { maxTasks }),
+    }
+    this.#changed.add(queue)
+    this.#undo.push(() => {
+      queue.control = before
+    })
+  }
+
+  /** For {@link FunctionQueues.restore}, when the transaction is rolled back to here. */
+  save(): number {
+    return this.#undo.length
+  }
+
+  restore(saved: number): void {
+    for (const undo of this.#undo.splice(saved).toReversed()) undo()
+  }
+
+  /** Writes what has changed; to be called before the COMMIT. */
+  flush(): void {
+    for (const queue of this.#changed) this.#write(queue)
+  }
+
+  /** The transaction is over: committed, or rolled back and restored. */
+  settle(): void {
+    this.#undo = []
+    this.#changed.clear()
+  }
+
+  #add(queue: FunctionQueue, name: Count, by: number): void {
+    queue.counts[name] += by
+    this.#total[name] += by
+  }
+
+  #follow(queue: FunctionQueue): void {
+    if (liveTasks(queue.counts) > 0) this.#live.add(queue)
+    else this.#live.delete(queue)
+  }
+
+  #load(row: Record<string, SQLOutputValue>): void {
+    const queue = this.of(String(row['account']), String(row['namespace']), String(row['function_name']))
+    for (const [name, column] of COUNT_COLUMNS) this.#add(queue, name, Number(row[column]))
+    queue.control = {
+      isPaused: row['is_paused'] === 1,
+      ...(row['max_runs'] === null ? {} : { maxRuns: Number(row['max_runs']) }),
+      ...(row['max_tasks'] === null ? {} : { maxTasks: Number(row['max_tasks']) }),
+    }
+    this.#follow(queue)
+  }
+}
+
+function prepareWrite(database: DatabaseSync): (queue: FunctionQueue) => void {
+  const columns = COUNT_COLUMNS.map(([, column]) => column)
+  const upsert = database.prepare(
+    `INSERT OR REPLACE INTO function_queues (account, namespace, function_name, is_paused, max_runs, max_tasks,
+       ${columns.join(', ')})
+     VALUES (?, ?, ?, ?, ?, ?, ${columns.map(() => '?').join(', ')})`,
+  )
+  return ({ account, namespace, name, control, counts }) => {
+    const { isPaused, maxRuns = null, maxTasks = null } = control
+    const values = COUNT_COLUMNS.map(([count]) => counts[count])
+    upsert.run(account, namespace, name, isPaused ? 1 : 0, maxRuns, maxTasks, ...values)
+  }
+}
+
+function prepareHead(
+  database: DatabaseSync,
+  index: string,
+  condition: string,
+): (queue: FunctionQueue) => Head | null {
+  const select = database.prepare(
+    `SELECT sequence, due_at_ms, accepted_at_ms, status FROM tasks INDEXED BY ${index}
+     WHERE ${condition} AND account = ? AND namespace = ? AND function_name = ?
+     ORDER BY due_at_ms, sequence LIMIT 1`,
+  )
+  return ({ account, namespace, name }) => {
+    const row = select.get(account, namespace, name)
+    if (row === undefined) return null
+    return {
+      sequence: Number(row['sequence']),
+      dueAtMs: Number(row['due_at_ms']),
+      acceptedAtMs: Number(row['accepted_at_ms']),
+      isLeased: row['status'] === 'leased',
+    }
+  }
+}
+
+/** No name contains a slash. */
+function keyOf(account: string, namespace: string, name: string): string {
+  return `${account}/${namespace}/${name}`
+}

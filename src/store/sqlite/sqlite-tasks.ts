@@ -1,0 +1,155 @@
+import { EngineError } from '../../model/errors.ts'
+import type { FunctionName } from '../../model/function.ts'
+import type {
+  ClaimedTask,
+  ControlChange,
+  FunctionShare,
+  NewTask,
+  Postponement,
+  QueueAudit,
+  QueueControl,
+  QueueCounters,
+  Redriven,
+  Settlement,
+  TaskDetails,
+  TaskFilter,
+  TaskLookup,
+  TaskOperations,
+  TaskPage,
+  TaskQueue,
+  TaskRecord,
+} from '../task-queue.ts'
+import { bufferOf, ownBytes } from './blobs.ts'
+import type { DatabaseThread } from './database-thread.ts'
+import type { DetailsRow, QueueLimits, RecordRow } from './operations.ts'
+
+/** The tasks of a database, asked for from the thread that serves calls. */
+export class SqliteTasks implements TaskQueue, TaskLookup, TaskOperations {
+  readonly #thread: DatabaseThread
+  readonly #limits: QueueLimits
+  readonly #now: () => number
+
+  constructor(thread: DatabaseThread, limits: QueueLimits, now: () => number) {
+    this.#thread = thread
+    this.#limits = limits
+    this.#now = now
+  }
+
+  async enqueue({ payload, ...task }: NewTask): Promise<void> {
+    const { maxQueuedTasks, maxQueuedBytes } = this.#limits
+    // The worker decides exactly; this bounds what waits for it in memory when the disk is slow.
+    if (this.#thread.waitingOperations >= maxQueuedTasks)
+      throw new EngineError('caller/queue-full', { scope: 'server', limit: maxQueuedTasks })
+    if (this.#thread.waitingPayloadBytes + payload.length > maxQueuedBytes)
+      throw new EngineError('caller/queue-full', { scope: 'server', limit: maxQueuedBytes })
+    await this.#thread.run(
+      'enqueueTask',
+      { ...task, payloadOffset: 0, payloadBytes: payload.length },
+      payload,
+    )
+  }
+
+  async claim(
+    limit: number,
+    nowMs: number,
+    leaseMs: number,
+    share?: FunctionShare,
+  ): Promise<readonly ClaimedTask[]> {
+    const input = { limit, nowMs, leaseMs, ...(share === undefined ? {} : { share }) }
+    const rows = await this.#thread.run('claimTasks', input)
+    return rows.map((row) => ({ ...row, payload: bufferOf(row.payload) }))
+  }
+
+  renew(leases: readonly string[], untilMs: number): Promise<readonly boolean[]> {
+    return this.#thread.run('renewLeases', { leases, untilMs })
+  }
+
+  postpone(lease: string, next: Postponement): Promise<boolean> {
+    return this.#thread.run('postponeTask', { lease, next, nowMs: this.#now() })
+  }
+
+  async settle(lease: string, settlement: Settlement): Promise<boolean> {
+    const { result, delivery, ...rest } = settlement
+    const sent = {
+      ...rest,
+      ...(result === undefined
+        ? {}
+        : { result: { ...result, payload: ownBytes(result.payload), logTail: ownBytes(result.logTail) } }),
+      ...(delivery === undefined ? {} : { delivery: { ...delivery, body: ownBytes(delivery.body) } }),
+    }
+    return await this.#thread.run('settleTask', { lease, settlement: sent, nowMs: this.#now() })
+  }
+
+  nextDueAtMs(share?: FunctionShare): Promise<number | undefined> {
+    return this.#thread.run('findNextDue', share === undefined ? {} : { share })
+  }
+
+  async find(account: string, requestId: string): Promise<TaskRecord | undefined> {
+    const row = await this.#thread.run('findTask', { account, requestId })
+    return row && recordOf(row)
+  }
+
+  async details(account: string, requestId: string): Promise<TaskDetails | undefined> {
+    const row = await this.#thread.run('findDetails', { account, by: { requestId } })
+    return row && detailsOf(row)
+  }
+
+  async detailsOf(
+    { account, namespace, name: functionName }: FunctionName,
+    taskId: string,
+  ): Promise<TaskDetails | undefined> {
+    const row = await this.#thread.run('findDetails', { account, by: { namespace, functionName, taskId } })
+    return row && detailsOf(row)
+  }
+
+  async list(filter: TaskFilter): Promise<TaskPage> {
+    const { tasks, ...page } = await this.#thread.run('listTasks', { filter })
+    return { ...page, tasks: tasks.map(recordOf) }
+  }
+
+  cancel(account: string, requestId: string, nowMs: number): Promise<TaskRecord['status'] | undefined> {
+    return this.#thread.run('cancelTask', { account, requestId, nowMs, marksRunning: false })
+  }
+
+  requestStop(account: string, requestId: string, nowMs: number): Promise<TaskRecord['status'] | undefined> {
+    return this.#thread.run('cancelTask', { account, requestId, nowMs, marksRunning: true })
+  }
+
+  counters(of: { readonly account: string } & Partial<FunctionName>): Promise<readonly QueueCounters[]> {
+    return this.#thread.run('countTasks', of)
+  }
+
+  control(owner: FunctionName, change: ControlChange): Promise<QueueControl> {
+    return this.#thread.run('controlQueue', { owner, change })
+  }
+
+  purgeWaiting(owner: FunctionName, limit: number, nowMs: number): Promise<number> {
+    return this.#thread.run('purgeWaiting', { owner, limit, nowMs })
+  }
+
+  redrive(owner: FunctionName, limit: number, nowMs: number): Promise<readonly Redriven[]> {
+    return this.#thread.run('redriveTasks', { owner, limit, nowMs })
+  }
+
+  audit(): Promise<QueueAudit> {
+    return this.#thread.run('auditQueues', null)
+  }
+
+  latestMs(): Promise<number> {
+    return this.#thread.run('findLatestMs', null)
+  }
+}
+
+function recordOf({ payload, ...record }: RecordRow): TaskRecord {
+  return payload === undefined ? record : { ...record, payload: bufferOf(payload) }
+}
+
+function detailsOf({ payload, result, ...rest }: DetailsRow): TaskDetails {
+  return {
+    ...rest,
+    ...(payload === undefined ? {} : { payload: bufferOf(payload) }),
+    ...(result === undefined
+      ? {}
+      : { result: { ...result, payload: bufferOf(result.payload), logTail: bufferOf(result.logTail) } }),
+  }
+}

@@ -1,0 +1,182 @@
+import { randomUUID } from 'node:crypto'
+import type { DatabaseSync } from 'node:sqlite'
+import {
+  TASK_ENDINGS,
+  type QueueAudit,
+  type QueueControl,
+  type QueueCounters,
+  type Redriven,
+} from '../task-queue.ts'
+import { ENDING_COLUMNS, type EndingRow, type Endings } from './endings.ts'
+import { imbalanceOf, keptTasks, type FunctionQueue } from './function-queue.ts'
+import type { FunctionQueues } from './function-queues.ts'
+import type { InputOf } from './operations.ts'
+import { formatPlan, parsePlan } from './plan.ts'
+
+/** What looks after queues; each runs inside the transaction of its batch. */
+export interface QueueOperations {
+  countTasks(input: InputOf<'countTasks'>): readonly QueueCounters[]
+  controlQueue(input: InputOf<'controlQueue'>): QueueControl
+  purgeWaiting(input: InputOf<'purgeWaiting'>): number
+  redriveTasks(input: InputOf<'redriveTasks'>): readonly Redriven[]
+  auditQueues(): QueueAudit
+}
+
+/** Tasks touched in one transaction, whatever is asked for: others wait for it. */
+const MAX_STEP = 1000
+
+/** A task that is accepted anew. */
+interface FailedRow {
+  readonly sequence: number
+  readonly request_id: string
+  readonly qualifier: string | null
+  readonly accepted_at_ms: number
+  readonly expires_at_ms: number
+  readonly payload_bytes: number
+  readonly plan: string | null
+}
+
+export function prepareOperations(
+  database: DatabaseSync,
+  queues: FunctionQueues,
+  endings: Endings,
+): QueueOperations {
+  const selectWaiting = database.prepare(
+    `SELECT ${ENDING_COLUMNS} FROM tasks INDEXED BY tasks_by_function
+     WHERE ended_at_ms IS NULL AND account = ? AND namespace = ? AND function_name = ? AND status = 'waiting'
+     ORDER BY due_at_ms, sequence LIMIT ?`,
+  )
+  const selectFailed = database.prepare(
+    `SELECT sequence, request_id, qualifier, accepted_at_ms, expires_at_ms, payload_bytes, plan
+     FROM tasks INDEXED BY tasks_by_end
+     WHERE ended_at_ms IS NOT NULL AND account = ? AND namespace = ? AND function_name = ?
+       AND status IN ('failed', 'expired') AND is_redriven = 0
+     ORDER BY ended_at_ms, sequence LIMIT ?`,
+  )
+  const insertAnew = database.prepare(
+    `INSERT INTO tasks (request_id, account, namespace, function_name, qualifier, accepted_at_ms, due_at_ms, expires_at_ms,
+       max_retries, backoff_first_ms, backoff_longest_ms, keeps_details, plan, payload_bytes)
+     SELECT ?, account, namespace, function_name, qualifier, ?, ?, ?,
+       max_retries, backoff_first_ms, backoff_longest_ms, keeps_details, ?, payload_bytes
+     FROM tasks WHERE sequence = ?`,
+  )
+  const copyPayload = database.prepare(
+    'INSERT INTO task_payloads (sequence, payload) SELECT ?, payload FROM task_payloads WHERE sequence = ?',
+  )
+  const markRedriven = database.prepare('UPDATE tasks SET is_redriven = 1 WHERE sequence = ?')
+
+  return {
+    countTasks({ account, namespace, name }) {
+      return [...queues.all]
+        .filter(
+          (queue) =>
+            queue.account === account &&
+            (namespace === undefined || queue.namespace === namespace) &&
+            (name === undefined || queue.name === name),
+        )
+        .toSorted((a, b) => order(a.namespace, b.namespace) || order(a.name, b.name))
+        .map((queue) => countersOf(queues, queue))
+    },
+
+    controlQueue({ owner, change }) {
+      const queue = queues.of(owner.account, owner.namespace, owner.name)
+      queues.control(queue, change)
+      return queue.control
+    },
+
+    purgeWaiting({ owner, limit, nowMs }) {
+      const rows = selectWaiting.all(owner.account, owner.namespace, owner.name, Math.min(limit, MAX_STEP))
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
+      for (const row of rows as unknown as EndingRow[])
+        endings.end(row, { ending: 'cancelled', attempts: row.attempts, lastError: 'purged' }, nowMs)
+      return rows.length
+    },
+
+    redriveTasks({ owner, limit, nowMs }) {
+      const { account, namespace, name } = owner
+      const found = selectFailed.all(account, namespace, name, Math.min(limit, MAX_STEP))
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
+      return (found as unknown as FailedRow[]).map((row) => {
+        const { sequence, payload_bytes: payloadBytes, request_id: causedBy } = row
+        const queue = queues.of(account, namespace, name)
+        queues.requireRoom(queue, payloadBytes)
+        const requestId = randomUUID()
+        const expiresAtMs = nowMs + (row.expires_at_ms - row.accepted_at_ms)
+        const plan = formatPlan({ ...parsePlan(row.plan), causedBy })
+        const anew = insertAnew.run(requestId, nowMs, nowMs, expiresAtMs, plan, sequence).lastInsertRowid
+        copyPayload.run(anew, sequence)
+        markRedriven.run(sequence)
+        queues.count(queue, { accepted: 1, waiting: 1, liveBytes: payloadBytes })
+        queue.head = undefined
+        return { requestId, causedBy }
+      })
+    },
+
+    auditQueues: () => audit(database, queues),
+  }
+}
+
+function countersOf(queues: FunctionQueues, queue: FunctionQueue): QueueCounters {
+  const { account, namespace, name, counts, control } = queue
+  const head = counts.waiting > 0 ? queues.headOf(queue) : null
+  const { accepted, waiting, running, succeeded, failed, expired, cancelled } = counts
+  const { repeats, refusals, duplicates, liveBytes } = counts
+  return {
+    account,
+    namespace,
+    name,
+    accepted,
+    waiting,
+    running,
+    succeeded,
+    failed,
+    expired,
+    cancelled,
+    repeats,
+    refusals,
+    duplicates,
+    liveBytes,
+    ...(head === null ? {} : { next: { acceptedAtMs: head.acceptedAtMs, dueAtMs: head.dueAtMs } }),
+    control,
+  }
+}
+
+function audit(database: DatabaseSync, queues: FunctionQueues): QueueAudit {
+  const selectCounts = database.prepare(
+    `SELECT sum(status = 'waiting') AS waiting, sum(status = 'leased') AS running, sum(status = 'succeeded') AS succeeded,
+       sum(status = 'failed') AS failed, sum(status = 'expired') AS expired, sum(status = 'cancelled') AS cancelled,
+       sum(payload_bytes) FILTER (WHERE ended_at_ms IS NULL) AS live_bytes, sum(kept_bytes) AS kept_bytes, count(*) AS there
+     FROM tasks WHERE account = ? AND namespace = ? AND function_name = ?`,
+  )
+  let imbalance = 0
+  let miscounted = 0
+  let counted = 0
+  for (const queue of queues.all) {
+    const { counts } = queue
+    imbalance += Math.abs(imbalanceOf(counts))
+    const row = selectCounts.get(queue.account, queue.namespace, queue.name) ?? {}
+    const compare = (own: number, column: string): void => {
+      miscounted += Math.abs(own - Number(row[column] ?? 0))
+    }
+    compare(counts.waiting, 'waiting')
+    compare(counts.running, 'running')
+    compare(counts.liveBytes, 'live_bytes')
+    compare(counts.keptBytes, 'kept_bytes')
+    for (const ending of TASK_ENDINGS) compare(keptTasks(counts, ending), ending)
+    counted += Number(row['there'])
+  }
+  const number = (sql: string): number => Number(database.prepare(sql).get()?.['count'])
+  miscounted += Math.abs(counted - number('SELECT count(*) AS count FROM tasks'))
+  const strayPayloads =
+    number('SELECT count(*) AS count FROM task_payloads WHERE sequence NOT IN (SELECT sequence FROM tasks)') +
+    number('SELECT count(*) AS count FROM task_results WHERE sequence NOT IN (SELECT sequence FROM tasks)') +
+    number(
+      `SELECT count(*) AS count FROM tasks
+       WHERE ended_at_ms IS NULL AND sequence NOT IN (SELECT sequence FROM task_payloads)`,
+    )
+  return { imbalance, miscounted, strayPayloads }
+}
+
+function order(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
