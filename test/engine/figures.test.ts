@@ -215,13 +215,14 @@ describe('payloads', () => {
       script: handling((call, process) => process.answer(call, Buffer.alloc(600_000))),
       budgetBytes: 2_000_000,
     })
-    const version = aVersion({ timeoutMs: 30 })
+    // Long enough for the result to arrive on a busy machine.
+    const version = aVersion({ timeoutMs: 500 })
     rig.budget.hold(900_000)
     const call = rig.call(version)
     await rig.until(() => rig.sandbox.begun.size === 1)
-    rig.nowMs += 31
+    rig.nowMs += 501
     // The deadline fires by the real clock: it must have come and gone.
-    await new Promise((resolve) => setTimeout(resolve, 60))
+    await new Promise((resolve) => setTimeout(resolve, 600))
     rig.budget.give(900_000)
     expect(await call.ending).toBe('returned')
   })
