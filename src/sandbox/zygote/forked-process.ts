@@ -63,7 +63,8 @@ export class ForkedProcess extends ConfinedProcess {
       this.#pids = await fork.born
       if (this.isKilled) this.end()
     } catch (error) {
-      this.refusal = error instanceof Error ? error.message : String(error)
+      // One that was killed meanwhile was not refused.
+      if (!this.isKilled) this.refusal = error instanceof Error ? error.message : String(error)
     }
     const exitCode = await fork.ended
     // Without an exit code its zygote has ended: the kernel ends the child as well, but nobody told.
