@@ -36,7 +36,13 @@ function mountsOf(state: { readonly mounts: readonly string[] }): [string, strin
 async function inside(source: string, way: Way, asUser: readonly string[]): Promise<Ran> {
   const command = JSON.stringify(['-c', source])
   const [program, ...args] = [...asUser, process.execPath, INSIDE, command, way]
-  const options = { env: { PATH: process.env['PATH'] }, cwd: '/' }
+  // Nothing may go on when the test has given up.
+  const options = {
+    env: { PATH: process.env['PATH'] },
+    cwd: '/',
+    timeout: 20_000,
+    killSignal: 'SIGKILL',
+  } as const
   const ran: Ran = JSON.parse((await promisify(execFile)(program, args, options)).stdout)
   expect(ran.stderr).toBe('')
   return ran
