@@ -73,7 +73,8 @@ export function zygoteArguments(
   const { environment, mounts, codeTargets, network } = zygoteClass
   for (const target of codeTargets) requireUsableTarget(target)
   const parts = [
-    ...words('--die-with-parent --new-session --cap-drop ALL'),
+    // Not the host's, whose name a child could otherwise change while it has no namespace of its own yet.
+    ...words('--unshare-uts --unshare-ipc --die-with-parent --new-session --cap-drop ALL'),
     ...CAPABILITIES.flatMap((name) => ['--cap-add', name]),
     // To give its id on to a user namespace of a child, root needs one capability more.
     ...(privileges === 'ownUserNamespace'
