@@ -1,7 +1,9 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { startClock, type Clock } from './async/clock.ts'
 import { AsyncDelivery } from './async/delivery.ts'
+import { TaskService } from './async/task-service.ts'
 import { KeyRing } from './auth/keyring.ts'
 import type { Config } from './config/schema.ts'
 import type { Credentials } from './config/credentials.ts'
@@ -42,7 +44,6 @@ import { Sweeper } from './server/sweeper.ts'
 import { restoreLayers, withLayers } from './store/packages/layered-definitions.ts'
 import { PackageStore } from './store/packages/packages.ts'
 import { SqliteStore } from './store/sqlite/sqlite-store.ts'
-import type { NewTask } from './store/task-queue.ts'
 
 /** Asynchronous calls run at a time: many, so that a function that takes long leaves room for others. */
 const PARALLEL_ASYNC_RUNS = 256
@@ -91,8 +92,10 @@ export async function startServer(
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const compiledDir = join(dataDir, 'compiled')
 
+  let queueClock: Clock | undefined
   const store = undo.adopt(
     await SqliteStore.open({
+      now: () => queueClock?.now() ?? Date.now(),
       file: join(dataDir, 'anvoke.db'),
       maxQueuedTasks: config.maxQueuedTasks,
       onFailure: (error) => {
@@ -207,8 +210,10 @@ export async function startServer(
     maxCalls: config.maxCalls,
   })
   const engine = new Engine({ catalogue, admission, pool, contracts: CONTRACTS, logs, clock })
+  queueClock = startClock(await store.tasks.latestMs())
   const delivery = new AsyncDelivery({
     tasks: store.tasks,
+    clock: queueClock,
     invoke: (request, caller) => engine.invoke(request, caller),
     terminate: (account, requestId) => engine.terminate(account, requestId),
     parallelRuns: PARALLEL_ASYNC_RUNS,
@@ -220,19 +225,7 @@ export async function startServer(
     now: Date.now,
   })
   let ownPort: number | undefined
-  const tasks = {
-    enqueue: async (task: NewTask): Promise<void> => {
-      await store.tasks.enqueue(task)
-      delivery.notify(task.dueAtMs)
-    },
-    find: store.tasks.find.bind(store.tasks),
-    details: store.tasks.details.bind(store.tasks),
-    detailsOf: store.tasks.detailsOf.bind(store.tasks),
-    requestStop: store.tasks.requestStop.bind(store.tasks),
-    list: store.tasks.list.bind(store.tasks),
-    cancel: store.tasks.cancel.bind(store.tasks),
-    terminate: delivery.terminate.bind(delivery),
-  }
+  const tasks = new TaskService({ queue: store.tasks, delivery, clock: queueClock })
   /** What every dialect may use. */
   const rooms = {
     catalogue,

@@ -1,6 +1,6 @@
-/** Wall-clock time and timers, so that tests can move both. */
+/** Time and timers of the queue, so that tests can move both. */
 export interface Clock {
-  /** Epoch milliseconds. */
+  /** Epoch milliseconds, whole; never goes back. */
   now(): number
   /**
    * Calls `run` once.
@@ -11,12 +11,31 @@ export interface Clock {
   after(delayMs: number, run: () => void): () => void
 }
 
-/** The time of the system. Its timers do not keep the process alive. */
-export const SYSTEM_CLOCK: Clock = {
-  now: () => Date.now(),
-  after(delayMs, run) {
-    const timer = setTimeout(run, delayMs)
-    timer.unref()
-    return () => clearTimeout(timer)
-  },
+/** Where a clock takes time from. */
+export interface TimeSource {
+  /** What the system's clock shows, epoch milliseconds. May be set at any time. */
+  wallMs(): number
+  /** Milliseconds since some moment; never set. */
+  monotonicMs(): number
+}
+
+const SYSTEM: TimeSource = { wallMs: () => Date.now(), monotonicMs: () => performance.now() }
+
+/**
+ * A time line that begins at the wall clock and is monotonic from there: who sets the system's clock delays and hurries nothing.
+ *
+ * @param latestMs It begins no earlier: the latest moment that was seen before, so that it does not go back over a restart.
+ */
+export function startClock(latestMs = 0, source: TimeSource = SYSTEM): Clock {
+  const startedAtMs = Math.max(source.wallMs(), latestMs)
+  const origin = source.monotonicMs()
+  return {
+    now: () => Math.floor(startedAtMs + source.monotonicMs() - origin),
+    after(delayMs, run) {
+      const timer = setTimeout(run, delayMs)
+      // Waiting for the next task alone does not keep the process alive.
+      timer.unref()
+      return () => clearTimeout(timer)
+    },
+  }
 }

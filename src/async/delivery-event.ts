@@ -27,6 +27,8 @@ export type DeliveryEvent =
   | { readonly kind: 'leaseLost'; readonly task: TaskLabel }
   /** The engine broke its contract: it threw something that is no `EngineError`. */
   | { readonly kind: 'engineFaulted'; readonly task: TaskLabel; readonly error: unknown }
+  /** What was to be told of an ending could not be put into words: the ending stands, and nobody is told. */
+  | { readonly kind: 'tellingFailed'; readonly task: TaskLabel; readonly error: unknown }
   /** The queue did not do what it was asked to. What was leased becomes due when its lease ends. */
   | {
       readonly kind: 'queueFailed'

@@ -1,36 +1,44 @@
 import { EngineError } from '../model/errors.ts'
 import type { Caller, InvokeRequest } from '../model/invocation.ts'
 import type { Outcome } from '../model/outcome.ts'
+import type { NewDelivery } from '../store/outbox.ts'
 import type { ClaimedTask, FunctionShare, TaskLookup, TaskQueue } from '../store/task-queue.ts'
-import { SYSTEM_CLOCK, type Clock } from './clock.ts'
+import { startClock, type Clock } from './clock.ts'
 import type { DeliveryEvent, DeliveryMode } from './delivery-event.ts'
+import type { EndedTask } from './destination-words.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
 import { afterRefusal, afterRun, afterTermination, beforeRun, type NextStep } from './retry-policy.ts'
+import { Settlements } from './settlements.ts'
+import { taskResultOf } from './task-result.ts'
 import { TaskRun } from './task-run.ts'
+import type { Termination } from './tasks.ts'
 
 /** A wake-up is never sooner than this, so that a queue that calls a task due but yields none cannot spin us. */
 const SHORTEST_SLEEP_MS = 20
-/** Nor later: the wall clock may be set, and other servers may add tasks to the same queue. */
+/** Nor later: timers count no longer, and a long one is cheap to set anew. */
 const LONGEST_SLEEP_MS = 60_000
 /** Wait before the queue is asked again after it failed. */
 const QUEUE_RETRY_MS = 1000
 /** A task may begin or end its run while it is looked for; it is looked for again this often. */
 const TERMINATION_TRIES = 4
 
-/**
- * What became of a task that was to end. `terminated`: its run was ended. `cancelled`: it waited, and never runs (again).
- * `ended`: it had ended before, or came to its end meanwhile. `unknown`: there is none, or nobody can end it now.
- */
-export type Termination = 'terminated' | 'cancelled' | 'ended' | 'unknown'
-
 export interface AsyncDeliveryOptions {
-  readonly tasks: TaskQueue & Pick<TaskLookup, 'cancel'>
+  readonly tasks: TaskQueue & Pick<TaskLookup, 'requestStop'>
   /** Runs one call; rejects when the function was never given the event. */
   readonly invoke: (request: InvokeRequest, caller: Caller) => Promise<Outcome>
-  /** Ends the run with this request id; false when the engine has none. */
-  readonly terminate: (account: string, requestId: string) => boolean
-  /** Runs at a time, 1 or more; also bounds the payloads in memory. Default 16. */
+  /** Ends the run with this request id, at the latest after `graceMs`; false when the engine has none. */
+  readonly terminate: (account: string, requestId: string, graceMs: number) => boolean
+  /** What is told of an ending, if anybody is to be told; asked just before the ending is written, and written with it. */
+  readonly tell?: (ended: EndedTask) => NewDelivery | undefined
+  /** An ending was written together with its telling. */
+  readonly told?: () => void
+  /** Runs at a time that functions share, 1 or more. Default 16. */
   readonly parallelRuns?: number
+  /**
+   * Runs beyond, for functions that run nothing, one each: so that others whose calls take long do not keep theirs waiting.
+   * With `parallelRuns` it bounds the payloads in memory. Default: three times `parallelRuns`.
+   */
+  readonly firstRuns?: number
   /** Runs of one function at a time, 1 or more: what is left of `parallelRuns` is for others. Default 32. */
   readonly parallelRunsPerFunction?: number
   /** Length of a lease, milliseconds; renewed while the run lasts. Default 60 000. */
@@ -47,11 +55,10 @@ export interface AsyncDeliveryOptions {
  *
  * - **idle**: made, not started. Claims nothing.
  * - **delivering**: *looks* whenever something may have become due: at the start, when told of a new task, when a run
- *   ends, and at the time the queue names as its next due one. A look claims as many due tasks as there are free runs
- *   and no more, so what is leased is also running; of one function no more than its share, however many are due. Looks never overlap; a reason to look during one makes another
- *   one follow. When all runs are taken, nothing looks until one ends; when nothing is due that may run, one timer
- *   sleeps until something is. Tasks are taken by due time, but for functions that have their share: theirs wait until
- *   one of their runs ends.
+ *   ends, and at the time the queue names as its next due one. A look claims as many due tasks as there are places
+ *   and no more, so what is leased is also running; the queue deals the places out between functions. Looks never
+ *   overlap; a reason to look during one makes another one follow. When no place is left, nothing looks until a run ends; when
+ *   nothing is due that may run, one timer sleeps until something is.
  * - **draining**: claims nothing; a claim that was under way is given back. Runs go on, their leases are renewed, their
  *   results settled. When the grace is over, the tasks of unfinished runs are put back for now, as they were.
  * - **stopped**: holds no lease, arms no timer.
@@ -60,38 +67,47 @@ export interface AsyncDeliveryOptions {
  * more, someone else may run the task: the engine is told that nobody waits for this run, and its result is dropped.
  * The run still counts as one of the parallel ones until the engine lets go of it.
  *
- * A result whose settlement fails is lost, and the task runs again when its lease ends. A task whose server dies is
- * due again when its lease ends, or at once when the queue knows that the server is gone.
+ * While results wait for room on a full disk nothing is claimed: the runs they belong to keep their leases and places.
+ * A result that cannot be written for another reason is lost, and the task runs again when its lease ends. A task whose server
+ * dies is due again at the next start.
  */
 export class AsyncDelivery {
   readonly #tasks: AsyncDeliveryOptions['tasks']
   readonly #invoke: AsyncDeliveryOptions['invoke']
   readonly #terminate: AsyncDeliveryOptions['terminate']
+  readonly #tell: (ended: EndedTask) => NewDelivery | undefined
+  readonly #told: () => void
   readonly #parallelRuns: number
+  readonly #firstRuns: number
   readonly #parallelRunsPerFunction: number
   readonly #leaseMs: number
   readonly #clock: Clock
   readonly #observe: (event: DeliveryEvent) => void
 
   #mode: DeliveryMode = 'idle'
-  /** Never more than `parallelRuns`. */
+  /** Never more than `parallelRuns` and `firstRuns` together. */
   readonly #runs = new Set<TaskRun>()
   readonly #leases: LeaseKeeper
+  readonly #settlements: Settlements
   #looking: Promise<void> | undefined
   /** Something may have become due since the look under way claimed. */
   #lookAgain = false
   #wakeUp: { readonly atMs: number; readonly cancel: () => void } | undefined
   readonly #graceOver = Promise.withResolvers<void>()
   #drained: Promise<void> | undefined
+  #droppedResults = 0
 
   constructor(options: AsyncDeliveryOptions) {
     this.#tasks = options.tasks
     this.#invoke = options.invoke
     this.#terminate = options.terminate
+    this.#tell = options.tell ?? (() => undefined)
+    this.#told = options.told ?? (() => undefined)
     this.#parallelRuns = options.parallelRuns ?? 16
+    this.#firstRuns = options.firstRuns ?? 3 * this.#parallelRuns
     this.#parallelRunsPerFunction = options.parallelRunsPerFunction ?? 32
     this.#leaseMs = options.leaseMs ?? 60_000
-    this.#clock = options.clock ?? SYSTEM_CLOCK
+    this.#clock = options.clock ?? startClock()
     this.#observe = options.observe ?? (() => undefined)
     this.#leases = new LeaseKeeper({
       tasks: this.#tasks,
@@ -103,6 +119,15 @@ export class AsyncDelivery {
       },
       onFailure: (error) => this.#emit({ kind: 'queueFailed', operation: 'renew', error }),
     })
+    this.#settlements = new Settlements({
+      clock: this.#clock,
+      onFull: (error) => this.#emit({ kind: 'queueFailed', operation: 'settle', error }),
+    })
+  }
+
+  /** Results that came when the lease of their run was not current any more. */
+  get droppedResults(): number {
+    return this.#droppedResults
   }
 
   /** Begins to deliver; once. */
@@ -119,28 +144,44 @@ export class AsyncDelivery {
   }
 
   /**
-   * Ends a task, whether it waits or runs; it is settled as cancelled and never repeated. Resolves once that is durable.
+   * Ends a task, whether it waits or runs; it is settled as cancelled and never repeated. Resolves once that is durable. That it
+   * is to end is durable before its run is ended.
    *
-   * @throws {EngineError} `platform/store-failed`
+   * @throws {EngineError} `platform/store-failed`, `platform/store-full`: a task that waits goes on waiting
    */
-  async terminate(account: string, requestId: string): Promise<Termination> {
+  async terminate(account: string, requestId: string, graceMs = 0): Promise<Termination> {
+    let wasRunning = false
     for (let tries = 0; tries < TERMINATION_TRIES; tries += 1) {
       const run = this.#runOf(account, requestId)
-      if (run !== undefined) {
-        run.terminated = true
-        if (!run.finishing) this.#terminate(account, requestId)
-        await run.done
-        if (run.ending !== undefined) return run.ending === 'cancelled' ? 'terminated' : 'ended'
-        continue
-      }
-      const found = await this.#tasks.cancel(account, requestId, this.#clock.now())
+      // At once: should it fail meanwhile, it is over.
+      if (run !== undefined) run.terminated = true
+      const found = await this.#requestStop(account, requestId)
       if (found === undefined) return 'unknown'
       if (found === 'waiting') return 'cancelled'
-      if (found !== 'running') return 'ended'
-      // It was claimed, and is not taken yet.
-      await this.#looking
+      if (found !== 'running') return wasRunning && found === 'cancelled' ? 'terminated' : 'ended'
+      wasRunning = true
+      if (run === undefined) {
+        // It was claimed, and is not taken yet.
+        await this.#looking
+        continue
+      }
+      if (!run.finishing) this.#terminate(account, requestId, graceMs)
+      await run.done
+      if (run.ending === 'cancelled') return 'terminated'
+      if (run.ending === 'succeeded') return 'ended'
     }
     return 'unknown'
+  }
+
+  /** A full disk does not keep a run from being ended: its ending is written when there is room. */
+  async #requestStop(account: string, requestId: string): ReturnType<TaskLookup['requestStop']> {
+    try {
+      return await this.#tasks.requestStop(account, requestId, this.#clock.now())
+    } catch (error) {
+      const isFull = error instanceof EngineError && error.code === 'platform/store-full'
+      if (isFull && this.#runOf(account, requestId) !== undefined) return 'running'
+      throw error
+    }
   }
 
   #runOf(account: string, requestId: string): TaskRun | undefined {
@@ -166,6 +207,7 @@ export class AsyncDelivery {
     await this.#looking
     const settled = Promise.all([...this.#runs].map(({ done }) => done))
     await Promise.race([settled, this.#graceOver.promise])
+    this.#settlements.giveUp()
     const finishing = [...this.#runs].filter((run) => run.finishing).map(({ done }) => done)
     const unfinished = [...this.#runs].filter((run) => !run.finishing && !run.gone)
     await Promise.all([...finishing, ...unfinished.map((run) => this.#giveBack(run))])
@@ -186,23 +228,27 @@ export class AsyncDelivery {
   }
 
   async #claimDue(): Promise<void> {
-    const free = this.#parallelRuns - this.#runs.size
-    if (free === 0) return
+    const running = this.#runs.size
+    const places = Math.max(0, this.#parallelRuns - running)
+    const firstRuns = this.#firstRuns - Math.max(0, running - this.#parallelRuns)
+    if (places + firstRuns <= 0) return
+    if (this.#settlements.unwritten > 0) {
+      this.#wakeAt(this.#clock.now() + QUEUE_RETRY_MS)
+      return
+    }
+    const share: FunctionShare = { maxRuns: this.#parallelRunsPerFunction, firstRuns }
     try {
-      const tasks = await this.#tasks.claim(free, this.#clock.now(), this.#leaseMs, this.#share())
+      const tasks = await this.#tasks.claim(places, this.#clock.now(), this.#leaseMs, share)
       for (const task of tasks) this.#take(task)
-      if (tasks.length === free) return
-      const dueAtMs = await this.#tasks.nextDueAtMs(this.#share())
+      const idleOnly = this.#runs.size >= this.#parallelRuns
+      if (tasks.length === places + firstRuns) return
+      const dueAtMs = await this.#tasks.nextDueAtMs({ ...share, idleOnly })
       if (dueAtMs !== undefined) this.#wakeAt(dueAtMs)
     } catch (error) {
       this.#emit({ kind: 'queueFailed', operation: 'claim', error })
       this.#lookAgain = false
       this.#wakeAt(this.#clock.now() + QUEUE_RETRY_MS)
     }
-  }
-
-  #share(): FunctionShare {
-    return { maxRuns: this.#parallelRunsPerFunction }
   }
 
   /** Looks at `atMs`, or earlier when that was already planned. */
@@ -236,13 +282,16 @@ export class AsyncDelivery {
     const over = beforeRun(task, this.#clock.now())
     if (over !== undefined) return this.#finish(run, { kind: 'settle', settlement: over })
     this.#emit({ kind: 'started', task: run.label })
+    run.hasBegun = true
     const step = await this.#runOnce(run)
     if (!run.gone) await this.#finish(run, step)
+    else if (step.kind === 'settle') this.#droppedResults += 1
   }
 
   async #runOnce(run: TaskRun): Promise<NextStep> {
     try {
       const outcome = await this.#invoke(run.request, run)
+      run.outcome = outcome
       if (run.terminated && outcome.kind !== 'returned') return afterTermination(run.task, true)
       return afterRun(run.task, outcome, this.#clock.now())
     } catch (error) {
@@ -255,43 +304,80 @@ export class AsyncDelivery {
   /** Puts the task back as it was, due now. */
   async #giveBack(run: TaskRun): Promise<void> {
     const { attempts, deferrals } = run.task
-    const postponement = { dueAtMs: this.#clock.now(), attempts, deferrals }
+    const how = run.hasBegun ? 'interrupted' : 'refused'
+    const postponement = { dueAtMs: this.#clock.now(), attempts, deferrals, how } as const
     const finished = this.#finish(run, { kind: 'postpone', postponement })
     run.abandon()
     await finished
   }
 
-  async #finish(run: TaskRun, step: NextStep): Promise<void> {
+  async #finish(run: TaskRun, next: NextStep): Promise<void> {
     run.finishing = true
-    this.#leases.letGo(run)
+    const step = this.#withTelling(run, next)
     const { lease } = run.task
     try {
-      const current =
+      const current = await this.#settlements.write(() =>
         step.kind === 'settle'
-          ? await this.#tasks.settle(lease, step.settlement)
-          : await this.#tasks.postpone(lease, step.postponement)
-      if (!current) this.#emit({ kind: 'leaseLost', task: run.label })
-      else if (step.kind === 'settle') {
-        const { ending, lastError } = step.settlement
-        run.ending = ending
-        this.#emit({
-          kind: 'ended',
-          task: run.label,
-          ending,
-          ...(lastError === undefined ? {} : { lastError }),
-        })
-      } else {
-        const { dueAtMs, lastError } = step.postponement
-        this.#wakeAt(dueAtMs)
-        this.#emit({
-          kind: 'postponed',
-          task: run.label,
-          dueAtMs,
-          ...(lastError === undefined ? {} : { lastError }),
-        })
+          ? this.#tasks.settle(lease, step.settlement)
+          : this.#tasks.postpone(lease, step.postponement),
+      )
+      if (current) this.#tellFinished(run, step)
+      else {
+        this.#droppedResults += 1
+        this.#emit({ kind: 'leaseLost', task: run.label })
       }
     } catch (error) {
       this.#emit({ kind: 'queueFailed', operation: step.kind, error })
+    }
+    this.#leases.letGo(run)
+  }
+
+  #tellFinished(run: TaskRun, step: NextStep): void {
+    if (step.kind === 'settle') {
+      const { ending, lastError, delivery } = step.settlement
+      run.ending = ending
+      if (delivery !== undefined) this.#told()
+      this.#emit({ kind: 'ended', task: run.label, ending, ...explained(lastError) })
+    } else {
+      const { dueAtMs, lastError } = step.postponement
+      this.#wakeAt(dueAtMs)
+      this.#emit({ kind: 'postponed', task: run.label, dueAtMs, ...explained(lastError) })
+    }
+  }
+
+  /** Adds to an ending what is kept of the run, and what is told of it. */
+  #withTelling(run: TaskRun, step: NextStep): NextStep {
+    if (step.kind !== 'settle') return step
+    const { task, outcome } = run
+    const { ending, attempts, lastError } = step.settlement
+    const isKept = task.keepsDetails === true || ending === 'failed' || ending === 'expired'
+    const result = isKept && outcome !== undefined ? taskResultOf(outcome) : undefined
+    const delivery =
+      ending === 'cancelled'
+        ? undefined
+        : this.#tellingOf({
+            task,
+            ending,
+            attempts,
+            endedAtMs: this.#clock.now(),
+            ...explained(lastError),
+            ...(outcome === undefined ? {} : { outcome }),
+          })
+    const settlement = {
+      ...step.settlement,
+      ...(result === undefined ? {} : { result }),
+      ...(delivery === undefined ? {} : { delivery }),
+    }
+    return { kind: 'settle', settlement }
+  }
+
+  #tellingOf(ended: EndedTask): NewDelivery | undefined {
+    try {
+      return this.#tell(ended)
+    } catch (error) {
+      const { payload: _payload, ...label } = ended.task
+      this.#emit({ kind: 'tellingFailed', task: label, error })
+      return undefined
     }
   }
 
@@ -307,4 +393,8 @@ export class AsyncDelivery {
       // An observer cannot break the delivery; it has no better place to complain either.
     }
   }
+}
+
+function explained(lastError: string | undefined): { readonly lastError?: string } {
+  return lastError === undefined ? {} : { lastError }
 }

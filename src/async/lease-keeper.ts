@@ -15,7 +15,10 @@ export interface LeaseKeeperOptions {
   readonly onFailure: (error: unknown) => void
 }
 
-/** Renews the leases of all runs together, at every third of a lease, as long as there are runs. */
+/**
+ * Renews the leases of all runs together, at every third of a lease, as long as there are runs: also of those whose result waits
+ * to be written.
+ */
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions
   readonly #runs = new Set<TaskRun>()
@@ -56,7 +59,7 @@ export class LeaseKeeper {
       for (const [index, run] of runs.entries())
         if (current[index] === false && this.#runs.has(run)) {
           this.#runs.delete(run)
-          onLost(run)
+          if (!run.finishing) onLost(run)
         }
     } catch (error) {
       onFailure(error)

@@ -1,17 +1,15 @@
 import { EngineError, type EngineErrorCode } from '../model/errors.ts'
 import { failureNameOf } from '../model/failure-name.ts'
 import type { Ending } from '../model/outcome.ts'
-import { DEFAULT_BACKOFF, type ClaimedTask, type Postponement, type Settlement } from '../store/task-queue.ts'
+import {
+  DEFAULT_BACKOFF,
+  DEFAULT_REFUSALS,
+  type Backoff,
+  type ClaimedTask,
+  type Postponement,
+  type Settlement,
+} from '../store/task-queue.ts'
 
-/**
- * Wait after the first refusal; doubles each time: 0.5, 1, 2, 4, 8 … s, for throttling and system errors.
- * Source: Alibaba Cloud Function Compute, "Asynchronous invocation", retry policy; it gives up after 5 hours.
- */
-export const FIRST_DEFERRAL_MS = 500
-/** Longest wait after a refusal: free capacity is found within a minute. */
-export const LONGEST_DEFERRAL_MS = 60_000
-/** Refusals in a row are waited out for this long altogether, counted as the sum of the waits. */
-export const LONGEST_REFUSED_MS = 5 * 3_600_000
 /**
  * Lost runs that a task may have beyond its `maxRetries`. A server that dies takes innocent tasks along, so there is
  * plenty of room; but a task that kills the server at each run must end some day.
@@ -21,7 +19,7 @@ export const LOST_RUN_ALLOWANCE = 10
 /** What the policy looks at. */
 export type RetryState = Pick<
   ClaimedTask,
-  'attempts' | 'deferrals' | 'lostRuns' | 'maxRetries' | 'backoff' | 'expiresAtMs'
+  'attempts' | 'deferrals' | 'lostRuns' | 'maxRetries' | 'backoff' | 'refusals' | 'expiresAtMs'
 >
 
 /** What becomes of a claimed task. */
@@ -72,8 +70,7 @@ export function afterRun(task: RetryState, ending: Ending, nowMs: number): NextS
   const lastError = failureNameOf(ending)
   if (attempts > task.maxRetries)
     return { kind: 'settle', settlement: { ending: 'failed', attempts, lastError } }
-  const { firstMs, longestMs } = task.backoff ?? DEFAULT_BACKOFF
-  const dueAtMs = nowMs + Math.min(firstMs * 2 ** (attempts - 1), longestMs)
+  const dueAtMs = nowMs + waitMs(task.backoff ?? DEFAULT_BACKOFF, attempts)
   return postponeOrExpire(task, { dueAtMs, attempts, deferrals: 0, lastError })
 }
 
@@ -101,10 +98,11 @@ export function afterRefusal(task: RetryState, error: unknown, nowMs: number): N
 
 function waitOut(task: RetryState, lastError: string, nowMs: number): NextStep {
   const { attempts } = task
+  const refusals = task.refusals ?? DEFAULT_REFUSALS
   const deferrals = task.deferrals + 1
-  if (waitedAfter(deferrals) > LONGEST_REFUSED_MS)
+  if (waitedMs(refusals, deferrals) > refusals.forMs)
     return { kind: 'settle', settlement: { ending: 'failed', attempts, lastError } }
-  const dueAtMs = nowMs + deferralMs(deferrals)
+  const dueAtMs = nowMs + waitMs(refusals, deferrals)
   return postponeOrExpire(task, { dueAtMs, attempts, deferrals, lastError })
 }
 
@@ -118,13 +116,13 @@ function postponeOrExpire(task: RetryState, postponement: Postponement): NextSte
   }
 }
 
-/** Wait after the `deferrals`-th refusal in a row. */
-function deferralMs(deferrals: number): number {
-  return Math.min(FIRST_DEFERRAL_MS * 2 ** (deferrals - 1), LONGEST_DEFERRAL_MS)
+/** The wait before the `count`-th repeat, 1 or more. */
+function waitMs({ firstMs, longestMs }: Backoff, count: number): number {
+  return Math.min(firstMs * 2 ** (count - 1), longestMs)
 }
 
-/** Sum of the waits after the first `deferrals` refusals. */
-function waitedAfter(deferrals: number): number {
-  const doubling = Math.min(deferrals, Math.ceil(Math.log2(LONGEST_DEFERRAL_MS / FIRST_DEFERRAL_MS)))
-  return FIRST_DEFERRAL_MS * (2 ** doubling - 1) + (deferrals - doubling) * LONGEST_DEFERRAL_MS
+/** Sum of the first `count` waits. */
+function waitedMs({ firstMs, longestMs }: Backoff, count: number): number {
+  const doubling = Math.min(count, Math.max(0, Math.ceil(Math.log2(longestMs / firstMs))))
+  return firstMs * (2 ** doubling - 1) + (count - doubling) * longestMs
 }

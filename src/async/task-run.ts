@@ -1,4 +1,5 @@
 import type { Caller, InvokeRequest } from '../model/invocation.ts'
+import type { Outcome } from '../model/outcome.ts'
 import { payloadOf } from '../model/payload.ts'
 import type { ClaimedTask, TaskEnding } from '../store/task-queue.ts'
 import type { TaskLabel } from './delivery-event.ts'
@@ -14,6 +15,10 @@ export class TaskRun implements Caller {
   terminated = false
   /** How its task ended, once the queue knows it; undefined also for one that was put back. */
   ending: TaskEnding | undefined
+  /** The engine was asked to run it. */
+  hasBegun = false
+  /** What the run came to; undefined also when the engine refused it. */
+  outcome: Outcome | undefined
   /** The queue has been asked to settle or postpone the task; its lease is not renewed any more. */
   finishing = false
   /** Resolves when the run has ended and the queue knows it; set by who runs it. Never rejects. */

@@ -37,6 +37,7 @@ export function tellKept(log: OperatorLog, event: KeptEvent): void {
 export function tellDelivery(log: OperatorLog, event: DeliveryEvent): void {
   switch (event.kind) {
     case 'engineFaulted':
+    case 'tellingFailed':
     case 'queueFailed':
       log.error(`asynchronous delivery: ${event.kind}`, { error: event.error })
       return

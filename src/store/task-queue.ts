@@ -39,7 +39,7 @@ export interface NewTask {
   readonly once?: boolean
 }
 
-/** The wait before the first repeat, which doubles with each further one up to the longest. Whole milliseconds. */
+/** The wait before the first repeat, which doubles with each further one up to the longest. Whole milliseconds, 1 or more. */
 export interface Backoff {
   readonly firstMs: number
   readonly longestMs: number
@@ -149,6 +149,8 @@ export interface FunctionShare {
   readonly maxRuns: number
   /** Tasks beyond `limit` for functions that run none, one each. Default 0. */
   readonly firstRuns?: number
+  /** Only functions that run nothing. Default false. */
+  readonly idleOnly?: boolean
 }
 
 /**
@@ -326,14 +328,14 @@ export interface TaskOperations {
   /** Sets the members that are given; null unsets. */
   control(owner: FunctionName, change: ControlChange): Promise<QueueControl>
   /** Cancels up to `limit` (1 … 1000) waiting tasks of a function, the oldest due first. @returns How many. */
-  purgeWaiting(owner: FunctionName, limit: number, nowMs: number): Promise<number>
+  purgeWaiting(owner: FunctionName, limit: number): Promise<number>
   /**
    * Accepts failed and expired tasks of a function anew, the oldest first, each once.
    *
    * @param limit 1 … 1000
    * @throws {EngineError} `caller/queue-full`: none was accepted
    */
-  redrive(owner: FunctionName, limit: number, nowMs: number): Promise<readonly Redriven[]>
+  redrive(owner: FunctionName, limit: number): Promise<readonly Redriven[]>
   /** Compares the counters with the tasks themselves. Walks over all of them: for tests and for diagnosis. */
   audit(): Promise<QueueAudit>
   /** The latest moment that the queue has seen, epoch milliseconds; 0 when there is none. */

@@ -6,9 +6,9 @@ import { EngineError } from '../../src/model/errors.ts'
 import { LATEST, type FunctionVersion } from '../../src/model/function.ts'
 import type { Caller, InvokeRequest } from '../../src/model/invocation.ts'
 import type { Ending, Outcome } from '../../src/model/outcome.ts'
-import { EMPTY_PAYLOAD, toBuffer } from '../../src/model/payload.ts'
-import type { NewTask, TaskQueue } from '../../src/store/task-queue.ts'
-import { newTask } from '../contracts/store/task.ts'
+import { EMPTY_PAYLOAD, payloadOf, toBuffer } from '../../src/model/payload.ts'
+import { RESULT_BYTES, type NewTask, type TaskQueue } from '../../src/store/task-queue.ts'
+import { newDelivery, newTask } from '../contracts/store/task.ts'
 import { StoreHarness } from '../store/sqlite/harness.ts'
 import { FakeClock } from './fake-clock.ts'
 
@@ -42,7 +42,7 @@ function outcomeOf(ending: Ending): Outcome {
     billedDurationMs: 1,
     initDurationMs: 0,
     maxMemoryBytes: 0,
-    logTail: () => Buffer.alloc(0),
+    logTail: () => Buffer.from('the end of the log'),
     ...ending,
   }
 }
@@ -136,7 +136,7 @@ describe('AsyncDelivery', () => {
   const nextCall = (): Promise<Running> => calls.take((call): call is Running => call !== undefined)
 
   /** The queue, with some of its operations replaced. */
-  const queueWith = (replaced: Partial<TaskQueue>): AsyncDeliveryOptions['tasks'] => {
+  const queueWith = (replaced: Partial<AsyncDeliveryOptions['tasks']>): AsyncDeliveryOptions['tasks'] => {
     const tasks = harness.tasks()
     return {
       claim: (...args) => tasks.claim(...args),
@@ -145,7 +145,7 @@ describe('AsyncDelivery', () => {
       postpone: (lease, next) => tasks.postpone(lease, next),
       settle: (lease, settlement) => tasks.settle(lease, settlement),
       nextDueAtMs: (share) => tasks.nextDueAtMs(share),
-      cancel: (account, requestId, nowMs) => tasks.cancel(account, requestId, nowMs),
+      requestStop: (account, requestId, nowMs) => tasks.requestStop(account, requestId, nowMs),
       ...replaced,
     }
   }
@@ -156,6 +156,7 @@ describe('AsyncDelivery', () => {
   const returned: Ending = { kind: 'returned', payload: EMPTY_PAYLOAD }
   const timedOut: Ending = { kind: 'timedOut', afterMs: 1 }
   const diskFull = new EngineError('platform/store-failed', { reason: 'disk full' })
+  const fullDisk = new EngineError('platform/store-full', {})
   const throttled = new EngineError('caller/concurrency-exceeded', { scope: 'function', limit: 1 })
   /** Resolves when everything asked of the queue so far has happened and was seen. */
   const queueIsQuiet = async (): Promise<void> => {
@@ -536,25 +537,289 @@ describe('AsyncDelivery', () => {
     expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
   })
 
+  describe('with a full disk', () => {
+    test('keeps a result in memory until there is room, and runs nothing twice', async () => {
+      await enqueue({ requestId: 'r1', keepsDetails: true })
+      let refusals = 0
+      const settle: TaskQueue['settle'] = (lease, settlement) => {
+        refusals += 1
+        return refusals < 3 ? Promise.reject(fullDisk) : harness.tasks().settle(lease, settlement)
+      }
+      deliver({ tasks: queueWith({ settle }) })
+      const { end } = await nextCall()
+      await enqueue({ requestId: 'r2' })
+      end({ kind: 'returned', payload: payloadOf('42') })
+      await event('queueFailed')
+      clock.advance(1000)
+      await event('queueFailed')
+      await queueIsQuiet()
+      // Nothing is claimed before what is there is written.
+      expect(calls.untaken).toHaveLength(0)
+      clock.advance(1000)
+      expect(await event('ended')).toMatchObject({ ending: 'succeeded', task: { requestId: 'r1' } })
+      const details = await harness.tasks().details(newTask().account, 'r1')
+      expect(String(details?.result?.payload)).toBe('42')
+      const second = await nextCall()
+      expect(second.request.requestId).toBe('r2')
+      second.end(returned)
+      await event('ended')
+    })
+
+    test('holds the lease of what is not written yet, longer than the lease lasts', async () => {
+      await enqueue({ requestId: 'r1' })
+      let isFull = true
+      const settle: TaskQueue['settle'] = (...args) =>
+        isFull ? Promise.reject(fullDisk) : harness.tasks().settle(...args)
+      deliver({ tasks: queueWith({ settle }) })
+      const { end } = await nextCall()
+      end(returned)
+      await event('queueFailed')
+      for (let second = 0; second < 2 * (LEASE_MS / 1000); second += 1) {
+        clock.advance(1000)
+        await queueIsQuiet()
+      }
+      expect(await harness.tasks().claim(1, clock.now(), 1000)).toEqual([])
+      isFull = false
+      clock.advance(1000)
+      expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
+    })
+
+    test('gives up with the grace of a drain', async () => {
+      await enqueue({ requestId: 'r1' })
+      const delivery = deliver({ tasks: queueWith({ settle: () => Promise.reject(fullDisk) }) })
+      const { end } = await nextCall()
+      end(returned)
+      await event('queueFailed')
+      const drained = delivery.drain(0)
+      clock.advance(0)
+      await drained
+      await harness.restart()
+      expect(await harness.tasks().claim(1, clock.now(), 1000)).toMatchObject([{ lostRuns: 1 }])
+    })
+  })
+
+  describe('places', () => {
+    test('are there for a function that runs nothing when others have taken all', async () => {
+      for (const requestId of ['slow1', 'slow2', 'slow3']) await enqueue({ requestId, functionName: 'slow' })
+      const delivery = deliver({ parallelRuns: 2, firstRuns: 1 })
+      const slow = [await nextCall(), await nextCall()]
+      await queueIsQuiet()
+      expect(calls.untaken).toHaveLength(0)
+      for (const requestId of ['quick1', 'quick2']) await enqueue({ requestId, functionName: 'quick' })
+      delivery.notify()
+      const quick = await nextCall()
+      expect(quick.request.requestId).toBe('quick1')
+      await enqueue({ requestId: 'other1', functionName: 'other' })
+      delivery.notify()
+      await queueIsQuiet()
+      expect(calls.untaken).toHaveLength(0)
+      quick.end(returned)
+      // The first place goes to the function that has had none, not to the second task of the quick one.
+      const other = await nextCall()
+      expect(other.request.requestId).toBe('quick2')
+      other.end(returned)
+      const last = await nextCall()
+      expect(last.request.requestId).toBe('other1')
+      last.end(returned)
+      for (const { end } of slow) end(returned)
+      const third = await nextCall()
+      third.end(returned)
+      for (let count = 0; count < 6; count += 1) await event('ended')
+    })
+
+    test('are not looked for again and again while all are taken', async () => {
+      for (const requestId of ['slow1', 'slow2', 'slow3']) await enqueue({ requestId, functionName: 'slow' })
+      deliver({ parallelRuns: 2, firstRuns: 1 })
+      const slow = [await nextCall(), await nextCall()]
+      await queueIsQuiet()
+      // Only the leases have a timer.
+      expect(clock.nextInMs).toBe(LEASE_MS / 3)
+      for (const { end } of slow) end(returned)
+      const third = await nextCall()
+      third.end(returned)
+      for (let count = 0; count < 3; count += 1) await event('ended')
+    })
+  })
+
+  describe('of what a run came to', () => {
+    const { account } = newTask()
+
+    test('keeps result, log tail and figures where the task says so', async () => {
+      await enqueue({ requestId: 'kept', keepsDetails: true })
+      await enqueue({ requestId: 'dropped' })
+      deliver()
+      const [first, second] = [await nextCall(), await nextCall()]
+      first.end({ kind: 'returned', payload: payloadOf('x'.repeat(RESULT_BYTES + 1)) })
+      second.end({ kind: 'returned', payload: payloadOf('y') })
+      await event('ended')
+      await event('ended')
+      const kept = await harness.tasks().details(account, 'kept')
+      expect(kept?.payload?.toString()).toBe('{}')
+      expect(kept?.result).toMatchObject({ isCut: true, kind: 'returned', instanceId: 'instance-1' })
+      expect(kept?.result?.payload).toHaveLength(RESULT_BYTES)
+      expect(String(kept?.result?.logTail)).toBe('the end of the log')
+      const dropped = await harness.tasks().details(account, 'dropped')
+      expect(dropped).toMatchObject({ status: 'succeeded', history: [] })
+      expect(dropped).not.toHaveProperty('result')
+      expect(dropped).not.toHaveProperty('payload')
+    })
+
+    test('keeps the error of a task that failed, and each run before', async () => {
+      await enqueue({ requestId: 'r1', maxRetries: 1 })
+      deliver()
+      const threw: Ending = {
+        kind: 'threw',
+        errorType: 'TypeError',
+        handled: false,
+        payload: payloadOf('{"errorMessage":"no"}'),
+      }
+      const startedAtMs = clock.now()
+      const first = await nextCall()
+      first.end(threw)
+      await event('postponed')
+      clock.advance(1000)
+      const second = await nextCall()
+      second.end(threw)
+      expect(await event('ended')).toMatchObject({ ending: 'failed' })
+      const details = await harness.tasks().details(account, 'r1')
+      expect(details).toMatchObject({
+        status: 'failed',
+        attempts: 2,
+        history: [{ startedAtMs, endedAtMs: startedAtMs, how: 'failed', reason: 'TypeError' }],
+        claimedAtMs: startedAtMs + 1000,
+      })
+      expect(String(details?.result?.payload)).toBe('{"errorMessage":"no"}')
+      expect(String(details?.payload)).toBe('{}')
+    })
+
+    test('tells the destination in the transaction of the ending, and nobody of a cancelled task', async () => {
+      const told: unknown[] = []
+      let times = 0
+      await enqueue({ requestId: 'r1' })
+      await enqueue({ requestId: 'r2' })
+      deliver({
+        tell: ({ task, ending, outcome, attempts }) => {
+          told.push([task.requestId, ending, outcome?.kind, attempts])
+          return newDelivery({ requestId: task.requestId })
+        },
+        told: () => {
+          times += 1
+        },
+      })
+      const [first, second] = [await nextCall(), await nextCall()]
+      first.end(returned)
+      await event('ended')
+      second.end({ kind: 'terminated' })
+      await event('ended')
+      expect(told).toEqual([['r1', 'succeeded', 'returned', 1]])
+      expect(times).toBe(1)
+      const { deliveries: written } = await harness.store.outbox.listDeliveries({ account, limit: 10 })
+      expect(written).toMatchObject([{ requestId: 'r1', status: 'waiting' }])
+    })
+
+    test('lets an ending stand that cannot be put into words, and says so', async () => {
+      await enqueue({ requestId: 'r1' })
+      const failure = new Error('no words')
+      deliver({
+        tell: () => {
+          throw failure
+        },
+      })
+      const { end } = await nextCall()
+      end(returned)
+      expect(await event('tellingFailed')).toMatchObject({ error: failure })
+      expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
+    })
+
+    test('counts a run that a shutdown put back as followed by a duplicate', async () => {
+      await enqueue({ requestId: 'r1' })
+      const first = deliver()
+      await nextCall()
+      const drained = first.drain(0)
+      clock.advance(0)
+      await drained
+      const counted = async () => (await harness.tasks().counters({ account }))[0]
+      expect(await counted()).toMatchObject({ waiting: 1, running: 0, duplicates: 0 })
+      deliver()
+      const again = await nextCall()
+      expect(again.request).toMatchObject({ requestId: 'r1', retryCount: 0 })
+      again.end(returned)
+      await event('ended')
+      expect(await counted()).toMatchObject({ succeeded: 1, duplicates: 1 })
+      expect(await harness.tasks().audit()).toEqual({ imbalance: 0, miscounted: 0, strayPayloads: 0 })
+    })
+  })
+
   describe('terminate', () => {
     const { account } = newTask()
     const crashed: Ending = { kind: 'crashed', cause: 'signalled', signal: 'SIGKILL' }
     const statusOf = async (requestId: string) => (await harness.tasks().find(account, requestId))?.status
 
     test('ends a run, whose task is cancelled and never repeated', async () => {
-      const ended: [string, string][] = []
-      const terminate = (ofAccount: string, requestId: string): boolean =>
-        ended.push([ofAccount, requestId]) > 0
+      const ended: unknown[] = []
       await enqueue({ requestId: 'r1', maxRetries: 3 })
-      const delivery = deliver({ terminate })
+      const delivery = deliver({
+        terminate: (...args) => {
+          ended.push(args)
+          end({ kind: 'terminated' })
+          return true
+        },
+      })
       const { end } = await nextCall()
-      const termination = delivery.terminate(account, 'r1')
-      end({ kind: 'terminated' })
-      expect(await termination).toBe('terminated')
-      expect(ended).toEqual([[account, 'r1']])
+      expect(await delivery.terminate(account, 'r1', 5000)).toBe('terminated')
+      expect(ended).toEqual([[account, 'r1', 5000]])
       expect(await event('ended')).toMatchObject({ ending: 'cancelled', lastError: 'terminated' })
       expect(await harness.tasks().find(account, 'r1')).toMatchObject({ status: 'cancelled', attempts: 1 })
       expect(await harness.tasks().nextDueAtMs()).toBeUndefined()
+    })
+
+    test('has its stop on disk before the run is ended: it is over also when the server dies in between', async () => {
+      await enqueue({ requestId: 'r1', maxRetries: 3 })
+      const asked = Promise.withResolvers<void>()
+      const delivery = deliver({
+        terminate: () => {
+          asked.resolve()
+          return true
+        },
+      })
+      const { end } = await nextCall()
+      const termination = delivery.terminate(account, 'r1')
+      await asked.promise
+      expect(await harness.tasks().find(account, 'r1')).toMatchObject({
+        status: 'running',
+        stopRequestedAtMs: clock.now(),
+      })
+      await harness.restart()
+      expect(await harness.tasks().find(account, 'r1')).toMatchObject({ status: 'cancelled' })
+      expect(await harness.tasks().claim(1, clock.now() + 1e9, 1000)).toEqual([])
+      end(returned)
+      // The server it was asked of is gone.
+      await expect(termination).rejects.toMatchObject({ code: 'platform/store-failed' })
+      expect(await statusOf('r1')).toBe('cancelled')
+    })
+
+    test('ends a run although the disk is full, and resolves when that is written', async () => {
+      await enqueue({ requestId: 'r1', maxRetries: 3 })
+      let isFull = true
+      const delivery = deliver({
+        terminate: () => {
+          end({ kind: 'terminated' })
+          return true
+        },
+        tasks: queueWith({
+          requestStop: (...args) =>
+            isFull ? Promise.reject(fullDisk) : harness.tasks().requestStop(...args),
+          settle: (...args) => (isFull ? Promise.reject(fullDisk) : harness.tasks().settle(...args)),
+        }),
+      })
+      const { end } = await nextCall()
+      await expect(delivery.terminate(account, 'r2')).rejects.toBe(fullDisk)
+      const termination = delivery.terminate(account, 'r1')
+      await event('queueFailed')
+      isFull = false
+      clock.advance(1000)
+      expect(await termination).toBe('terminated')
+      expect(await statusOf('r1')).toBe('cancelled')
     })
 
     test('cancels a task whose call was terminated elsewhere', async () => {
@@ -614,7 +879,8 @@ describe('AsyncDelivery', () => {
       await postponing.promise
       const termination = delivery.terminate(account, 'r1')
       answer.resolve()
-      expect(await termination).toBe('cancelled')
+      expect(await termination).toBe('terminated')
+      expect(await statusOf('r1')).toBe('cancelled')
     })
 
     test('ends a task that is being claimed', async () => {

@@ -4,9 +4,6 @@ import {
   afterRefusal,
   afterRun,
   beforeRun,
-  FIRST_DEFERRAL_MS,
-  LONGEST_DEFERRAL_MS,
-  LONGEST_REFUSED_MS,
   LOST_RUN_ALLOWANCE,
   type NextStep,
   type RetryState,
@@ -14,7 +11,7 @@ import {
 import { EngineError } from '../../src/model/errors.ts'
 import type { Ending } from '../../src/model/outcome.ts'
 import { EMPTY_PAYLOAD } from '../../src/model/payload.ts'
-import { DEFAULT_BACKOFF } from '../../src/store/task-queue.ts'
+import { DEFAULT_BACKOFF, DEFAULT_REFUSALS } from '../../src/store/task-queue.ts'
 
 const FRESH: RetryState = {
   attempts: 0,
@@ -108,8 +105,8 @@ describe('afterRefusal', () => {
     const { waitsMs, settled, nowMs } = follow(FRESH, (task, now) => afterRefusal(task, THROTTLED, now))
     expect(waitsMs.slice(0, 9).map((ms) => ms / 1000)).toEqual([0.5, 1, 2, 4, 8, 16, 32, 60, 60])
     expect(settled).toEqual({ ending: 'failed', attempts: 0, lastError: 'caller/concurrency-exceeded' })
-    expect(nowMs).toBeLessThanOrEqual(LONGEST_REFUSED_MS)
-    expect(nowMs).toBeGreaterThan(LONGEST_REFUSED_MS - LONGEST_DEFERRAL_MS)
+    expect(nowMs).toBeLessThanOrEqual(DEFAULT_REFUSALS.forMs)
+    expect(nowMs).toBeGreaterThan(DEFAULT_REFUSALS.forMs - DEFAULT_REFUSALS.longestMs)
   })
 
   test.each([
@@ -168,7 +165,7 @@ test('the policy always ends a task, never runs it too often, too late or too so
         expect(settled.attempts).toBe(runs)
         expect(nowMs).toBeLessThanOrEqual(expiresAtMs)
         for (const waitMs of waitsMs) {
-          expect(waitMs).toBeGreaterThanOrEqual(FIRST_DEFERRAL_MS)
+          expect(waitMs).toBeGreaterThanOrEqual(DEFAULT_REFUSALS.firstMs)
           expect(waitMs).toBeLessThanOrEqual(DEFAULT_BACKOFF.longestMs)
         }
         expect(['failed', 'expired']).toContain(settled.ending)

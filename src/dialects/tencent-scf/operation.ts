@@ -48,7 +48,7 @@ export interface Call {
 }
 
 /** Asynchronous calls: taken in, looked at, ended. */
-export interface Tasks extends TaskLookup {
+export interface Tasks extends Omit<TaskLookup, 'cancel' | 'requestStop'> {
   /** Resolves once the task is durable. */
   enqueue(task: NewTask): Promise<void>
   /**

@@ -80,6 +80,7 @@ export function nextDueMs(queues: FunctionQueues, share: FunctionShare | undefin
 }
 
 function hasRoom({ control, counts }: FunctionQueue, share: FunctionShare | undefined): boolean {
+  if (share?.idleOnly === true && counts.running > 0) return false
   return counts.running < (control.maxRuns ?? share?.maxRuns ?? Number.POSITIVE_INFINITY)
 }
 

@@ -123,12 +123,12 @@ export class SqliteTasks implements TaskQueue, TaskLookup, TaskOperations {
     return this.#thread.run('controlQueue', { owner, change })
   }
 
-  purgeWaiting(owner: FunctionName, limit: number, nowMs: number): Promise<number> {
-    return this.#thread.run('purgeWaiting', { owner, limit, nowMs })
+  purgeWaiting(owner: FunctionName, limit: number): Promise<number> {
+    return this.#thread.run('purgeWaiting', { owner, limit, nowMs: this.#now() })
   }
 
-  redrive(owner: FunctionName, limit: number, nowMs: number): Promise<readonly Redriven[]> {
-    return this.#thread.run('redriveTasks', { owner, limit, nowMs })
+  redrive(owner: FunctionName, limit: number): Promise<readonly Redriven[]> {
+    return this.#thread.run('redriveTasks', { owner, limit, nowMs: this.#now() })
   }
 
   audit(): Promise<QueueAudit> {

@@ -33,8 +33,7 @@ export function prepareList(database: DatabaseSync, queues: FunctionQueues): Lis
   const selectPayload = database.prepare('SELECT payload FROM task_payloads WHERE sequence = ?')
   const payloadOf = (sequence: number): Uint8Array<ArrayBuffer> | undefined => {
     const payload = selectPayload.get(sequence)?.['payload']
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a column of blobs, each in memory of its own
-    return payload instanceof Uint8Array ? (payload as Uint8Array<ArrayBuffer>) : undefined
+    return payload instanceof Uint8Array ? payload : undefined
   }
 
   return ({ filter }) => {

@@ -112,9 +112,7 @@ export async function openHarness(): Promise<Harness> {
       find: (account, requestId) => store.tasks.find(account, requestId),
       details: (account, requestId) => store.tasks.details(account, requestId),
       detailsOf: (owner, taskId) => store.tasks.detailsOf(owner, taskId),
-      requestStop: (account, requestId, nowMs) => store.tasks.requestStop(account, requestId, nowMs),
       list: (filter) => store.tasks.list(filter),
-      cancel: (account, requestId, nowMs) => store.tasks.cancel(account, requestId, nowMs),
       terminate: async (account, requestId) => {
         const status = await store.tasks.cancel(account, requestId, now())
         if (status === undefined) return 'unknown'
