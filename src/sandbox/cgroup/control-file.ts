@@ -1,12 +1,12 @@
-import { readFile, rmdir, writeFile } from 'node:fs/promises'
+import { constants, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** How long a group is tried to be removed: the kernel lets go of ended processes a moment after their end is seen. */
 const REMOVAL_MS = 5000
 
-/** Writes into a file of the kernel; it is neither made nor cut. */
+/** Writes into a file of the kernel; it is neither made, cut nor read: `cgroup.kill` may be written alone, which root does not notice. */
 export async function setControl(path: string, value: string | number): Promise<void> {
-  await writeFile(path, String(value), { flag: 'r+' })
+  await writeFile(path, String(value), { flag: constants.O_WRONLY })
 }
 
 /** The text of a file of the kernel, empty where there is none. */

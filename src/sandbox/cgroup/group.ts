@@ -182,12 +182,18 @@ export class CgroupGroup {
     await this.#setFreezer()
   }
 
-  /** Ends everything inside at once, where the kernel can (v2, Linux 5.14). @returns Whether it was asked to. */
+  /**
+   * Ends everything inside at once, where the kernel can (v2, Linux 5.14). Else it is thawed, so that launchers see what they
+   * have started end by other means. @returns Whether the kernel was asked to.
+   */
   async kill(): Promise<boolean> {
     if (this.#core === undefined) return false
     return await setControl(join(this.#core, 'cgroup.kill'), 1).then(
       () => true,
-      () => false,
+      async () => {
+        await this.thaw().catch(() => undefined)
+        return false
+      },
     )
   }
 
