@@ -2,9 +2,9 @@ import { EngineError } from '../model/errors.ts'
 import type { Clock } from './clock.ts'
 
 /** Between two tries to write what the full disk refused. */
-export const FULL_RETRY_MS = 1000
+const FULL_RETRY_MS = 1000
 
-export interface SettlementsOptions {
+interface SettlementsOptions {
   readonly clock: Clock
   /** A write was refused, and is tried again. */
   readonly onFull: (error: unknown) => void
