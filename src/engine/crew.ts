@@ -232,18 +232,18 @@ export class Crew {
   }
 
   /**
-   * Ends the call with this request id: one that has not begun alone, one that has with the instance that runs it.
-   * False when no call has it.
+   * Ends the call with this request id: one that has not begun alone and at once, one that has with the instance that runs it, which
+   * gets `graceMs` to finish. False when no call has it.
    */
-  terminate(requestId: string): boolean {
+  terminate(requestId: string, graceMs: number): boolean {
     if (this.#terminateWaiting(requestId)) return true
     const instance = this.instances.find((one) => one.holds(requestId))
     if (instance === undefined) return false
     this.#takeBack(instance)
     const hasBegun = instance.holds(requestId)
     const wasWaiting = this.#terminateWaiting(requestId)
-    if (hasBegun) instance.terminate(requestId)
-    else this.feed()
+    if (hasBegun) instance.terminate(requestId, graceMs)
+    this.feed()
     return hasBegun || wasWaiting
   }
 

@@ -81,10 +81,12 @@ export class Engine {
    * begun there are told that it crashed, those that have not begun are delivered again. The call's outcome is
    * `terminated`, unless it came to its end meanwhile. Rare and slow beside a call.
    *
+   * @param graceMs How long the instance may go on after its code was told to end (SIGTERM), before all of it is killed. 0, the default:
+   *   at once, and nothing is told.
    * @returns False when no such call of this account waits or runs here.
    */
-  terminate(account: string, requestId: string): boolean {
-    return this.#rooms.pool.terminate(account, requestId)
+  terminate(account: string, requestId: string, graceMs = 0): boolean {
+    return this.#rooms.pool.terminate(account, requestId, graceMs)
   }
 
   /** Refuses every further call. */

@@ -9,6 +9,7 @@ import { Channel, FRAME, type Frame } from './channel.ts'
 import { Deadline } from './deadline.ts'
 import { Deliveries } from './deliveries.ts'
 import { durationOf, errorTypeOf, metaOf, peakBytesOf } from './frame-meta.ts'
+import { Grace } from './grace.ts'
 import { exitSentence, settleBegun, type InstanceEnding } from './instance-ending.ts'
 import { InstanceLog } from './instance-log.ts'
 import { factsOf, type InstanceEvents, type InstanceRoom, type LaunchPlan } from './instance-setup.ts'
@@ -56,6 +57,8 @@ export class Instance {
   #isResting = false
   #silence: Silence | undefined
   #leavingTimer: NodeJS.Timeout | undefined
+  /** It was told to end. */
+  #grace: Grace | undefined
   #channelEnded: () => void = () => undefined
 
   /** @throws When there is no room for its ticket book. */
@@ -251,9 +254,24 @@ export class Instance {
     return this.#deliveries.holds(requestId)
   }
 
-  /** Ends it at once, because the call with this id is to end; the others that had begun are told that it crashed. */
-  terminate(requestId: string): void {
-    this.#end({ kind: 'terminated', requestId })
+  /**
+   * Ends it because the call with this id is to end; the others that had begun are told that it crashed.
+   *
+   * @param graceMs With more than 0 it gets no more calls, its code is told (SIGTERM), and it may finish what it has for so long; told
+   *   again, the shorter time holds.
+   */
+  terminate(requestId: string, graceMs: number): void {
+    if (this.#state === 'dead') return
+    if (graceMs <= 0 || this.#process.terminate === undefined) {
+      this.#end({ kind: 'terminated', requestId })
+      return
+    }
+    const isTold = this.#grace !== undefined
+    this.#grace ??= new Grace(() => this.#graceOver(), this.#room.clock)
+    this.#grace.add(requestId, graceMs)
+    if (isTold) return
+    this.#state = 'draining'
+    this.#process.terminate().catch((error: unknown) => this.#break(`it cannot be told: ${String(error)}`))
   }
 
   /** The text of loading and the initializer that no call has taken yet. */
@@ -355,7 +373,19 @@ export class Instance {
   /** An end it brought upon itself has another name while it starts. */
   #leave(ending: InstanceEnding, reason: string): void {
     if (this.#state === 'starting' || this.#state === 'initialising') this.#start.breakOff(reason)
-    else this.#end(ending)
+    else this.#end(this.#termination ?? ending)
+  }
+
+  /** Calls that were not to end may finish, when those that were have. */
+  #graceOver(): void {
+    if (this.#termination !== undefined) this.#end(this.#termination)
+  }
+
+  /** Its ending, when it was told to end because of a call that it still has. */
+  get #termination(): InstanceEnding | undefined {
+    for (const requestId of this.#grace?.requestIds ?? [])
+      if (this.holds(requestId)) return { kind: 'terminated', requestId }
+    return undefined
   }
 
   /** The one way to dead. Tickets first: from here on no delivered call can begin. */
@@ -366,6 +396,7 @@ export class Instance {
     this.#deadline.stop()
     this.#log.close()
     clearTimeout(this.#leavingTimer)
+    this.#grace?.stop()
     this.#stopWatching()
     const { begun, notBegun } = this.#deliveries.close()
     const { id, lastMemoryBytes } = this

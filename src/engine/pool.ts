@@ -93,10 +93,13 @@ export class Pool {
     } else if (crew.instances[0]?.ahead !== 0) this.#watch(crew)
   }
 
-  /** Ends the call of this account with this request id; false when there is none. Looks at every call there is, so that no call pays for being found. */
-  terminate(account: string, requestId: string): boolean {
+  /**
+   * Ends the call of this account with this request id, one that runs after `graceMs` at the latest; false when there is none. Looks at
+   * every call there is, so that no call pays for being found.
+   */
+  terminate(account: string, requestId: string, graceMs = 0): boolean {
     for (const crew of this.#crews.values()) {
-      if (crew.version.account !== account || !crew.terminate(requestId)) continue
+      if (crew.version.account !== account || !crew.terminate(requestId, graceMs)) continue
       if (crew.waiting.length > 0) this.#watch(crew)
       this.#drainIfRetired(crew)
       this.#dropIfEmpty(crew)

@@ -57,8 +57,17 @@ function endOf(child: ChildProcess): Promise<RawExit | Error> {
 
 /** Sends SIGKILL to a process, or with a negative pid to its group; one that has just ended is no error. */
 export function sendKill(pid: number): void {
+  send(pid, 'SIGKILL')
+}
+
+/** Sends SIGTERM to a process; one that has just ended is no error. */
+export function sendTerm(pid: number): void {
+  send(pid, 'SIGTERM')
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL')
+    process.kill(pid, signal)
   } catch {
     // It ended on its own in this moment.
   }

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { CgroupGroup } from './cgroup/group.ts'
+import { sendTerm } from './child.ts'
 import { exitOf, fromShellCode } from './exit-cause.ts'
 import { Egress, type EgressRoom } from './network/egress.ts'
 import { hasLoopback } from './proc.ts'
@@ -43,6 +44,9 @@ export abstract class ConfinedProcess implements SandboxProcess {
   /** The first process of its namespaces, as far as it is known. */
   protected abstract firstProcess(): number | undefined
 
+  /** The process that runs the function's code, as far as it is known. */
+  protected abstract ownProcess(): Promise<number | undefined>
+
   /** Ends the tree, as soon as it is there. */
   protected abstract end(): void
 
@@ -82,6 +86,12 @@ export abstract class ConfinedProcess implements SandboxProcess {
 
   hurry(): void {
     this.#group?.hurry()
+  }
+
+  async terminate(): Promise<void> {
+    await this.thaw()
+    const own = await this.ownProcess()
+    if (own !== undefined && !this.hasEnded && !this.isKilled) sendTerm(own)
   }
 
   kill(cause?: 'outOfMemory'): void {

@@ -121,6 +121,12 @@ export interface SandboxProcess {
    */
   hurry?(): void
   /**
+   * Tells the function's own process to end (SIGTERM), thawed before if need be; what it does then is up to its code, and its children
+   * are not told. Resolves when that is sent, or the process is not there (any more); a rejection says that it stands still for ever.
+   * Absent: it cannot be told.
+   */
+  terminate?(): Promise<void>
+  /**
    * Ends the whole tree at once. Safe to call at any time, any number of times.
    *
    * @param cause Makes the exit one of kind `outOfMemory` instead of `signalled`.

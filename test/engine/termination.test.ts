@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { Rig, type Pending, type RigOptions } from '../helpers/engine-rig.ts'
 import { echo, type Script } from '../helpers/scripted-sandbox.ts'
 import { aVersion } from '../helpers/versions.ts'
@@ -105,4 +105,156 @@ test('finds no call of another account, none that has ended and none that never 
   expect(rig.pool.terminate('9999', requestIdOf(running))).toBe(false)
   expect(rig.pool.terminate(version.account, 'nobody')).toBe(false)
   expect(rig.instance(0).state).toBe('idle')
+})
+
+const LONG_MS = 600_000
+
+test('a call that is given time may finish in it, and nothing else is delivered there', async () => {
+  const gate = Promise.withResolvers<void>()
+  await open({
+    script: (index) =>
+      index > 0
+        ? echo
+        : async (process) => {
+            await process.begin()
+            process.ready()
+            const call = await process.next()
+            await gate.promise
+            process.answer(call)
+          },
+  })
+  const version = aVersion()
+  const named = rig.call(version)
+  const process = await rig.sandbox.process(0)
+  process.onTold = () => undefined
+  await rig.until(() => rig.sandbox.begun.size === 1)
+  expect(rig.pool.terminate(version.account, requestIdOf(named), LONG_MS)).toBe(true)
+  expect([rig.instance(0).state, process.told]).toEqual(['draining', 1])
+  expect(await rig.call(version).outcome).toMatchObject({
+    kind: 'returned',
+    instanceId: rig.instance(1).id,
+  })
+  expect(named.call.settled).toBe(false)
+  gate.resolve()
+  expect(await named.ending).toBe('returned')
+  await process.exited
+  expect(rig.endings).toEqual([{ kind: 'retired' }])
+})
+
+test('a call that is given time ends with its process when the code ends that', async () => {
+  await open({ script: () => busyWith(1) })
+  const version = aVersion()
+  const named = rig.call(version)
+  await rig.until(() => rig.sandbox.begun.size === 1)
+  rig.pool.terminate(version.account, requestIdOf(named), LONG_MS)
+  expect(await named.ending).toBe('terminated')
+  expect(rig.endings).toMatchObject([{ kind: 'terminated', requestId: requestIdOf(named) }])
+})
+
+test('when the time is over, the process is killed', async () => {
+  await open({ script: () => busyWith(1) })
+  const version = aVersion()
+  const named = rig.call(version)
+  const process = await rig.sandbox.process(0)
+  process.onTold = () => undefined
+  await rig.until(() => rig.sandbox.begun.size === 1)
+  rig.pool.terminate(version.account, requestIdOf(named), 1)
+  expect(await named.ending).toBe('terminated')
+  expect(await process.exited).toEqual({ kind: 'signalled', signal: 'SIGKILL' })
+})
+
+test('told again, the shorter time holds, and the code is told once', async () => {
+  await open({ script: () => busyWith(1) })
+  const version = aVersion()
+  const named = rig.call(version)
+  const process = await rig.sandbox.process(0)
+  process.onTold = () => undefined
+  await rig.until(() => rig.sandbox.begun.size === 1)
+  for (const graceMs of [LONG_MS, 1, LONG_MS])
+    rig.pool.terminate(version.account, requestIdOf(named), graceMs)
+  expect(await named.ending).toBe('terminated')
+  expect(process.told).toBe(1)
+})
+
+test('a time that was given can be taken back', async () => {
+  await open({ script: () => busyWith(1) })
+  const version = aVersion()
+  const named = rig.call(version)
+  const process = await rig.sandbox.process(0)
+  process.onTold = () => undefined
+  await rig.until(() => rig.sandbox.begun.size === 1)
+  rig.pool.terminate(version.account, requestIdOf(named), LONG_MS)
+  rig.pool.terminate(version.account, requestIdOf(named), 0)
+  expect(await named.ending).toBe('terminated')
+})
+
+test('neighbours may finish for as long as they want once the call that was to end has', async () => {
+  const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const
+  await open({
+    script: () => async (process) => {
+      await process.begin()
+      process.ready()
+      const [named, neighbour] = [await process.next(), await process.next()]
+      await gates[0].promise
+      process.answer(named)
+      await gates[1].promise
+      process.answer(neighbour)
+    },
+  })
+  const version = aVersion({ instanceConcurrency: 2 })
+  const [named, neighbour] = [rig.call(version), rig.call(version)]
+  const process = await rig.sandbox.process(0)
+  process.onTold = () => gates[0].resolve()
+  await rig.until(() => rig.sandbox.begun.size === 2)
+  const timers = vi.spyOn(globalThis, 'setTimeout')
+  rig.pool.terminate(version.account, requestIdOf(named), LONG_MS)
+  const [over] = timers.mock.calls.find(([, afterMs]) => afterMs === LONG_MS) ?? []
+  timers.mockRestore()
+  expect(await named.ending).toBe('returned')
+  over?.()
+  expect([rig.instance(0).state, neighbour.call.settled]).toEqual(['draining', false])
+  gates[1].resolve()
+  expect(await neighbour.ending).toBe('returned')
+})
+
+test('a process that cannot be told ends at once', async () => {
+  await open({ script: () => busyWith(1) })
+  const version = aVersion()
+  const named = rig.call(version)
+  const process = await rig.sandbox.process(0)
+  process.onTold = () => Promise.reject(new Error('it stands still'))
+  await rig.until(() => rig.sandbox.begun.size === 1)
+  rig.pool.terminate(version.account, requestIdOf(named), LONG_MS)
+  expect(await named.ending).toBe('terminated')
+  expect(await process.exited).toEqual({ kind: 'signalled', signal: 'SIGKILL' })
+})
+
+test('what was delivered behind a call that is given time does not wait for it', async () => {
+  const gate = Promise.withResolvers<void>()
+  await open({
+    script: (index) =>
+      index > 0
+        ? echo
+        : async (process) => {
+            await process.begin()
+            process.ready()
+            for (let count = 0; count < 20; count += 1) process.answer(await process.next())
+            const held = await process.next()
+            await gate.promise
+            process.answer(held)
+          },
+  })
+  const version = aVersion()
+  await rig.warm(version, 20)
+  const process = await rig.sandbox.process(0)
+  process.onTold = () => undefined
+  const named = rig.call(version)
+  const behind = rig.call(version)
+  await rig.until(() => rig.sandbox.begun.has(requestIdOf(named)))
+  expect(rig.instance(0).delivered).toBe(2)
+  rig.pool.terminate(version.account, requestIdOf(named), LONG_MS)
+  expect(await behind.outcome).toMatchObject({ kind: 'returned', instanceId: rig.instance(1).id })
+  expect(named.call.settled).toBe(false)
+  gate.resolve()
+  expect(await named.ending).toBe('returned')
 })

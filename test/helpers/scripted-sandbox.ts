@@ -127,6 +127,10 @@ export class ScriptedProcess implements SandboxProcess {
   tellsMemory = true
   /** Whether a kill ends it. */
   obeysKill = true
+  /** What a termination does, instead of ending it by SIGTERM. */
+  onTold: (() => void | Promise<void>) | undefined
+  /** Times it was told to end. */
+  told = 0
   /** What SETUP said. */
   setup: Readonly<Record<string, unknown>> = {}
   readonly #attached = Promise.withResolvers<Socket>()
@@ -165,6 +169,12 @@ export class ScriptedProcess implements SandboxProcess {
   kill(cause?: 'outOfMemory'): void {
     if (!this.obeysKill) return
     this.end(cause === undefined ? { kind: 'signalled', signal: 'SIGKILL' } : { kind: cause })
+  }
+
+  async terminate(): Promise<void> {
+    this.told += 1
+    if (this.onTold === undefined) this.end({ kind: 'signalled', signal: 'SIGTERM' })
+    else await this.onTold()
   }
 
   get ended(): boolean {

@@ -8,7 +8,7 @@ import { toShellCode, type RawExit } from '../exit-cause.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
 import type { EgressRoom } from '../network/egress.ts'
 import { nameServersText } from '../network/name-servers.ts'
-import { untilGone } from '../proc.ts'
+import { childrenOf, untilGone } from '../proc.ts'
 import type { SandboxExit } from '../sandbox.ts'
 import type { TextTail } from '../text-tail.ts'
 import type { TreeRoots } from '../tree-memory.ts'
@@ -132,6 +132,12 @@ export class BwrapProcess extends ConfinedProcess {
 
   protected override firstProcess(): number | undefined {
     return this.#namespaceInit
+  }
+
+  protected override async ownProcess(): Promise<number | undefined> {
+    const init = this.#namespaceInit
+    // The first is what the namespace was made for: orphans come behind it, and when it ends, all do.
+    return init === undefined ? undefined : (await childrenOf(init))[0]
   }
 
   protected override end(): void {

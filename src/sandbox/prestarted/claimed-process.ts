@@ -50,6 +50,10 @@ export class ClaimedProcess implements SandboxProcess {
     await this.#process.thaw?.()
   }
 
+  async terminate(): Promise<void> {
+    await this.#process.terminate?.()
+  }
+
   kill(cause?: 'outOfMemory'): void {
     this.#process.kill(cause)
   }

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
-import { sendKill, startChild, type Child, type ChildPlan } from '../child.ts'
+import { sendKill, sendTerm, startChild, type Child, type ChildPlan } from '../child.ts'
 import { exitOf, type RawExit } from '../exit-cause.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
 import { TreeMemory, type TreeUsage } from '../tree-memory.ts'
@@ -73,6 +73,11 @@ export class PlainProcess implements SandboxProcess {
 
   memory(): Promise<TreeUsage> {
     return this.#memory.sample()
+  }
+
+  terminate(): Promise<void> {
+    if (!this.#ended && this.#pid !== undefined) sendTerm(this.#pid)
+    return Promise.resolve()
   }
 
   kill(cause?: 'outOfMemory'): void {

@@ -54,6 +54,10 @@ export class ForkedProcess extends ConfinedProcess {
     return this.#pids?.first
   }
 
+  protected override ownProcess(): Promise<number | undefined> {
+    return Promise.resolve(this.#pids?.function)
+  }
+
   protected override end(): void {
     if (this.#pids !== undefined) sendKill(this.#pids.first)
   }

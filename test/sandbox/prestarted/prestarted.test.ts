@@ -144,6 +144,14 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
     expect(sandbox.counts).toMatchObject({ claims: 1, directStarts: 0 })
   })
 
+  test('are told to end like any other', async () => {
+    await expectReady(specOf('a'))
+    const talk = start(specOf('a'))
+    await talk.ask("trap 'exit 4' TERM")
+    await talk.process.terminate?.()
+    expect(await talk.process.exited).toEqual({ kind: 'exited', exitCode: 4 })
+  })
+
   test('share the ticket file that they bring with whoever claimed them', async () => {
     await expectReady(specOf('a'))
     const talk = start(specOf('a'))
