@@ -215,7 +215,7 @@ export async function startServer(
     tasks: store.tasks,
     clock: queueClock,
     invoke: (request, caller) => engine.invoke(request, caller),
-    terminate: (account, requestId) => engine.terminate(account, requestId),
+    terminate: (account, requestId, graceMs) => engine.terminate(account, requestId, graceMs),
     parallelRuns: PARALLEL_ASYNC_RUNS,
     observe: (event) => tellDelivery(log, event),
   })
