@@ -1,0 +1,26 @@
+import type { ClaimedDelivery } from '../../store/outbox.ts'
+
+/** Names a delivery in logs: everything but what is told. */
+export type DeliveryLabel = Omit<ClaimedDelivery, 'body' | 'contentType'>
+
+/** What happened to deliveries, for logs and tests. */
+export type DestinationEvent =
+  | { readonly kind: 'delivered'; readonly delivery: DeliveryLabel }
+  | {
+      readonly kind: 'postponed'
+      readonly delivery: DeliveryLabel
+      readonly dueAtMs: number
+      readonly reason: string
+    }
+  /** It is given up, and kept. */
+  | { readonly kind: 'undeliverable'; readonly delivery: DeliveryLabel; readonly reason: string }
+  /** Someone else may make it now; what this try came to is dropped. */
+  | { readonly kind: 'leaseLost'; readonly delivery: DeliveryLabel }
+  /** A try broke its contract: it threw. It is tried again. */
+  | { readonly kind: 'attemptFaulted'; readonly delivery: DeliveryLabel; readonly error: unknown }
+  /** The outbox did not do what it was asked to. What was leased becomes due when its lease ends. */
+  | {
+      readonly kind: 'outboxFailed'
+      readonly operation: 'claim' | 'delivered' | 'retry' | 'undeliverable'
+      readonly error: unknown
+    }

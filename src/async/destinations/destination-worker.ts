@@ -1,0 +1,205 @@
+import type { ClaimedDelivery, Outbox } from '../../store/outbox.ts'
+import type { Clock } from '../clock.ts'
+import { Settlements } from '../settlements.ts'
+import { afterTry, type NextTry, type Verdict } from './delivery-policy.ts'
+import type { DeliveryLabel, DestinationEvent } from './destination-event.ts'
+
+/** Several times what a try may take: a lease ends during one only when the process stood still. */
+const LEASE_MS = 60_000
+/** Also bounds the bodies in memory. */
+const PARALLEL_TRIES = 32
+/** Tries at one webhook's host: one that answers slowly, or never, leaves places for others. */
+const PARALLEL_TRIES_PER_ORIGIN = 8
+const SHORTEST_SLEEP_MS = 20
+const LONGEST_SLEEP_MS = 60_000
+/** Wait before the outbox is asked again after it failed. */
+const OUTBOX_RETRY_MS = 1000
+
+export interface DestinationWorkerOptions {
+  readonly outbox: Outbox
+  /** One try, over soon after the signal. */
+  readonly attempt: (delivery: ClaimedDelivery, signal: AbortSignal) => Promise<Verdict>
+  readonly clock: Clock
+  /** Told of everything that happens; what it throws is ignored. */
+  readonly observe?: (event: DestinationEvent) => void
+}
+
+/**
+ * Makes the deliveries of an outbox, each at least once and with the same id, until it is delivered or given up.
+ *
+ * It *looks* when told of a delivery, when a try ends, and when the outbox says that the next one is due; a look claims as many as there
+ * are places. While what a try came to waits for room on a full disk nothing is claimed. When it is told to drain it claims no more,
+ * lets tries end within the grace, and ends the rest: they keep their leases, which the next start takes from them.
+ */
+export class DestinationWorker {
+  readonly #outbox: Outbox
+  readonly #attempt: DestinationWorkerOptions['attempt']
+  readonly #clock: Clock
+  readonly #observe: (event: DestinationEvent) => void
+  readonly #settlements: Settlements
+  readonly #stopping = new AbortController()
+  readonly #tries = new Set<Promise<void>>()
+  readonly #triesByOrigin = new Map<string, number>()
+  #mode: 'idle' | 'delivering' | 'draining' = 'idle'
+  #looking: Promise<void> | undefined
+  #lookAgain = false
+  #wakeUp: { readonly atMs: number; readonly cancel: () => void } | undefined
+  #drained: Promise<void> | undefined
+
+  constructor({ outbox, attempt, clock, observe = () => undefined }: DestinationWorkerOptions) {
+    this.#outbox = outbox
+    this.#attempt = attempt
+    this.#clock = clock
+    this.#observe = observe
+    this.#settlements = new Settlements({
+      clock,
+      onFull: (error) => this.#emit({ kind: 'outboxFailed', operation: 'delivered', error }),
+    })
+  }
+
+  /** Begins to deliver; once. */
+  start(): void {
+    if (this.#mode !== 'idle') throw new Error(`the deliveries are ${this.#mode} and cannot be started`)
+    this.#mode = 'delivering'
+    this.#look()
+  }
+
+  /** A delivery was written. Cheap; may be called at any time. */
+  notify(): void {
+    this.#look()
+  }
+
+  /** Claims no more, gives tries `graceMs` to end, and ends the rest. Resolves when none is under way; never rejects. */
+  drain(graceMs: number): Promise<void> {
+    const cancel = this.#clock.after(graceMs, () => this.#giveUp())
+    this.#drained ??= this.#drain()
+    return this.#drained.finally(cancel)
+  }
+
+  async #drain(): Promise<void> {
+    this.#mode = 'draining'
+    this.#wakeUp?.cancel()
+    this.#wakeUp = undefined
+    await this.#looking
+    await Promise.all(this.#tries)
+  }
+
+  #giveUp(): void {
+    this.#stopping.abort()
+    this.#settlements.giveUp()
+  }
+
+  #look(): void {
+    if (this.#mode !== 'delivering') return
+    if (this.#looking !== undefined) {
+      this.#lookAgain = true
+      return
+    }
+    this.#lookAgain = false
+    this.#looking = this.#claimDue().finally(() => {
+      this.#looking = undefined
+      if (this.#lookAgain) this.#look()
+    })
+  }
+
+  async #claimDue(): Promise<void> {
+    const places = PARALLEL_TRIES - this.#tries.size
+    if (places <= 0) return
+    if (this.#settlements.unwritten > 0) {
+      this.#wakeAt(this.#clock.now() + OUTBOX_RETRY_MS)
+      return
+    }
+    try {
+      const claimed = await this.#outbox.claimDeliveries(places, this.#clock.now(), LEASE_MS)
+      for (const delivery of claimed) this.#take(delivery)
+      if (claimed.length === places) return
+      const dueAtMs = await this.#outbox.nextDeliveryAtMs()
+      if (dueAtMs !== undefined) this.#wakeAt(dueAtMs)
+    } catch (error) {
+      this.#emit({ kind: 'outboxFailed', operation: 'claim', error })
+      this.#lookAgain = false
+      this.#wakeAt(this.#clock.now() + OUTBOX_RETRY_MS)
+    }
+  }
+
+  #wakeAt(atMs: number): void {
+    if (this.#mode !== 'delivering') return
+    const nowMs = this.#clock.now()
+    const sleepMs = Math.min(Math.max(atMs - nowMs, SHORTEST_SLEEP_MS), LONGEST_SLEEP_MS)
+    if (this.#wakeUp !== undefined && this.#wakeUp.atMs <= nowMs + sleepMs) return
+    this.#wakeUp?.cancel()
+    const cancel = this.#clock.after(sleepMs, () => {
+      this.#wakeUp = undefined
+      this.#look()
+    })
+    this.#wakeUp = { atMs: nowMs + sleepMs, cancel }
+  }
+
+  #take(delivery: ClaimedDelivery): void {
+    const made = this.#make(delivery).finally(() => {
+      this.#tries.delete(made)
+      this.#look()
+    })
+    this.#tries.add(made)
+  }
+
+  /** Never rejects. */
+  async #make(delivery: ClaimedDelivery): Promise<void> {
+    const { body: _body, contentType: _contentType, ...label } = delivery
+    const verdict = await this.#tryOnce(delivery, label)
+    // What was cut short is no attempt: it is due at once when the next start takes its lease.
+    if (this.#stopping.signal.aborted && verdict.kind === 'failed') return
+    const next = afterTry(delivery, verdict, this.#clock.now())
+    try {
+      const current = await this.#settlements.write(() => this.#write(delivery.lease, next))
+      if (!current) this.#emit({ kind: 'leaseLost', delivery: label })
+      else if (next.kind === 'retry') {
+        const { dueAtMs, reason } = next
+        this.#emit({ kind: 'postponed', delivery: label, dueAtMs, reason })
+      } else this.#emit({ ...next, delivery: label })
+    } catch (error) {
+      this.#emit({ kind: 'outboxFailed', operation: next.kind, error })
+    }
+  }
+
+  #write(lease: string, next: NextTry): Promise<boolean> {
+    switch (next.kind) {
+      case 'delivered':
+        return this.#outbox.delivered(lease)
+      case 'retry':
+        return this.#outbox.retryDelivery(lease, next.dueAtMs, next.reason)
+      case 'undeliverable':
+        return this.#outbox.undeliverable(lease, next.reason, this.#clock.now())
+    }
+  }
+
+  async #tryOnce(delivery: ClaimedDelivery, label: DeliveryLabel): Promise<Verdict> {
+    const origin = originOf(delivery)
+    const underWay = this.#triesByOrigin.get(origin) ?? 0
+    if (origin !== '' && underWay >= PARALLEL_TRIES_PER_ORIGIN) return { kind: 'busy' }
+    this.#triesByOrigin.set(origin, underWay + 1)
+    try {
+      return await this.#attempt(delivery, this.#stopping.signal)
+    } catch (error) {
+      this.#emit({ kind: 'attemptFaulted', delivery: label, error })
+      return { kind: 'failed', reason: 'internal' }
+    } finally {
+      const left = (this.#triesByOrigin.get(origin) ?? 1) - 1
+      if (left === 0) this.#triesByOrigin.delete(origin)
+      else this.#triesByOrigin.set(origin, left)
+    }
+  }
+
+  #emit(event: DestinationEvent): void {
+    try {
+      this.#observe(event)
+    } catch {
+      // An observer cannot break the deliveries; it has no better place to complain either.
+    }
+  }
+}
+
+/** Whose answer a try waits for; empty when for nobody's. */
+function originOf({ destination: { target } }: ClaimedDelivery): string {
+  return target.kind === 'webhook' ? (URL.parse(target.url)?.origin ?? '') : ''
+}

@@ -1,0 +1,417 @@
+import { createSecretKey } from 'node:crypto'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { attemptDelivery } from '../../../src/async/destinations/delivery-attempt.ts'
+import { CHAIN_DELIVERIES, type Verdict } from '../../../src/async/destinations/delivery-policy.ts'
+import type { DestinationEvent } from '../../../src/async/destinations/destination-event.ts'
+import { DestinationWorker } from '../../../src/async/destinations/destination-worker.ts'
+import { WebhookClient } from '../../../src/async/destinations/webhook.ts'
+import type { DestinationWords } from '../../../src/async/destination-words.ts'
+import { TaskService } from '../../../src/async/task-service.ts'
+import { EngineError } from '../../../src/model/errors.ts'
+import type { ClaimedDelivery, Destination, NewDelivery, Outbox } from '../../../src/store/outbox.ts'
+import { newDelivery, newTask } from '../../contracts/store/task.ts'
+import { StoreHarness } from '../../store/sqlite/harness.ts'
+import { Feed, Receiver, status, WatchedClock } from './harness.ts'
+
+const ACCOUNT = '1234567890123456'
+
+const TARGET = {
+  kind: 'function',
+  account: ACCOUNT,
+  namespace: 'default',
+  name: 'tell',
+  qualifier: 'prod',
+} as const
+
+const WORDS: DestinationWords = {
+  bodyOf: () => ({ body: Buffer.from('{}'), contentType: 'application/json' }),
+  settingsOf: ({ name, qualifier }) => ({
+    policy: { maxRetries: 2, maxAgeMs: 60_000 },
+    source: `${name}:${qualifier}`,
+  }),
+}
+
+let clock: WatchedClock
+let harness: StoreHarness
+let receiver: Receiver
+let events: Feed<DestinationEvent>
+const workers: DestinationWorker[] = []
+
+beforeEach(async () => {
+  clock = new WatchedClock()
+  const now = (): number => clock.now()
+  ;[harness, receiver] = await Promise.all([StoreHarness.open({ now }), Receiver.open(status(200))])
+  events = new Feed()
+})
+
+afterEach(async () => {
+  await stopAll()
+  expect(clock.waiting).toBe(0)
+  await Promise.all([harness.close(), receiver.close()])
+})
+
+async function stopAll(): Promise<void> {
+  const drained = workers.splice(0).map((worker) => worker.drain(0))
+  clock.advance(0)
+  await Promise.all(drained)
+}
+
+const service = (): TaskService =>
+  new TaskService({
+    queue: harness.tasks(),
+    clock,
+    delivery: { notify: () => undefined, terminate: () => Promise.resolve('unknown') },
+  })
+
+interface Changes {
+  readonly outbox?: Outbox
+  readonly attempt?: (delivery: ClaimedDelivery, signal: AbortSignal) => Promise<Verdict>
+  readonly requireFunction?: () => void
+  readonly words?: ReadonlyMap<string, DestinationWords>
+}
+
+function workerOf(changes: Changes = {}): DestinationWorker {
+  const { outbox = harness.store.outbox, requireFunction = () => undefined } = changes
+  const means = {
+    words: changes.words ?? new Map([['any', WORDS]]),
+    tasks: service(),
+    requireFunction,
+    webhooks: new WebhookClient({ key: createSecretKey(Buffer.alloc(32)), addresses: 'any', clock }),
+  }
+  const attempt: Changes['attempt'] = (delivery, signal) => attemptDelivery(delivery, means, signal)
+  const worker = new DestinationWorker({
+    outbox,
+    clock,
+    attempt: changes.attempt ?? attempt,
+    observe: (event) => events.add(event),
+  })
+  workers.push(worker)
+  return worker
+}
+
+/** Ends a task so that its ending is told. */
+async function tell(changes: Partial<NewDelivery> = {}): Promise<void> {
+  const delivery = newDelivery({
+    createdAtMs: clock.now(),
+    destination: { dialect: 'any', target: { kind: 'webhook', url: receiver.url } },
+    ...changes,
+  })
+  const { requestId } = delivery
+  const queue = harness.tasks()
+  await queue.enqueue(newTask({ requestId, acceptedAtMs: clock.now(), dueAtMs: clock.now() }))
+  const claimed = await queue.claim(1000, clock.now(), 1000)
+  const { lease = '' } = claimed.find((task) => task.requestId === requestId) ?? {}
+  expect(await queue.settle(lease, { ending: 'succeeded', attempts: 1, delivery })).toBe(true)
+}
+
+const to = (target: Destination['target']): Partial<NewDelivery> => ({
+  destination: { dialect: 'any', target },
+})
+
+const comes = <K extends DestinationEvent['kind']>(
+  kind: K,
+): Promise<Extract<DestinationEvent, { kind: K }>> =>
+  events.take((event): event is Extract<DestinationEvent, { kind: K }> => event.kind === kind)
+
+/** The real outbox, with some of its operations changed. */
+function outboxWith(changes: Partial<Outbox>): Outbox {
+  const { outbox } = harness.store
+  return {
+    claimDeliveries: (...input) => outbox.claimDeliveries(...input),
+    renewDeliveries: (...input) => outbox.renewDeliveries(...input),
+    delivered: (lease) => outbox.delivered(lease),
+    retryDelivery: (...input) => outbox.retryDelivery(...input),
+    undeliverable: (...input) => outbox.undeliverable(...input),
+    nextDeliveryAtMs: () => outbox.nextDeliveryAtMs(),
+    listDeliveries: (filter) => outbox.listDeliveries(filter),
+    ...changes,
+  }
+}
+
+/** Moves the time there once somebody waits for it. */
+async function advanceTo(atMs: number): Promise<void> {
+  await clock.awaited(atMs)
+  clock.advance(atMs - clock.now())
+}
+
+const listed = async () =>
+  (await harness.store.outbox.listDeliveries({ account: ACCOUNT, limit: 100 })).deliveries
+
+describe('a delivery to a webhook', () => {
+  test('is made once, when it is told of, and forgotten', async () => {
+    const worker = workerOf()
+    worker.start()
+    await tell()
+    worker.notify()
+    await comes('delivered')
+    expect(receiver.received.map(({ headers }) => headers['webhook-id'])).toEqual(['delivery-1'])
+    expect(await listed()).toEqual([])
+  })
+
+  test('is tried again with the same id, and its waits double', async () => {
+    receiver.answerWith(status(503))
+    await tell()
+    workerOf().start()
+    const waits: number[] = []
+    for (let tries = 0; tries < 3; tries += 1) {
+      const { dueAtMs } = await comes('postponed')
+      waits.push(dueAtMs - clock.now())
+      if (tries === 2) receiver.answerWith(status(200))
+      await advanceTo(dueAtMs)
+    }
+    await comes('delivered')
+    expect(waits).toEqual([500, 1000, 2000])
+    expect(new Set(receiver.received.map(({ headers }) => headers['webhook-id']))).toEqual(
+      new Set(['delivery-1']),
+    )
+    expect(receiver.received.length).toBe(4)
+  })
+
+  test('is given up when it failed for half an hour, kept, and listed with the reason', async () => {
+    receiver.answerWith(status(500))
+    await tell()
+    workerOf().start()
+    await advanceTo((await comes('postponed')).dueAtMs)
+    const { dueAtMs } = await comes('postponed')
+    await clock.awaited(dueAtMs)
+    clock.advance(30 * 60_000)
+    expect(await comes('undeliverable')).toMatchObject({ reason: 'webhook-status 500' })
+    expect(receiver.received.length).toBe(3)
+    expect(await listed()).toMatchObject([
+      {
+        deliveryId: 'delivery-1',
+        requestId: 'request-1',
+        status: 'undeliverable',
+        lastError: 'webhook-status 500',
+      },
+    ])
+  })
+
+  test('is given up at once when it is not wanted', async () => {
+    receiver.answerWith(status(404))
+    await tell()
+    workerOf().start()
+    expect(await comes('undeliverable')).toMatchObject({ reason: 'webhook-status 404' })
+    expect(receiver.received.length).toBe(1)
+    expect(await listed()).toMatchObject([{ status: 'undeliverable', attempts: 1 }])
+  })
+
+  test('that is silent leaves places for others', async () => {
+    const silent = await Receiver.open(() => arrived())
+    let count = 0
+    const full = Promise.withResolvers<void>()
+    const arrived = (): void => {
+      count += 1
+      if (count === 8) full.resolve()
+    }
+    for (let index = 0; index < 40; index += 1)
+      await tell({
+        deliveryId: `silent-${index}`,
+        requestId: `silent-${index}`,
+        ...to({ kind: 'webhook', url: silent.url }),
+      })
+    await tell({ deliveryId: 'other', requestId: 'other' })
+    workerOf().start()
+    await full.promise
+    expect((await comes('delivered')).delivery.deliveryId).toBe('other')
+    expect(silent.received.length).toBe(8)
+    await stopAll()
+    await silent.close()
+  })
+})
+
+describe('a delivery to a function', () => {
+  test('is a task of it, treated as the function is configured, that says what caused it', async () => {
+    await tell({ ...to(TARGET), depth: 3, body: Buffer.from('told') })
+    workerOf().start()
+    await comes('delivered')
+    const task = await harness.tasks().details(ACCOUNT, 'delivery-1')
+    expect(task).toMatchObject({
+      functionName: 'tell',
+      qualifier: 'prod',
+      status: 'waiting',
+      maxRetries: 2,
+      causedBy: 'request-1',
+      source: 'tell:prod',
+      payload: Buffer.from('told'),
+    })
+    const [claimed] = await harness.tasks().claim(1, clock.now(), 1000)
+    expect(claimed?.depth).toBe(4)
+    expect(await listed()).toEqual([])
+  })
+
+  test('is one task, also when it is not known whether it was submitted', async () => {
+    await tell(to(TARGET))
+    const { outbox } = harness.store
+    let isLost = true
+    const forgetful = outboxWith({
+      delivered: async (lease) => {
+        if (!isLost) return await outbox.delivered(lease)
+        isLost = false
+        throw new EngineError('platform/store-failed', { reason: 'lost' })
+      },
+    })
+    workerOf({ outbox: forgetful }).start()
+    await comes('outboxFailed')
+    // Its lease ends.
+    await advanceTo(clock.now() + 60_000)
+    await comes('delivered')
+    const { tasks } = await harness.tasks().list({ account: ACCOUNT, functionName: 'tell', limit: 10 })
+    expect(tasks.map(({ requestId }) => requestId)).toEqual(['delivery-1'])
+  })
+
+  test('that does not exist is given up at once', async () => {
+    await tell(to(TARGET))
+    workerOf({
+      requireFunction: () => {
+        throw new EngineError('caller/function-not-found', { namespace: 'default', name: 'tell' })
+      },
+    }).start()
+    expect(await comes('undeliverable')).toMatchObject({ reason: 'caller/function-not-found' })
+    expect(await harness.tasks().find(ACCOUNT, 'delivery-1')).toBeUndefined()
+  })
+
+  test('whose queue is full is tried again', async () => {
+    await tell(to(TARGET))
+    const owner = { account: ACCOUNT, namespace: 'default', name: 'tell' }
+    await harness.tasks().control(owner, { maxTasks: 0 })
+    workerOf().start()
+    const { dueAtMs, reason } = await comes('postponed')
+    expect(reason).toBe('caller/queue-full')
+    await harness.tasks().control(owner, { maxTasks: null })
+    await advanceTo(dueAtMs)
+    await comes('delivered')
+  })
+
+  test('whose dialect is not there any more is given up', async () => {
+    await tell(to(TARGET))
+    workerOf({ words: new Map() }).start()
+    expect(await comes('undeliverable')).toMatchObject({ reason: 'dialect-unknown' })
+  })
+})
+
+describe('a delivery that cannot be made', () => {
+  test('to what only a vendor has is given up at once, kept whole, and listed', async () => {
+    await tell({ ...to({ kind: 'unreachable', name: 'queue-of-the-vendor' }), body: Buffer.from('told') })
+    workerOf().start()
+    expect(await comes('undeliverable')).toMatchObject({ reason: 'target-unreachable' })
+    const { deliveries } = await harness.store.outbox.listDeliveries({
+      account: ACCOUNT,
+      status: 'undeliverable',
+      withBody: true,
+      limit: 1,
+    })
+    expect(deliveries).toMatchObject([
+      {
+        destination: { target: { kind: 'unreachable', name: 'queue-of-the-vendor' } },
+        lastError: 'target-unreachable',
+        body: Buffer.from('told'),
+      },
+    ])
+  })
+
+  test('because its chain is too long is given up, and no task comes of it', async () => {
+    await tell({ ...to(TARGET), depth: CHAIN_DELIVERIES })
+    workerOf().start()
+    expect(await comes('undeliverable')).toMatchObject({ reason: 'too-deep' })
+    expect(await harness.tasks().find(ACCOUNT, 'delivery-1')).toBeUndefined()
+  })
+
+  test('for want of words is given up with the reason', async () => {
+    await tell({ contentType: '', body: Buffer.from('body-too-large') })
+    workerOf().start()
+    expect(await comes('undeliverable')).toMatchObject({ reason: 'body-too-large' })
+    expect(receiver.received).toEqual([])
+  })
+
+  test('because of a fault of ours is tried again', async () => {
+    await tell()
+    const fault = new Error('a bug')
+    workerOf({ attempt: () => Promise.reject(fault) }).start()
+    expect((await comes('attemptFaulted')).error).toBe(fault)
+    expect(await comes('postponed')).toMatchObject({ reason: 'internal' })
+  })
+})
+
+describe('the worker', () => {
+  test('makes after a restart what was cut short before, at once and as the same message', async () => {
+    const arrived = Promise.withResolvers<void>()
+    receiver.answerWith(() => arrived.resolve())
+    await tell()
+    const first = workerOf()
+    first.start()
+    await arrived.promise
+    const drained = first.drain(0)
+    clock.advance(0)
+    await drained
+    expect(clock.waiting).toBe(0)
+    await harness.restart()
+    receiver.answerWith(status(200))
+    workerOf().start()
+    const { delivery } = await comes('delivered')
+    expect(delivery).toMatchObject({ deliveryId: 'delivery-1', attempts: 0 })
+    expect(receiver.received.map(({ headers }) => headers['webhook-id'])).toEqual([
+      'delivery-1',
+      'delivery-1',
+    ])
+  })
+
+  test('claims nothing while it drains, and lets tries end within the grace', async () => {
+    const arrived = Promise.withResolvers<() => void>()
+    receiver.answerWith((received, response) => arrived.resolve(() => status(200)(received, response)))
+    await tell()
+    const worker = workerOf()
+    worker.start()
+    const answer = await arrived.promise
+    const drained = worker.drain(5000)
+    await tell({ deliveryId: 'later', requestId: 'later' })
+    worker.notify()
+    answer()
+    await drained
+    expect((await comes('delivered')).delivery.deliveryId).toBe('delivery-1')
+    expect(await listed()).toMatchObject([{ deliveryId: 'later', status: 'waiting' }])
+  })
+
+  test('keeps what a try came to while the disk is full, and claims nothing meanwhile', async () => {
+    await tell()
+    const { outbox } = harness.store
+    let isFull = true
+    let claims = 0
+    const full = outboxWith({
+      claimDeliveries: (...input) => {
+        claims += 1
+        return outbox.claimDeliveries(...input)
+      },
+      delivered: (lease) =>
+        isFull ? Promise.reject(new EngineError('platform/store-full', {})) : outbox.delivered(lease),
+    })
+    const worker = workerOf({ outbox: full })
+    worker.start()
+    await comes('outboxFailed')
+    worker.notify()
+    await advanceTo(clock.now() + 1000)
+    await comes('outboxFailed')
+    expect(claims).toBe(1)
+    isFull = false
+    await advanceTo(clock.now() + 1000)
+    await comes('delivered')
+    expect(receiver.received.length).toBe(1)
+  })
+
+  test('asks an outbox that failed again a second later', async () => {
+    await tell()
+    const { outbox } = harness.store
+    let isBroken = true
+    const broken = outboxWith({
+      claimDeliveries: (...input) =>
+        isBroken
+          ? Promise.reject(new EngineError('platform/store-failed', { reason: 'x' }))
+          : outbox.claimDeliveries(...input),
+    })
+    workerOf({ outbox: broken }).start()
+    await comes('outboxFailed')
+    isBroken = false
+    await advanceTo(clock.now() + 1000)
+    await comes('delivered')
+  })
+})
