@@ -1,12 +1,12 @@
 import { settingMembers } from '../../definitions/settings.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
-import { isJsonObject, parsedJson } from '../../model/json.ts'
 import { extrasOf, withExtras } from '../extras.ts'
 import type { AsyncConfigRecord, Extras, FunctionRecord, Stored } from '../../store/definition-store.ts'
 import { asyncSettingsBody } from './async-settings.ts'
+import { readDestinations } from './destinations.ts'
 import { FssError } from './errors.ts'
-import { booleanField, integerField, objectField, required, stringField } from './fields.ts'
+import { booleanField, integerField, stringField } from './fields.ts'
 import { DIALECT, type Call, type JsonObject, type Operation } from './operation.ts'
 import { CONFIG_PAGES, pageInfo, pageOf } from './paging.ts'
 import { requireAt, requireHead, urnOf } from './target.ts'
@@ -15,17 +15,6 @@ import { formatUrn } from './urn.ts'
 /** Sources: the vendor's UpdateFunctionAsyncInvokeConfig page, and its user guide for the second. */
 const AGE_S = { min: 1, max: 86_400 }
 const RETRIES = { min: 0, max: 3 }
-
-/** Kinds of destinations, and the member of `param` that each cannot do without. */
-const DESTINATIONS: Readonly<Record<string, string>> = {
-  OBS: 'bucket',
-  SMN: 'topic_urn',
-  DIS: 'stream_name',
-  FunctionGraph: 'func_urn',
-}
-
-/** Days that objects of an OBS destination are kept; 0 for ever. */
-const MAX_EXPIRES_DAYS = 365
 
 const LOG_MEMBERS = ['log_group_id', 'log_stream_id', 'log_group_name', 'log_stream_name'] as const
 
@@ -39,7 +28,7 @@ export const updateFunctionAsyncInvokeConfig: Operation = async (call, { catalog
   const { body } = call
   const maxAgeS = integerField(body, 'max_async_event_age_in_seconds', AGE_S)
   const maxRetries = integerField(body, 'max_async_retry_attempts', RETRIES)
-  const own = readOwn(body)
+  const own = readOwn(call)
   const record = await catalogue.change((draft) => {
     const target = requireAt(draft, call.accountId, urnOf(call)).value
     const key = keyOf(target)
@@ -101,16 +90,9 @@ function configBody(call: Call, config: AsyncConfigRecord): JsonObject {
   }
 }
 
-function readOwn(body: JsonObject): Extras {
-  const destinations = objectField(body, 'destination_config') ?? {}
-  const config = Object.fromEntries(
-    ['on_success', 'on_failure'].flatMap((name) => {
-      const destination = readDestination(destinations, name)
-      return destination === undefined ? [] : [[name, destination]]
-    }),
-  )
+function readOwn({ body, projectId }: Call): Extras {
   const own: Record<string, unknown> = {
-    destination_config: config,
+    destination_config: readDestinations(body, projectId),
     enable_async_status_log: booleanField(body, 'enable_async_status_log') ?? false,
   }
   for (const name of LOG_MEMBERS) {
@@ -118,27 +100,4 @@ function readOwn(body: JsonObject): Extras {
     if (text !== undefined) own[name] = text
   }
   return own
-}
-
-/** `param` is JSON as a string, and shown again as it was written. */
-function readDestination(destinations: JsonObject, name: string): JsonObject | undefined {
-  const given = objectField(destinations, name)
-  if (given === undefined) return undefined
-  const destination = stringField(given, 'destination', { max: 64 }) ?? ''
-  const param = stringField(given, 'param') ?? ''
-  // Clients that want no destination write it as they write absent values.
-  if (destination === '' && param === '') return undefined
-  const place = `destination_config.${name}`
-  const member = Object.hasOwn(DESTINATIONS, destination) ? DESTINATIONS[destination] : undefined
-  if (member === undefined)
-    throw new FssError(
-      'FSS.0400',
-      `invalid parameter ${place}.destination (allowed: ${Object.keys(DESTINATIONS).join(' | ')})`,
-    )
-  const parameters = parsedJson(param)
-  if (!isJsonObject(parameters))
-    throw new FssError('FSS.0400', `invalid parameter ${place}.param: it must be JSON as a string`)
-  required(stringField(parameters, member, { min: 1, max: 1024 }), `${place}.param.${member}`)
-  integerField(parameters, 'expires', { min: 0, max: MAX_EXPIRES_DAYS })
-  return { destination, param }
 }

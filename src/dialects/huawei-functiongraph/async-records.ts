@@ -1,5 +1,7 @@
+import { readFailureBody } from '../../contracts/failure-body.ts'
 import { errorCodeOfName, RUN_CODE } from '../../contracts/huawei-functiongraph.ts'
-import type { TaskFilter, TaskRecord } from '../../store/task-queue.ts'
+import { payloadOf } from '../../model/payload.ts'
+import type { TaskDetails, TaskFilter, TaskRecord } from '../../store/task-queue.ts'
 import { FssError } from './errors.ts'
 import { queryInteger, required, stringField } from './fields.ts'
 import { projectLogPlaceOf } from './log-places.ts'
@@ -13,6 +15,11 @@ const MAX_LIMIT = 500
 const MAX_REQUESTS = 10
 /** Records of so long ago are listed when the query does not say. Source: as above, "the last hour". */
 const DEFAULT_SPAN_MS = 3_600_000
+
+/** Later pages are not reached: who wants to see so many narrows the time. */
+const MAX_MARKER = 1_000_000
+/** Shown of the message of a failure. */
+const MESSAGE_CHARACTERS = 1024
 
 /** A function that does not exist any more, and one that was at its limit till the end. Source: the vendor's open-source kernel. */
 const META_NOT_FOUND = 4024
@@ -29,14 +36,15 @@ const STATES: Readonly<Record<ShownStatus, readonly TaskRecord['status'][]>> = {
   DISCARD: ['expired', 'cancelled'],
 }
 
-/** Asynchronous calls of a function, the newest first. Its qualifier does not matter. */
+/**
+ * Asynchronous calls of a function, the newest first. Its qualifier does not matter. The record of one that is asked for by its id has
+ * the message of its failure, too: in a longer list it has the name alone.
+ */
 export const listAsyncInvocations: Operation = (call, rooms) => {
   const { query } = call
   const requestId = query.get('request_id')
-  return listRecords(call, rooms, {
-    ...(requestId ? { requestIds: [requestId] } : {}),
-    ...statesOf(query.get('status')),
-  })
+  const narrowed = { ...(requestId ? { requestIds: [requestId] } : {}), ...statesOf(query.get('status')) }
+  return listRecords(call, rooms, narrowed, Boolean(requestId))
 }
 
 /** Those of them that have not ended. */
@@ -84,16 +92,22 @@ export const showProjectAsyncStatusLogInfo: Operation = ({ accountId }) => {
 
 async function listRecords(
   call: Call,
-  { catalogue, tasks, now }: Rooms,
+  rooms: Rooms,
   narrowed: Pick<TaskFilter, 'requestIds' | 'statuses'>,
+  withMessages = false,
 ): Promise<Answer> {
   const { query, accountId } = call
+  const { catalogue, tasks } = rooms
   const { namespace, name } = requireHead(catalogue, accountId, urnOf(call)).value
-  const offset = queryInteger(query, 'marker', { min: 0, max: 1_000_000_000 }) ?? 0
+  const offset = queryInteger(query, 'marker', { min: 0, max: MAX_MARKER }) ?? 0
   const limit = queryInteger(query, 'limit', { min: 1, max: MAX_LIMIT }) ?? DEFAULT_LIMIT
   const fromMs = timeOf(query, 'query_begin_time')
   const toMs = timeOf(query, 'query_end_time')
-  const { tasks: page, total } = await tasks.list({
+  const {
+    tasks: page,
+    total,
+    next,
+  } = await tasks.list({
     account: accountId,
     namespace,
     functionName: name,
@@ -101,33 +115,60 @@ async function listRecords(
     // Who asks for a call by its id wants it whenever it was.
     ...(fromMs === undefined && narrowed.requestIds !== undefined
       ? {}
-      : { acceptedFromMs: fromMs ?? (toMs ?? now()) - DEFAULT_SPAN_MS }),
+      : { acceptedFromMs: fromMs ?? (toMs ?? tasks.nowMs()) - DEFAULT_SPAN_MS }),
     ...(toMs === undefined ? {} : { acceptedToMs: toMs }),
     offset,
     limit,
   })
-  const next = offset + page.length
+  const records = withMessages ? await Promise.all(page.map((task) => withMessage(call, rooms, task))) : page
+  const marker = offset + page.length
   return {
     status: 200,
     body: {
-      invocations: page.map(shownRecord),
+      invocations: records.map(shownRecord),
       count: total,
-      ...(next < total && page.length > 0 ? { next_marker: next } : {}),
+      // The count may end before the records do: whether there are more, the page knows.
+      ...(next !== undefined && marker <= MAX_MARKER ? { next_marker: marker } : {}),
     },
   }
 }
 
-function shownRecord(task: TaskRecord): JsonObject {
-  const { requestId, startedAtMs, acceptedAtMs, endedAtMs, lastError = '' } = task
+/** What the code said about its failure. */
+interface Told {
+  readonly message?: string
+}
+
+async function withMessage(
+  { accountId }: Call,
+  { tasks }: Rooms,
+  task: TaskRecord,
+): Promise<TaskRecord & Told> {
+  if (task.status !== 'failed' && task.status !== 'expired') return task
+  const message = messageOf(await tasks.details(accountId, task.requestId))
+  return message === undefined ? task : { ...task, message }
+}
+
+function messageOf(task: TaskDetails | undefined): string | undefined {
+  if (task?.result === undefined) return undefined
+  return readFailureBody(payloadOf(task.result.payload))?.message.slice(0, MESSAGE_CHARACTERS)
+}
+
+function shownRecord(task: TaskRecord & Told): JsonObject {
+  const { requestId, startedAtMs, acceptedAtMs, endedAtMs, lastError = '', message } = task
   const gaveUp = task.status === 'failed' || task.status === 'expired' || task.status === 'cancelled'
   return {
     request_id: requestId,
     status: shownStatus(task),
-    error_message: gaveUp ? lastError || task.status : '',
+    error_message: gaveUp ? shownMessage(lastError || task.status, message) : '',
     error_code: gaveUp ? codeOf(task) : RUN_CODE.success,
     start_time: formatSeconds(startedAtMs ?? acceptedAtMs),
     end_time: endedAtMs === undefined ? '' : formatSeconds(endedAtMs),
   }
+}
+
+/** `TypeError: x is not a function`; the name alone where the code said nothing. */
+function shownMessage(name: string, message: string | undefined): string {
+  return message === undefined || message === '' ? name : `${name}: ${message}`
 }
 
 function shownStatus({ status }: TaskRecord): string {

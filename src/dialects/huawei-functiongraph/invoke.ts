@@ -12,7 +12,7 @@ import { toBuffer, type Payload } from '../../model/payload.ts'
 import type { AliasRecord } from '../../store/definition-store.ts'
 import { extrasOf } from '../extras.ts'
 import { versionByRules } from './alias-rules.ts'
-import { ASYNC_DEFAULTS } from './async-settings.ts'
+import { treatmentOf } from './async-settings.ts'
 import { FssError } from './errors.ts'
 import { invalidValue } from './fields.ts'
 import { reservedReply, resultReply, type Wishes } from './invoke-replies.ts'
@@ -65,7 +65,7 @@ export async function invoke(
   const target = targetOf(urn, account, headers, rooms.catalogue)
   const memory = headerText(headers, 'x-cff-instance-memory')
   if (memory !== undefined) requireDynamicMemory(memory, urn, account, rooms.catalogue)
-  if (mode === 'async') return enqueue(target, requestId, payload, rooms)
+  if (mode === 'async') return submit(target, requestId, payload, rooms)
   const outcome = await rooms.engine.invoke({ target, requestId, payload, retryCount: 0 }, caller)
   if (outcome.kind === 'cancelled') throw new FssError('FSS.0408', 'the client closed the request')
   return mode === 'sync' ? resultReply(outcome, requestId, wishes) : reservedReply(outcome, requestId)
@@ -144,32 +144,17 @@ function requireDynamicMemory(memory: string, urn: FunctionUrn, account: string,
 }
 
 /** Accepts a call to be run later: the reply is made once the task is durable. */
-async function enqueue(
+async function submit(
   target: InvokeTarget,
   requestId: string,
   payload: Payload,
-  { catalogue, tasks, now }: Rooms,
+  { catalogue, tasks }: Rooms,
 ): Promise<Reply> {
   const { account, namespace, name, qualifier } = target
   const { version } = findFunction(catalogue, account, namespace, name, qualifier).value
-  const settings = qualifiedKey(account, namespace, name, version)
-  if (catalogue.get('scaling', settings)?.value.maxInstances === 0)
+  if (catalogue.get('scaling', qualifiedKey(account, namespace, name, version))?.value.maxInstances === 0)
     throw new FssError('FSS.0429', 'Function Disabled')
-  const config = catalogue.get('asyncConfig', settings)?.value
-  const acceptedAtMs = now()
-  await tasks.enqueue({
-    requestId,
-    account,
-    namespace,
-    functionName: name,
-    ...(qualifier === undefined ? {} : { qualifier }),
-    payload: toBuffer(payload),
-    acceptedAtMs,
-    dueAtMs: acceptedAtMs,
-    // Without a configuration failures of the code are not repeated.
-    maxRetries: config === undefined ? 0 : (config.maxRetries ?? ASYNC_DEFAULTS.maxRetries),
-    expiresAtMs: acceptedAtMs + (config?.maxAgeMs ?? ASYNC_DEFAULTS.maxAgeS * 1000),
-  })
+  await tasks.submit({ target, requestId, payload, ...treatmentOf(catalogue, target) })
   const answer = { status: 202, body: { request_id: requestId }, headers: { 'X-Cff-Request-Id': requestId } }
   return answerReply(answer, requestId)
 }

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Tasks } from '../../async/tasks.ts'
 import type { Catalogue } from '../../engine/catalogue.ts'
 import type { Readiness } from '../../engine/kept.ts'
 import type { Exchange, StreamedBody } from '../../http/exchange.ts'
@@ -9,7 +10,6 @@ import type { Outcome } from '../../model/outcome.ts'
 import type { Payload } from '../../model/payload.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
 import type { ProvisionRecord } from '../../store/definition-store.ts'
-import type { NewTask, TaskLookup } from '../../store/task-queue.ts'
 
 /** The dialect's name: the key of its part of every record's extras, and the contract of the functions it makes. */
 export const DIALECT = 'huawei-functiongraph'
@@ -56,12 +56,7 @@ export interface Rooms {
   readonly catalogue: Catalogue
   readonly packages: PackageStore
   readonly engine: { invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> }
-  readonly tasks: Pick<TaskLookup, 'find' | 'list'> & {
-    /** Resolves once the task is durable. */
-    enqueue(task: NewTask): Promise<void>
-    /** Ends a task, whether it waits or runs; resolves once that is durable. */
-    terminate(account: string, requestId: string): Promise<'terminated' | 'cancelled' | 'ended' | 'unknown'>
-  }
+  readonly tasks: Pick<Tasks, 'submit' | 'find' | 'details' | 'list' | 'terminate' | 'nowMs'>
   readonly history: CallHistory
   /** How many of the instances that a record asks for are ready now. */
   readonly keptOf: (record: ProvisionRecord) => Readiness

@@ -36,7 +36,7 @@ test('settings are read back as they were written, with the time they were made'
     max_async_event_age_in_seconds: 600,
     max_async_retry_attempts: 3,
     destination_config: {
-      on_success: { destination: 'OBS', param: '{"bucket":"b", "prefix":"/p","expires":3}' },
+      on_success: { destination: 'OBS', param: '{"bucket":"results", "prefix":"/p","expires":3}' },
       on_failure: { destination: 'FunctionGraph', param: JSON.stringify({ func_urn: HELLO }) },
     },
     enable_async_status_log: true,
@@ -109,7 +109,26 @@ test.each([
   [{ destination_config: { on_success: { destination: 'SMN', param: '{}' } } }],
   [{ destination_config: { on_success: { destination: 'SMN', param: 'x' } } }],
   [{ destination_config: { on_success: { destination: 'SMN', param: { topic_urn: 't' } } } }],
-  [{ destination_config: { on_failure: { destination: 'OBS', param: '{"bucket":"b","expires":366}' } } }],
+  [{ destination_config: { on_failure: { destination: 'OBS', param: '{"bucket":"bbb","expires":366}' } } }],
+  [{ destination_config: { on_failure: { destination: 'OBS', param: '{"bucket":"No"}' } } }],
+  [{ destination_config: { on_failure: { destination: 'OBS', param: '{"bucket":"bbb","prefix":5}' } } }],
+  [{ destination_config: { on_failure: { destination: 'SMN', param: '{"topic_urn":"urn:smn:r:p:t:x"}' } } }],
+  [{ destination_config: { on_failure: { destination: 'DIS', param: '{"stream_name":"a/b"}' } } }],
+  [
+    {
+      destination_config: { on_failure: { destination: 'FunctionGraph', param: '{"func_urn":"urn:fss:x"}' } },
+    },
+  ],
+  [
+    {
+      destination_config: {
+        on_failure: {
+          destination: 'FunctionGraph',
+          param: JSON.stringify({ func_urn: `urn:fss:r:${'0'.repeat(32)}:function:default:hello` }),
+        },
+      },
+    },
+  ],
   [{ destination_config: { on_failure: { destination: '__proto__', param: '{}' } } }],
 ])('refuses %j and changes nothing', async (body) => {
   const before = definitionsOf(server)

@@ -1,6 +1,19 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { JsonObject } from '../../../src/model/json.ts'
 import { ACCOUNT, F, functionBody, openHarness, urnOf, type Harness, type TestReply } from './harness.ts'
+
+/** Of a run that failed. */
+const RESULT = {
+  payload: Buffer.alloc(0),
+  isCut: false,
+  logTail: Buffer.alloc(0),
+  kind: 'threw',
+  durationMs: 1,
+  billedDurationMs: 1,
+  maxMemoryBytes: 1,
+  instanceId: 'i',
+  version: 'LATEST',
+}
 
 const HELLO = `${F}/${urnOf('hello')}`
 
@@ -15,13 +28,13 @@ beforeAll(async () => {
     ids.push(await accept('hello'))
     server.clockMs += 60_000
   }
-  await accept('other')
   await server.send({ method: 'POST', path: F, body: functionBody('failing') })
   // The first two end, one by one; the third runs; the rest waits.
   const claimed = await server.store.tasks.claim(3, server.clockMs, 3_600_000)
   const [first, second] = claimed.map(({ lease }) => lease)
   await server.store.tasks.settle(first ?? '', { ending: 'succeeded', attempts: 1 })
   await server.store.tasks.settle(second ?? '', { ending: 'failed', attempts: 1, lastError: 'timedOut' })
+  await accept('other')
 })
 afterAll(() => server.close())
 afterEach(() => {
@@ -87,6 +100,16 @@ describe('the records of asynchronous calls', () => {
     server.clockMs = before
   })
 
+  test('go on beyond what is counted', async () => {
+    const { tasks } = server.store
+    const listTasks = tasks.list.bind(tasks)
+    const counting = vi.spyOn(tasks, 'list')
+    counting.mockImplementation(async (filter) => ({ ...(await listTasks(filter)), total: 2 }))
+    const page = await list('?limit=2&marker=2')
+    counting.mockRestore()
+    expect([idsOf(page), page.json['next_marker']]).toEqual([[ids[2], ids[1]], 4])
+  })
+
   test('of calls that have not ended are a list of their own', async () => {
     expect(idsOf(await list('', true))).toEqual([ids[4], ids[3], ids[2]])
     expect(idsOf(await list('?status=RUNNING', true))).toEqual([ids[2]])
@@ -100,6 +123,7 @@ describe('the records of asynchronous calls', () => {
     '?limit=0',
     '?limit=501',
     '?marker=-1',
+    '?marker=1000001',
     '?status=DONE',
     '?query_begin_time=yesterday',
     '?limit=x',
@@ -164,6 +188,38 @@ test('the log of states is always on, and has a place', async () => {
     stream_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
     stream_name: expect.any(String),
   })
+})
+
+describe('why a call failed', () => {
+  const endOf = async (lastError: string, payload: string): Promise<JsonObject | undefined> => {
+    const id = await accept('failing')
+    const claimed = await server.store.tasks.claim(100, server.clockMs, 3_600_000)
+    const lease = claimed.find(({ requestId }) => requestId === id)?.lease ?? ''
+    const result = { ...RESULT, payload: Buffer.from(payload) }
+    await server.store.tasks.settle(lease, { ending: 'failed', attempts: 1, lastError, result })
+    const path = `${F}/${urnOf('failing')}/async-invocations`
+    const [listed] = shown(await server.send({ method: 'GET', path: `${path}?limit=1&status=FAIL` }))
+    expect(listed?.['error_message']).toBe(lastError)
+    return shown(await server.send({ method: 'GET', path: `${path}?request_id=${id}` }))[0]
+  }
+
+  test('is told in the words of the code when it is asked for by its id', async () => {
+    const body = JSON.stringify({ errorMessage: 'x is not a function', errorType: 'TypeError' })
+    expect(await endOf('TypeError', body)).toMatchObject({
+      status: 'FAIL',
+      error_code: 4002,
+      error_message: 'TypeError: x is not a function',
+    })
+    const long = JSON.stringify({ errorMessage: 'x'.repeat(5000), errorType: 'TypeError' })
+    expect(String((await endOf('TypeError', long))?.['error_message'])).toHaveLength(1024 + 11)
+  })
+
+  test.each(['', 'no JSON', '{"errorMessage":""}', '{"errorMessage":5}'])(
+    'is its name where the code said %j',
+    async (payload) => {
+      expect(await endOf('exited', payload)).toMatchObject({ error_message: 'exited', error_code: 4002 })
+    },
+  )
 })
 
 describe('the number of a failure', () => {

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import { TaskService } from '../../../src/async/task-service.ts'
 import { KeyRing } from '../../../src/auth/keyring.ts'
 import type { Dialect } from '../../../src/dialects/dialect.ts'
 import { createHuaweiFunctionGraph } from '../../../src/dialects/huawei-functiongraph/dialect.ts'
@@ -114,16 +115,18 @@ export async function openHarness(): Promise<Harness> {
         return outcome
       },
     },
-    tasks: {
-      enqueue: (task) => store.tasks.enqueue(task),
-      find: (account, requestId) => store.tasks.find(account, requestId),
-      list: (filter) => store.tasks.list(filter),
-      terminate: async (account, requestId) => {
-        const status = await store.tasks.cancel(account, requestId, now())
-        if (status === undefined) return 'unknown'
-        return status === 'waiting' ? 'cancelled' : 'ended'
+    tasks: new TaskService({
+      queue: store.tasks,
+      clock: { now, after: () => () => undefined },
+      delivery: {
+        notify: () => undefined,
+        terminate: async (account, requestId) => {
+          const status = await store.tasks.cancel(account, requestId, now())
+          if (status === undefined) return 'unknown'
+          return status === 'waiting' ? 'cancelled' : 'ended'
+        },
       },
-    },
+    }),
     history: { find: (_filter, limit) => Promise.resolve(records.slice(0, limit)) },
     keptOf: ({ target }) => ({ target, ...harness.kept }),
     requireRuntime: (runtime) => {

@@ -1,7 +1,7 @@
 import * as fg from '@huaweicloud/huaweicloud-sdk-functiongraph'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { TestServer } from '../../helpers/server.ts'
-import { deploy, fgClient, invoke, PROJECT, refusal, tokenOf, untilEnded, wire } from './clients.ts'
+import { deploy, fgClient, invoke, PROJECT, refusal, tokenOf, wire } from './clients.ts'
 
 const NODE = `
 exports.handler = async (event, context) => {
@@ -109,39 +109,6 @@ describe('the official client', () => {
       httpStatusCode: 400,
       errorCode: 'FSS.1309',
     })
-  })
-
-  test('sees how asynchronous calls end', async () => {
-    for (const [what, status] of [
-      ['nothing', 'SUCCESS'],
-      ['throw', 'FAIL'],
-    ] as const) {
-      const request = new fg.AsyncInvokeFunctionRequest(urn).withBody({ do: what } as never)
-      const accepted = wire(await client.asyncInvokeFunction(request))
-      expect(accepted).toEqual({ request_id: expect.any(String), httpStatusCode: 202 })
-      expect(await untilEnded(client, urn, String(accepted['request_id']))).toMatchObject({
-        status,
-        error_code: status === 'FAIL' ? 4002 : 0,
-      })
-    }
-  })
-
-  test('ends an asynchronous call that runs', async () => {
-    const long = await deploy(client, 'long', NODE, { timeout: 60 })
-    const request = new fg.AsyncInvokeFunctionRequest(long).withBody({ do: 'sleep' } as never)
-    const { request_id: requestId } = wire(await client.asyncInvokeFunction(request))
-    await server.untilLogged('default', 'node', () => true)
-    const cancel = new fg.CancelAsyncInvocationRequestBody(String(requestId)).withType('force')
-    await client.cancelAsyncInvocation(new fg.CancelAsyncInvocationRequest(long).withBody(cancel))
-    expect(await untilEnded(client, long, String(requestId))).toMatchObject({
-      status: 'DISCARD',
-      error_code: 4208,
-    })
-    const again = client.cancelAsyncInvocation(new fg.CancelAsyncInvocationRequest(long).withBody(cancel))
-    expect(wire(await again)).toMatchObject({ httpStatusCode: 200 })
-    const unknown = new fg.CancelAsyncInvocationRequestBody('00000000-0000-4000-8000-000000000000')
-    const refused = client.cancelAsyncInvocation(new fg.CancelAsyncInvocationRequest(long).withBody(unknown))
-    expect(await refusal(refused)).toMatchObject({ errorCode: 'FSS.0400', errorMsg: 'Invalid RequestId' })
   })
 })
 
