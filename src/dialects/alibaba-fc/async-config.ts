@@ -1,8 +1,9 @@
 import { findFunction } from '../../definitions/find-function.ts'
 import { settingMembers } from '../../definitions/settings.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
-import { isJsonObject } from '../../model/json.ts'
 import type { AsyncConfigRecord, Stored } from '../../store/definition-store.ts'
+import { shownDestinationsOf, type ShownDestinations } from './async-settings.ts'
+import { DESTINATION_CHARS, targetOf } from './destinations.ts'
 import { FcError } from './errors.ts'
 import { booleanField, integerField, invalidValue, objectField, stringField } from './fields.ts'
 import { etagOf, formatTime } from './names.ts'
@@ -17,17 +18,6 @@ const RETRIES = { min: 0, max: 8 }
 
 /** Age of a waiting call, seconds: up to 7 days. Source: the same page. */
 const AGE_SECONDS = { min: 1, max: 604_800 }
-
-/** Longest destination, characters. The vendor publishes no number. */
-const DESTINATION_CHARS = 1024
-
-/** Queues and topics, functions, event buses, RocketMQ topics. */
-const DESTINATION = /^acs:(?:mns|fc|eventbridge|mq):[^:\s]*:[^:\s]*:\S+$/
-
-interface Destinations {
-  readonly onSuccess?: { readonly destination: string }
-  readonly onFailure?: { readonly destination: string }
-}
 
 /** @throws {FcError} AsyncConfigNotExists */
 export const getFunctionAsyncInvokeConfig: Operation = (call, { catalogue }) => {
@@ -44,7 +34,7 @@ export const putFunctionAsyncInvokeConfig: Operation = async (call, { catalogue,
   const maxRetries = integerField(call.body, 'maxAsyncRetryAttempts', RETRIES)
   const maxAgeSeconds = integerField(call.body, 'maxAsyncEventAgeInSeconds', AGE_SECONDS)
   const stateful = booleanField(call.body, 'statefulInvocation')
-  const destinations = destinationsField(call.body)
+  const destinations = destinationsField(call.body, target.account)
   const stored = await catalogue.change((draft) => {
     findFunction(draft, target.account, target.service, target.name, target.qualifier)
     const before = draft.get('asyncConfig', keyOf(target))
@@ -57,7 +47,7 @@ export const putFunctionAsyncInvokeConfig: Operation = async (call, { catalogue,
       extras: withOwnExtras(before?.value, {
         ...ownExtras(before?.value),
         ...(stateful !== undefined && { statefulInvocation: stateful }),
-        destinationConfig: destinations(destinationsOf(before?.value)),
+        destinationConfig: destinations(shownDestinationsOf(before?.value)),
       }),
     })
   })
@@ -109,12 +99,15 @@ function notFound({ service, name, qualifier }: QualifiedFunction): FcError {
 }
 
 /** Reads what was sent now, to be laid over what is there later. An empty object clears; so does an empty text. */
-function destinationsField(body: JsonObject): (before: Destinations) => Destinations {
+function destinationsField(
+  body: JsonObject,
+  account: string,
+): (before: ShownDestinations) => ShownDestinations {
   const given = objectField(body, 'destinationConfig')
   if (given === undefined) return (before) => before
   if (Object.keys(given).length === 0) return () => ({})
-  const onSuccess = destinationField(given, 'onSuccess')
-  const onFailure = destinationField(given, 'onFailure')
+  const onSuccess = destinationField(given, 'onSuccess', account)
+  const onFailure = destinationField(given, 'onFailure', account)
   return (before) => ({
     ...member('onSuccess', onSuccess ?? before.onSuccess?.destination),
     ...member('onFailure', onFailure ?? before.onFailure?.destination),
@@ -122,21 +115,24 @@ function destinationsField(body: JsonObject): (before: Destinations) => Destinat
 }
 
 /** @returns `undefined` when not sent, an empty text when it is to be cleared. */
-function destinationField(config: JsonObject, name: keyof Destinations): string | undefined {
+function destinationField(
+  config: JsonObject,
+  name: keyof ShownDestinations,
+  account: string,
+): string | undefined {
   const given = objectField(config, name)
   if (given === undefined) return undefined
   const destination = stringField(given, 'destination', { max: DESTINATION_CHARS }) ?? ''
-  if (destination !== '' && !DESTINATION.test(destination))
-    throw invalidValue(`${name}.destination`, 'the ARN of a queue, topic, function or event bus', destination)
+  if (destination !== '' && targetOf(destination, account) === undefined)
+    throw invalidValue(
+      `${name}.destination`,
+      'the ARN of a queue, topic, function or event bus, or an HTTP(S) address without credentials',
+      destination,
+    )
   return destination
 }
 
-function destinationsOf(config: AsyncConfigRecord | undefined): Destinations {
-  const stored = ownExtras(config)['destinationConfig']
-  return isJsonObject(stored) ? stored : {}
-}
-
-function member(name: keyof Destinations, destination: string | undefined): Destinations {
+function member(name: keyof ShownDestinations, destination: string | undefined): ShownDestinations {
   return destination === undefined || destination === '' ? {} : { [name]: { destination } }
 }
 
@@ -152,7 +148,7 @@ function configBody(config: AsyncConfigRecord): Record<string, unknown> {
     qualifier: config.qualifier,
     createdTime: formatTime(config.createdAtMs),
     lastModifiedTime: formatTime(config.modifiedAtMs),
-    destinationConfig: destinationsOf(config),
+    destinationConfig: shownDestinationsOf(config),
     statefulInvocation: ownExtras(config)['statefulInvocation'] ?? false,
     ...(config.maxAgeMs !== undefined && { maxAsyncEventAgeInSeconds: Math.floor(config.maxAgeMs / 1000) }),
     ...(config.maxRetries !== undefined && { maxAsyncRetryAttempts: config.maxRetries }),

@@ -7,7 +7,6 @@ import type { Caller, InvokeRequest } from '../../model/invocation.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
 import type { ProvisionRecord } from '../../store/definition-store.ts'
-import type { NewTask } from '../../store/task-queue.ts'
 import type { Dialect } from '../dialect.ts'
 import { hasOwnScheme } from './auth.ts'
 import { dispatch, type DispatchRooms } from './dispatch.ts'
@@ -20,8 +19,8 @@ export interface AlibabaFcDeps {
   readonly packages: PackageStore
   readonly keyring: KeyRing
   readonly engine: { invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> }
-  /** `enqueue` resolves once the task is durable. */
-  readonly tasks: { enqueue(task: NewTask): Promise<void> }
+  /** Takes asynchronous calls, and knows what became of them. */
+  readonly tasks: DispatchRooms['tasks']
   /** How many of the instances that a record asks for are ready now. */
   readonly keptOf: (record: ProvisionRecord) => Readiness
   /** Throws `caller/runtime-missing` for a runtime whose interpreter this host lacks. */

@@ -1,3 +1,4 @@
+import type { Tasks } from '../../async/tasks.ts'
 import { constantTimeEqual } from '../../auth/compare.ts'
 import type { KeyRing } from '../../auth/keyring.ts'
 import type { Exchange, Reply } from '../../http/exchange.ts'
@@ -19,6 +20,7 @@ import { matchInvoke, matchOperation, type InvokePath } from './routes.ts'
 
 /** Everything requests of this dialect are answered with. */
 export interface DispatchRooms extends Rooms, InvokeRooms {
+  readonly tasks: Pick<Tasks, 'submit' | 'find' | 'detailsOf' | 'list' | 'terminate'>
   readonly keyring: KeyRing
   readonly links: CodeLinks
   /** Where bodies too large to be parsed whole wait for each other. */

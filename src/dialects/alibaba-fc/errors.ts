@@ -16,6 +16,7 @@ export const STATUS_OF = {
   VersionNotFound: 404,
   AliasNotFound: 404,
   AsyncConfigNotExists: 404,
+  StatefulAsyncInvocationNotFound: 404,
   OnDemandConfigNotFound: 404,
   ProvisionConfigNotFound: 404,
   ServiceAlreadyExists: 409,
@@ -44,49 +45,66 @@ export class FcError extends Error {
   }
 }
 
-const FC_ERRORS: { [C in EngineErrorCode]: (details: EngineErrorDetails[C]) => FcError } = {
-  'caller/namespace-not-found': ({ namespace }) =>
-    new FcError('ServiceNotFound', `service '${namespace}' does not exist`),
-  'caller/function-not-found': ({ namespace, name }) =>
-    new FcError('FunctionNotFound', `function '${name}' does not exist in service '${namespace}'`),
-  'caller/version-not-found': ({ namespace, version }) =>
-    new FcError('VersionNotFound', `version '${version}' does not exist in service '${namespace}'`),
-  'caller/alias-not-found': ({ namespace, alias }) =>
-    new FcError('AliasNotFound', `alias '${alias}' does not exist in service '${namespace}'`),
-  'caller/runtime-missing': ({ runtime, hint }) =>
-    new FcError('InvalidArgument', `runtime '${runtime}' is not available on this server: ${hint}`),
-  'caller/concurrency-exceeded': ({ scope, limit }) =>
-    new FcError(
-      'ResourceExhausted',
-      `the ${scope} is at its limit of ${limit} concurrent invocations; retry later`,
-    ),
-  'caller/payload-budget-exceeded': ({ limitBytes }) =>
-    new FcError('ResourceExhausted', `payloads in flight exceed ${limitBytes} bytes; retry later`),
-  'caller/payload-too-large': ({ limitBytes }) =>
-    new FcError('EntityTooLarge', `payload size exceeds maximum allowed size (${limitBytes} bytes)`),
-  'caller/queue-full': ({ limit }) =>
-    new FcError('ResourceExhausted', `the queue of asynchronous invocations is full (${limit}); retry later`),
-  'caller/task-exists': ({ taskId }) =>
-    new FcError(
-      'StatefulAsyncInvocationAlreadyExists',
-      `stateful async invocation '${taskId}' already exists`,
-    ),
-  'caller/gone': () => new FcError('ClientClosedRequest', 'the client closed the request'),
-  'platform/no-capacity': ({ waitedMs }) =>
-    new FcError(
-      'ResourceThrottled',
-      `no instance became free within ${Math.round(waitedMs)} ms; retry later`,
-    ),
-  'platform/start-failed': () =>
-    new FcError('InternalServerError', 'an internal error has occurred. Please retry.'),
-  'platform/draining': () => new FcError('ResourceThrottled', 'the server is shutting down; retry later'),
-  'platform/store-full': () =>
-    new FcError('ResourceThrottled', 'the server has no room to store the invocation; retry later'),
-  'platform/store-failed': () =>
-    new FcError('InternalServerError', 'an internal error has occurred. Please retry.'),
+/** What an engine error is called here: one row for each code there is. */
+const CODE_OF: Readonly<Record<EngineErrorCode, FcCode>> = {
+  'caller/namespace-not-found': 'ServiceNotFound',
+  'caller/function-not-found': 'FunctionNotFound',
+  'caller/version-not-found': 'VersionNotFound',
+  'caller/alias-not-found': 'AliasNotFound',
+  'caller/runtime-missing': 'InvalidArgument',
+  'caller/concurrency-exceeded': 'ResourceExhausted',
+  'caller/payload-budget-exceeded': 'ResourceExhausted',
+  'caller/payload-too-large': 'EntityTooLarge',
+  'caller/queue-full': 'ResourceExhausted',
+  'caller/task-exists': 'StatefulAsyncInvocationAlreadyExists',
+  'caller/gone': 'ClientClosedRequest',
+  'platform/no-capacity': 'ResourceThrottled',
+  'platform/start-failed': 'InternalServerError',
+  'platform/draining': 'ResourceThrottled',
+  'platform/store-full': 'ResourceThrottled',
+  'platform/store-failed': 'InternalServerError',
 }
 
-/** The dialect's answer to an engine error: one row for each code there is. */
+const INTERNAL = 'an internal error has occurred. Please retry.'
+
+const MESSAGE_OF: { [C in EngineErrorCode]: (details: EngineErrorDetails[C]) => string } = {
+  'caller/namespace-not-found': ({ namespace }) => `service '${namespace}' does not exist`,
+  'caller/function-not-found': ({ namespace, name }) =>
+    `function '${name}' does not exist in service '${namespace}'`,
+  'caller/version-not-found': ({ namespace, version }) =>
+    `version '${version}' does not exist in service '${namespace}'`,
+  'caller/alias-not-found': ({ namespace, alias }) =>
+    `alias '${alias}' does not exist in service '${namespace}'`,
+  'caller/runtime-missing': ({ runtime, hint }) =>
+    `runtime '${runtime}' is not available on this server: ${hint}`,
+  'caller/concurrency-exceeded': ({ scope, limit }) =>
+    `the ${scope} is at its limit of ${limit} concurrent invocations; retry later`,
+  'caller/payload-budget-exceeded': ({ limitBytes }) =>
+    `payloads in flight exceed ${limitBytes} bytes; retry later`,
+  'caller/payload-too-large': ({ limitBytes }) =>
+    `payload size exceeds maximum allowed size (${limitBytes} bytes)`,
+  'caller/queue-full': ({ scope, limit }) =>
+    `the queue of asynchronous invocations of the ${scope} is full (${limit}); retry later`,
+  'caller/task-exists': ({ taskId }) => `stateful async invocation '${taskId}' already exists`,
+  'caller/gone': () => 'the client closed the request',
+  'platform/no-capacity': ({ waitedMs }) =>
+    `no instance became free within ${Math.round(waitedMs)} ms; retry later`,
+  'platform/start-failed': () => INTERNAL,
+  'platform/draining': () => 'the server is shutting down; retry later',
+  'platform/store-full': () => 'the server has no room to store the invocation; retry later',
+  'platform/store-failed': () => INTERNAL,
+}
+
+/** The dialect's answer to an engine error. */
 export function fcErrorOf<C extends EngineErrorCode>(error: EngineError<C>): FcError {
-  return FC_ERRORS[error.code](error.details)
+  return new FcError(CODE_OF[error.code], MESSAGE_OF[error.code](error.details))
+}
+
+/** What an engine error that was kept by its code alone is called here; undefined for text that is no such code. */
+export function fcCodeOf(engineCode: string): FcCode | undefined {
+  return isEngineCode(engineCode) ? CODE_OF[engineCode] : undefined
+}
+
+function isEngineCode(text: string): text is EngineErrorCode {
+  return Object.hasOwn(CODE_OF, text)
 }

@@ -1,26 +1,21 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Tasks } from '../../async/tasks.ts'
+import { newId } from '../../definitions/ids.ts'
 import type { Catalogue } from '../../engine/catalogue.ts'
-import { qualifiedKey } from '../../engine/keys.ts'
 import type { Exchange, Reply } from '../../http/exchange.ts'
-import { LATEST } from '../../model/function.ts'
 import type { Caller, InvokeRequest, InvokeTarget } from '../../model/invocation.ts'
 import type { Outcome } from '../../model/outcome.ts'
-import { EMPTY_PAYLOAD, toBuffer, type Payload } from '../../model/payload.ts'
-import type { NewTask } from '../../store/task-queue.ts'
+import { EMPTY_PAYLOAD, type Payload } from '../../model/payload.ts'
+import { asyncSettingsOf, taskMembers } from './async-settings.ts'
 import { FcError } from './errors.ts'
 import { failedRun } from './failed-run.ts'
 import { invalidValue } from './fields.ts'
 import { requireTaskId } from './names.ts'
-import { ownExtras } from './own-extras.ts'
 import { headerText } from './request-head.ts'
 
 /** Longest events and results, bytes. Source: the vendor's limits page: 32 MB and 128 KB. */
 export const MAX_SYNC_BYTES = 32 * 1024 * 1024
 export const MAX_ASYNC_BYTES = 128 * 1024
-
-/** What an asynchronous call gets when its configuration does not say. Source: the vendor's async configuration page. */
-const DEFAULT_MAX_RETRIES = 3
-const DEFAULT_MAX_AGE_MS = 86_400_000
 
 /** Delays of a first delivery, seconds. Source: the vendor's page on delayed calls, "0 < n < 3600". */
 const MAX_DELAY_S = 3599
@@ -41,15 +36,15 @@ export type InvokeMode =
       readonly taskId: string | undefined
       /** What the caller says about keeping the task findable; undefined leaves it to the configuration. */
       readonly stateful: boolean | undefined
+      /** The request may go by an id that its caller gave. */
+      readonly hasTraceId: boolean
     }
 
 /** What invocations may use. */
 export interface InvokeRooms {
   readonly catalogue: Catalogue
   readonly engine: { invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> }
-  /** Resolves once the task is durable. */
-  readonly tasks: { enqueue(task: NewTask): Promise<void> }
-  readonly now: () => number
+  readonly tasks: Pick<Tasks, 'submit' | 'find'>
 }
 
 /** @throws {FcError} InvalidArgument, in the vendor's words */
@@ -69,6 +64,7 @@ export function readInvokeMode(headers: IncomingHttpHeaders): InvokeMode {
     delayMs: readDelayMs(headers),
     taskId: taskId === undefined ? undefined : requireTaskId(taskId),
     stateful: readStateful(headers),
+    hasTraceId: headers['x-fc-trace-id'] !== undefined,
   }
 }
 
@@ -124,6 +120,7 @@ export async function invokeSync(
 /**
  * Accepts a call to be run later: the reply is made once the task is durable.
  *
+ * @param requestId What the request goes by. Tasks are told apart by it: where it is a trace id that another one has, a new one is made.
  * @throws {import('../../model/errors.ts').EngineError} the target does not exist, or the queue refuses the task
  */
 export async function invokeAsync(
@@ -131,34 +128,28 @@ export async function invokeAsync(
   requestId: string,
   payload: Payload,
   mode: InvokeMode & { kind: 'async' },
-  { catalogue, tasks, now }: InvokeRooms,
+  { catalogue, tasks }: InvokeRooms,
 ): Promise<Reply> {
   catalogue.resolve(target)
-  const { account, namespace, name, qualifier } = target
-  const config = catalogue.get(
-    'asyncConfig',
-    qualifiedKey(account, namespace, name, qualifier ?? LATEST),
-  )?.value
-  const stateful = mode.stateful ?? ownExtras(config)['statefulInvocation'] === true
+  const { policy, isStateful, destinations } = asyncSettingsOf(catalogue, target)
+  const isTask = mode.stateful ?? isStateful
+  const isTaken = mode.hasTraceId && (await isKnown(target, requestId, isTask, mode.taskId, tasks))
+  const ownRequestId = isTaken ? newId() : requestId
   // An id that the caller chose guards against a second run of the same call even where tasks are not listed.
-  const taskId = mode.stateful === false ? undefined : (mode.taskId ?? (stateful ? requestId : undefined))
-  const acceptedAtMs = now()
-  await tasks.enqueue({
-    requestId,
-    account,
-    namespace,
-    functionName: name,
-    ...(qualifier === undefined ? {} : { qualifier }),
+  const taskId = mode.stateful === false ? undefined : (mode.taskId ?? (isTask ? ownRequestId : undefined))
+  await tasks.submit({
+    target,
+    requestId: ownRequestId,
     ...(taskId === undefined ? {} : { taskId }),
-    payload: toBuffer(payload),
-    acceptedAtMs,
-    dueAtMs: acceptedAtMs + mode.delayMs,
-    maxRetries: config?.maxRetries ?? DEFAULT_MAX_RETRIES,
-    expiresAtMs: acceptedAtMs + (config?.maxAgeMs ?? DEFAULT_MAX_AGE_MS),
+    payload,
+    delayMs: mode.delayMs,
+    policy,
+    ...taskMembers(isTask),
+    ...(destinations === undefined ? {} : { destinations }),
   })
   const headers: Record<string, string> = {
-    'X-Fc-Request-Id': requestId,
-    'x-acs-request-id': requestId,
+    'X-Fc-Request-Id': ownRequestId,
+    'x-acs-request-id': ownRequestId,
     'Access-Control-Expose-Headers': EXPOSED_HEADERS,
   }
   if (taskId !== undefined) {
@@ -166,6 +157,20 @@ export async function invokeAsync(
     headers['X-Fc-Async-Task-Id'] = taskId
   }
   return { status: 202, headers, body: EMPTY_PAYLOAD }
+}
+
+/** Whether another call has this request id. A task that would have the same id of its own is no other: it is refused as such. */
+async function isKnown(
+  target: InvokeTarget,
+  requestId: string,
+  isTask: boolean,
+  taskId: string | undefined,
+  tasks: InvokeRooms['tasks'],
+): Promise<boolean> {
+  const known = await tasks.find(target.account, requestId)
+  if (known === undefined) return false
+  const isSame = known.namespace === target.namespace && known.functionName === target.name
+  return !(isTask && isSame && known.taskId === (taskId ?? requestId))
 }
 
 const SYNC: InvokeMode = Object.freeze({ kind: 'sync', wantsLogTail: false })

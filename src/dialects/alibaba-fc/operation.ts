@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Tasks } from '../../async/tasks.ts'
 import type { Catalogue } from '../../engine/catalogue.ts'
 import type { Readiness } from '../../engine/kept.ts'
 import type { CodeLinks } from '../../intake/code-link.ts'
@@ -48,6 +49,7 @@ export interface Answer {
 export interface Rooms {
   readonly catalogue: Catalogue
   readonly packages: PackageStore
+  readonly tasks: Pick<Tasks, 'find' | 'detailsOf' | 'list' | 'terminate'>
   /** How many of the instances that a record asks for are ready now. */
   readonly keptOf: (record: ProvisionRecord) => Readiness
   readonly region: string

@@ -24,6 +24,12 @@ import type { Operation } from './operation.ts'
 import { getProvisionConfig, listProvisionConfigs, putProvisionConfig } from './provision.ts'
 import { createService, deleteService, getService, listServices, updateService } from './services.ts'
 import { getResourceTags, listTaggedResources, tagResource, untagResource } from './tags.ts'
+import {
+  getStatefulAsyncInvocation,
+  listStatefulAsyncInvocationFunctions,
+  listStatefulAsyncInvocations,
+  stopStatefulAsyncInvocation,
+} from './tasks.ts'
 import { deleteServiceVersion, listServiceVersions, publishServiceVersion } from './versions.ts'
 
 /**
@@ -56,6 +62,10 @@ export type OperationName =
   | 'PutFunctionAsyncInvokeConfig'
   | 'DeleteFunctionAsyncInvokeConfig'
   | 'ListFunctionAsyncInvokeConfigs'
+  | 'GetStatefulAsyncInvocation'
+  | 'ListStatefulAsyncInvocations'
+  | 'StopStatefulAsyncInvocation'
+  | 'ListStatefulAsyncInvocationFunctions'
   | 'GetFunctionOnDemandConfig'
   | 'PutFunctionOnDemandConfig'
   | 'DeleteFunctionOnDemandConfig'
@@ -89,6 +99,7 @@ const CODE_BODY_BYTES = 100 * 1024 * 1024
 const SERVICE = '/services/:service'
 const FUNCTION = `${SERVICE}/functions/:function`
 const ASYNC_CONFIG = `${FUNCTION}/async-invoke-config`
+const TASKS = `${FUNCTION}/stateful-async-invocations`
 const ON_DEMAND = `${FUNCTION}/on-demand-config`
 const PROVISION = `${FUNCTION}/provision-config`
 
@@ -133,6 +144,14 @@ export const OPERATIONS: Readonly<Record<OperationName, OperationDefinition>> = 
     pattern: `${FUNCTION}/async-invoke-configs`,
     run: listFunctionAsyncInvokeConfigs,
   },
+  GetStatefulAsyncInvocation: { method: 'GET', pattern: `${TASKS}/:id`, run: getStatefulAsyncInvocation },
+  ListStatefulAsyncInvocations: { method: 'GET', pattern: TASKS, run: listStatefulAsyncInvocations },
+  StopStatefulAsyncInvocation: { method: 'PUT', pattern: `${TASKS}/:id`, run: stopStatefulAsyncInvocation },
+  ListStatefulAsyncInvocationFunctions: {
+    method: 'GET',
+    pattern: '/stateful-async-invocation-functions',
+    run: listStatefulAsyncInvocationFunctions,
+  },
   GetFunctionOnDemandConfig: { method: 'GET', pattern: ON_DEMAND, run: getFunctionOnDemandConfig },
   PutFunctionOnDemandConfig: { method: 'PUT', pattern: ON_DEMAND, run: putFunctionOnDemandConfig },
   DeleteFunctionOnDemandConfig: { method: 'DELETE', pattern: ON_DEMAND, run: deleteFunctionOnDemandConfig },
@@ -161,10 +180,6 @@ export const UNSUPPORTED: readonly (readonly [name: string, method: string, patt
   ['EventSource operations', 'ANY', `${FUNCTION}/event-sources/:sourceArn`],
   ['HTTP invocation', 'ANY', '/proxy/:service/:function'],
   ['HTTP invocation', 'ANY', '/proxy/:service/:function/*'],
-  ['ListStatefulAsyncInvocations', 'GET', `${FUNCTION}/stateful-async-invocations`],
-  ['GetStatefulAsyncInvocation', 'GET', `${FUNCTION}/stateful-async-invocations/:id`],
-  ['StopStatefulAsyncInvocation', 'PUT', `${FUNCTION}/stateful-async-invocations/:id`],
-  ['ListStatefulAsyncInvocationFunctions', 'GET', '/stateful-async-invocation-functions'],
   ['ListInstances', 'GET', `${FUNCTION}/instances`],
   ['InstanceExec', 'GET', `${FUNCTION}/instances/:id/exec`],
   ['Layer operations', 'ANY', '/layers'],

@@ -138,7 +138,10 @@ describe('putFunctionAsyncInvokeConfig', () => {
     { maxAsyncEventAgeInSeconds: 1.5 },
     { statefulInvocation: 'yes' },
     { destinationConfig: 'x' },
-    { destinationConfig: { onSuccess: { destination: 'http://example.com' } } },
+    { destinationConfig: { onSuccess: { destination: 'ftp://example.com' } } },
+    { destinationConfig: { onSuccess: { destination: 'https://name:word@example.com' } } },
+    { destinationConfig: { onSuccess: { destination: 'acs:fc:cn-hangzhou:1:services/demo' } } },
+    { destinationConfig: { onFailure: { destination: 'acs:mns:cn-hangzhou:1:/tables/one' } } },
     { destinationConfig: { onFailure: { destination: 'acs:oss:cn-hangzhou:1:bucket' } } },
   ])('refuses %j', async (body) => {
     expect(await plane.refusal(putFunctionAsyncInvokeConfig, { params, body })).toMatchObject({

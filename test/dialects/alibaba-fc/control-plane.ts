@@ -1,5 +1,11 @@
 import { FcError, fcErrorOf } from '../../../src/dialects/alibaba-fc/errors.ts'
-import type { Answer, ApiVersion, JsonObject, Operation } from '../../../src/dialects/alibaba-fc/operation.ts'
+import type {
+  Answer,
+  ApiVersion,
+  JsonObject,
+  Operation,
+  Rooms,
+} from '../../../src/dialects/alibaba-fc/operation.ts'
 import { Catalogue } from '../../../src/engine/catalogue.ts'
 import { functionKey, namespaceKey } from '../../../src/engine/keys.ts'
 import { EngineError } from '../../../src/model/errors.ts'
@@ -69,6 +75,9 @@ export class ControlPlane {
         catalogue: this.catalogue,
         get packages(): PackageStore {
           throw new Error('no operation under test touches code packages')
+        },
+        get tasks(): Rooms['tasks'] {
+          throw new Error('no operation under test touches tasks')
         },
         region: REGION,
         keptOf: ({ target }) => ({ target, ...this.kept }),

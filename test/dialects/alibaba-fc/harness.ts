@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import { TaskService } from '../../../src/async/task-service.ts'
 import { KeyRing } from '../../../src/auth/keyring.ts'
 import { createAlibabaFc } from '../../../src/dialects/alibaba-fc/dialect.ts'
 import type { Dialect } from '../../../src/dialects/dialect.ts'
@@ -60,7 +61,7 @@ export interface TestReply {
 
 export async function openHarness(): Promise<Harness> {
   const dir = await mkdtemp(join(tmpdir(), 'anvoke-fc-'))
-  const store = await SqliteStore.open({ file: join(dir, 'store.db') })
+  const store = await SqliteStore.open({ file: join(dir, 'store.db'), now: () => harness.clockMs })
   const packages = await PackageStore.open({ dir: join(dir, 'packages') })
   const catalogue = await Catalogue.open(store.definitions)
   const credential = { accessKeyId: KEY_ID, accessKeySecret: SECRET, accountId: ACCOUNT }
@@ -77,7 +78,19 @@ export async function openHarness(): Promise<Harness> {
         return Promise.resolve().then((): Outcome => outcomeOf(harness, request))
       },
     },
-    tasks: store.tasks,
+    tasks: new TaskService({
+      queue: store.tasks,
+      // Nothing runs by itself here: tests claim tasks, and settle them.
+      delivery: {
+        notify: () => undefined,
+        terminate: async (account, requestId) => {
+          const found = await store.tasks.requestStop(account, requestId, harness.clockMs)
+          if (found === undefined) return 'unknown'
+          return found === 'waiting' ? 'cancelled' : found === 'running' ? 'terminated' : 'ended'
+        },
+      },
+      clock: { now: () => harness.clockMs, after: () => () => undefined },
+    }),
     keptOf: ({ target }) => ({ ready: 0, target }),
     requireRuntime: (runtime) => {
       if (missingRuntimes.has(runtime))

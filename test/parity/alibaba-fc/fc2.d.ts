@@ -22,6 +22,9 @@ declare module '@alicloud/fc2' {
 
   class Client {
     constructor(accountId: string, config: ClientConfig)
+    /** For what the client has no method of its own for: a path after the API version. */
+    get(path: string, query?: Options, headers?: Headers): Promise<Answer>
+    put(path: string, body?: Options, headers?: Headers): Promise<Answer>
     createService(service: string, options?: Options, headers?: Headers): Promise<Answer>
     getService(service: string, headers?: Headers, qualifier?: string): Promise<Answer>
     listServices(options?: Options, headers?: Headers): Promise<Answer>

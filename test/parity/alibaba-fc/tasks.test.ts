@@ -1,0 +1,319 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Open, Suite } from './clients.ts'
+
+let suite: Suite
+
+beforeAll(async () => {
+  suite = await Suite.start('tasks')
+})
+
+afterAll(() => suite?.server.close())
+
+type Task = InstanceType<typeof Open.StatefulAsyncInvocation>
+
+const POLL_MS = 50
+const WITHIN_MS = 20_000
+const ENDED = ['Succeeded', 'Failed', 'Stopped', 'Expired', 'Invalid']
+
+const pathOf = (name: string, qualifier?: string): string =>
+  `/services/tasks${qualifier === undefined ? '' : `.${qualifier}`}/functions/${name}/stateful-async-invocations`
+
+async function switchOn(name: string, more: Record<string, unknown> = {}): Promise<void> {
+  const config = new Open.PutFunctionAsyncInvokeConfigRequest({ statefulInvocation: true, ...more })
+  await suite.open.putFunctionAsyncInvokeConfig('tasks', name, config)
+}
+
+/** Submits through API 2021-04-06. */
+async function submit(
+  name: string,
+  event: string,
+  taskId?: string,
+  enable?: string,
+): Promise<Readonly<Record<string, string>>> {
+  const { statusCode, headers } = await suite.open.invokeFunctionWithOptions(
+    'tasks',
+    name,
+    new Open.InvokeFunctionRequest({ body: Buffer.from(event) }),
+    new Open.InvokeFunctionHeaders({
+      xFcInvocationType: 'Async',
+      ...(taskId === undefined ? {} : { xFcStatefulAsyncInvocationId: taskId }),
+      ...(enable === undefined ? {} : { xFcStatefulAsyncInvocationEnable: enable }),
+    }),
+    suite.runtimeOptions,
+  )
+  expect(statusCode).toBe(202)
+  return headers
+}
+
+async function get(name: string, taskId: string): Promise<Task> {
+  const request = new Open.GetStatefulAsyncInvocationRequest({})
+  return (await suite.open.getStatefulAsyncInvocation('tasks', name, taskId, request)).body
+}
+
+async function stop(name: string, taskId: string): Promise<void> {
+  const request = new Open.StopStatefulAsyncInvocationRequest({})
+  await suite.open.stopStatefulAsyncInvocation('tasks', name, taskId, request)
+}
+
+async function list(name: string, filter: Record<string, unknown> = {}): Promise<(string | undefined)[]> {
+  const request = new Open.ListStatefulAsyncInvocationsRequest(filter)
+  const { body } = await suite.open.listStatefulAsyncInvocations('tasks', name, request)
+  return (body.invocations ?? []).map(({ invocationId }) => invocationId)
+}
+
+async function until(name: string, taskId: string, states: readonly string[] = ENDED): Promise<Task> {
+  for (const deadline = Date.now() + WITHIN_MS; ; await delay(POLL_MS)) {
+    const task = await get(name, taskId)
+    if (states.includes(task.status ?? '')) return task
+    if (Date.now() > deadline)
+      throw new Error(`the task '${taskId}' is ${task.status}, not ${states.join(', ')}`)
+  }
+}
+
+const statesOf = ({ events = [] }: Task): (string | undefined)[] => events.map(({ status }) => status)
+
+/** Whether any process of this host goes by a name. */
+function hasProcess(name: string): boolean {
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .some((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === name
+      } catch {
+        return false
+      }
+    })
+}
+
+describe('a task', () => {
+  test('is submitted, watched and read back with either client', async () => {
+    await suite.deploy(
+      'echo',
+      `exports.handler = async (event) => { console.log('heard it'); return 'heard ' + event }`,
+    )
+    await switchOn('echo')
+    const submitted = await submit('echo', 'a word', 'order-1')
+    expect(submitted['x-fc-stateful-async-invocation-id']).toBe('order-1')
+    const task = await until('echo', 'order-1')
+    expect(task).toMatchObject({
+      serviceName: 'tasks',
+      functionName: 'echo',
+      qualifier: 'LATEST',
+      requestId: submitted['x-fc-request-id'],
+      status: 'Succeeded',
+      alreadyRetriedTimes: 0,
+      invocationPayload: 'a word',
+      returnPayload: 'heard a word',
+    })
+    expect(task.endTime).toBeGreaterThanOrEqual(task.startedTime ?? Number.MAX_VALUE)
+    expect(task.instanceId).toMatch(/^c-/)
+    expect(statesOf(task)).toEqual(['Enqueued', 'Dequeued', 'Running', 'Succeeded'])
+    expect(task.events?.at(-1)?.eventDetail).toContain('heard it')
+
+    await suite.invokeAsync('echo', 'another', { 'x-fc-stateful-async-invocation-id': 'order-2' })
+    await until('echo', 'order-2')
+    const { data } = await suite.fc2.get(`${pathOf('echo')}/order-2`)
+    expect(data).toMatchObject({ status: 'Succeeded', invocationPayload: 'another' })
+    const { data: page } = await suite.fc2.get(pathOf('echo'), { limit: 1 })
+    expect(page.invocations).toHaveLength(1)
+    const { data: next } = await suite.fc2.get(pathOf('echo'), { limit: 1, nextToken: page.nextToken })
+    expect([page, next].map(({ invocations }) => invocations[0].invocationId)).toEqual(['order-2', 'order-1'])
+    expect(next.nextToken).toBeUndefined()
+  })
+
+  test('gets an id where its caller gave none', async () => {
+    await suite.deploy('unnamed', `exports.handler = async () => 1`)
+    await switchOn('unnamed')
+    const headers = await submit('unnamed', '')
+    const taskId = headers['x-fc-stateful-async-invocation-id'] ?? ''
+    expect(taskId).toBe(headers['x-fc-request-id'])
+    expect((await until('unnamed', taskId)).status).toBe('Succeeded')
+  })
+
+  test('is refused when its id is taken, by both clients', async () => {
+    await suite.deploy('named', `exports.handler = async () => 1`)
+    await switchOn('named')
+    await submit('named', '', 'order-1')
+    const taken = { code: 'StatefulAsyncInvocationAlreadyExists' }
+    await expect(submit('named', '', 'order-1')).rejects.toMatchObject({ ...taken, statusCode: 409 })
+    const headers = { 'x-fc-stateful-async-invocation-id': 'order-1' }
+    await expect(suite.invokeAsync('named', '', headers)).rejects.toMatchObject(taken)
+    await expect(submit('named', '', '1-order')).rejects.toMatchObject({ code: 'InvalidArgument' })
+  })
+
+  test('is one by its call alone, or by its configuration alone', async () => {
+    await suite.deploy('switched', `exports.handler = async () => 1`)
+    const off = await submit('switched', '')
+    expect(off['x-fc-stateful-async-invocation-id']).toBeUndefined()
+    await expect(get('switched', off['x-fc-request-id'] ?? '')).rejects.toMatchObject({
+      code: 'StatefulAsyncInvocationNotFound',
+      statusCode: 404,
+    })
+    await submit('switched', '', 'by-call', 'true')
+    await switchOn('switched')
+    await submit('switched', '', 'by-config')
+    await submit('switched', '', 'neither', 'false')
+    expect(await list('switched')).toEqual(['by-config', 'by-call'])
+    const functions = await suite.open.listStatefulAsyncInvocationFunctions(
+      new Open.ListStatefulAsyncInvocationFunctionsRequest({ limit: 100 }),
+    )
+    const names = functions.body.data?.map(({ functionName }) => functionName)
+    expect(names).toContain('switched')
+  })
+
+  test('that fails says why, each time, and is told apart in lists', async () => {
+    await suite.deploy('failing', `exports.handler = async () => { throw new TypeError('never') }`)
+    await switchOn('failing', { maxAsyncRetryAttempts: 1 })
+    await submit('failing', '', 'order-1')
+    const task = await until('failing', 'order-1')
+    expect(task).toMatchObject({
+      status: 'Failed',
+      alreadyRetriedTimes: 1,
+      invocationErrorMessage: 'UnhandledInvocationError',
+    })
+    expect(task.returnPayload).toContain('never')
+    expect(statesOf(task)).toEqual([
+      ...['Enqueued', 'Dequeued', 'Running', 'Retrying'],
+      ...['Dequeued', 'Running', 'Failed'],
+    ])
+    expect(JSON.parse(task.events?.[3]?.eventDetail ?? '')).toEqual({ Error: 'UnhandledInvocationError' })
+    expect(await list('failing', { status: 'Failed', invocationIdPrefix: 'order' })).toEqual(['order-1'])
+    expect(await list('failing', { status: 'Succeeded' }).catch(() => [])).toEqual([])
+  })
+
+  test('that is delayed waits until then, and can be stopped', async () => {
+    await suite.deploy('delayed', `exports.handler = async () => { console.log('ran') }`)
+    await switchOn('delayed')
+    await suite.invokeAsync('delayed', '', {
+      'x-fc-stateful-async-invocation-id': 'order-1',
+      'x-fc-async-delay': '3000',
+    })
+    expect((await get('delayed', 'order-1')).status).toBe('Enqueued')
+    expect(await list('delayed', { status: 'Enqueued' })).toEqual(['order-1'])
+    await stop('delayed', 'order-1')
+    expect((await get('delayed', 'order-1')).status).toBe('Stopped')
+    await expect(stop('delayed', 'order-1')).rejects.toMatchObject({
+      code: 'InvalidArgument',
+      statusCode: 400,
+    })
+  })
+})
+
+describe('a list of tasks', () => {
+  test('is ordered and narrowed as asked, and shows events when asked', async () => {
+    await suite.deploy('many', `exports.handler = async () => 1`)
+    await switchOn('many')
+    for (const number of [1, 2, 3]) await submit('many', `event ${number}`, `order-${number}`)
+    await submit('many', 'visit', 'visit-1')
+    expect(await list('many', { sortOrderByTime: 'asc' })).toEqual([
+      'order-1',
+      'order-2',
+      'order-3',
+      'visit-1',
+    ])
+    expect(await list('many', { invocationIdPrefix: 'order', limit: 2 })).toEqual(['order-3', 'order-2'])
+    const { startedTime = 0 } = await get('many', 'order-2')
+    expect(await list('many', { startedTimeBegin: startedTime, startedTimeEnd: startedTime })).toContain(
+      'order-2',
+    )
+    expect(await list('many', { startedTimeEnd: startedTime })).not.toContain('visit-1')
+    const { body } = await suite.open.listStatefulAsyncInvocations(
+      'tasks',
+      'many',
+      new Open.ListStatefulAsyncInvocationsRequest({ includePayload: true, invocationIdPrefix: 'visit' }),
+    )
+    expect(body.invocations?.map(({ invocationPayload }) => invocationPayload)).toEqual(['visit'])
+  })
+
+  test('has the tasks of the version or alias that was called', async () => {
+    await suite.deploy('versioned', `exports.handler = async () => 1`)
+    await suite.fc2.publishVersion('tasks')
+    await suite.fc2.createAlias('tasks', 'live', '1')
+    const config = new Open.PutFunctionAsyncInvokeConfigRequest({
+      qualifier: 'live',
+      statefulInvocation: true,
+    })
+    await suite.open.putFunctionAsyncInvokeConfig('tasks', 'versioned', config)
+    const through = (qualifier?: string, taskId = '') =>
+      suite.fc2.invokeFunction(
+        'tasks',
+        'versioned',
+        '',
+        { 'x-fc-invocation-type': 'Async', 'x-fc-stateful-async-invocation-id': taskId },
+        qualifier,
+      )
+    await through('live', 'order-1')
+    await through(undefined, 'order-2')
+    expect(await list('versioned', { qualifier: 'live' })).toEqual(['order-1'])
+    expect(await list('versioned')).toEqual(['order-1'])
+    const { data } = await suite.fc2.get(`${pathOf('versioned', 'live')}/order-1`)
+    expect(data.qualifier).toBe('live')
+  })
+})
+
+describe('a stop', () => {
+  test('ends the process of a task that runs, and nothing runs it again', async () => {
+    await suite.deploy(
+      'spinning',
+      `exports.handler = async (event, context) => {
+        if (event.toString() === 'clock') {
+          if (context.retryCount === 0) throw new Error('not yet')
+          return 'free'
+        }
+        process.title = 'spin-for-good'
+        for (;;) ;
+      }`,
+    )
+    await switchOn('spinning', { maxAsyncRetryAttempts: 8 })
+    await submit('spinning', 'forever', 'order-1')
+    await until('spinning', 'order-1', ['Running'])
+    await expect.poll(() => hasProcess('spin-for-good'), { timeout: WITHIN_MS }).toBe(true)
+    await stop('spinning', 'order-1')
+    const task = await get('spinning', 'order-1')
+    expect(task).toMatchObject({ status: 'Stopped', alreadyRetriedTimes: 0 })
+    expect(statesOf(task)).toEqual(['Enqueued', 'Dequeued', 'Running', 'Stopping', 'Stopped'])
+    await expect.poll(() => hasProcess('spin-for-good'), { timeout: WITHIN_MS }).toBe(false)
+    // Had the stopped one been put back, its repeat would be due before that of this one.
+    await submit('spinning', 'clock', 'clock-1')
+    expect((await until('spinning', 'clock-1')).returnPayload).toBe('free')
+    expect(hasProcess('spin-for-good')).toBe(false)
+  })
+
+  test('through the older client ends a task between its repeats, for good', async () => {
+    await suite.deploy(
+      'repeated',
+      `exports.handler = async (event, context) => {
+        console.log(event + ' attempt=' + context.retryCount + '!')
+        if (context.retryCount < Number(event)) throw new Error('not yet')
+        console.log('made it')
+      }`,
+    )
+    await switchOn('repeated')
+    await submit('repeated', '99', 'order-1')
+    await until('repeated', 'order-1', ['Retrying'])
+    const { data } = await suite.fc2.put(`${pathOf('repeated')}/order-1`)
+    expect(data).toEqual({})
+    expect(statesOf(await get('repeated', 'order-1'))).toEqual([
+      ...['Enqueued', 'Dequeued', 'Running', 'Retrying'],
+      ...['Stopping', 'Stopped'],
+    ])
+    // The stopped one would have been repeated before this one succeeds.
+    await submit('repeated', '1', 'clock-1')
+    await until('repeated', 'clock-1')
+    const log = await suite.untilLogged('repeated', (text) => text.includes('made it'))
+    expect(log).not.toContain('99 attempt=1!')
+  })
+
+  test('of what is no task is refused', async () => {
+    await suite.deploy('idle', `exports.handler = async () => 1`)
+    await expect(stop('idle', 'order-1')).rejects.toMatchObject({
+      code: 'StatefulAsyncInvocationNotFound',
+      statusCode: 404,
+    })
+    await expect(suite.fc2.put(`${pathOf('idle')}/order-1`)).rejects.toMatchObject({
+      code: 'StatefulAsyncInvocationNotFound',
+    })
+  })
+})
