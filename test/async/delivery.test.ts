@@ -545,11 +545,12 @@ describe('AsyncDelivery', () => {
         refusals += 1
         return refusals < 3 ? Promise.reject(fullDisk) : harness.tasks().settle(lease, settlement)
       }
-      deliver({ tasks: queueWith({ settle }) })
+      const delivery = deliver({ tasks: queueWith({ settle }) })
       const { end } = await nextCall()
       await enqueue({ requestId: 'r2' })
       end({ kind: 'returned', payload: payloadOf('42') })
       await event('queueFailed')
+      delivery.notify()
       clock.advance(1000)
       await event('queueFailed')
       await queueIsQuiet()

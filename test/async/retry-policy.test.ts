@@ -46,6 +46,15 @@ function initFailed(phase: 'load' | 'initializer', reason: 'threw' | 'timedOut' 
   return { kind: 'initFailed', phase, reason, errorType: 'TypeError', payload: EMPTY_PAYLOAD }
 }
 
+test("the waits after refusals, and how long altogether, are the task's own where it has some", () => {
+  const refusals = { firstMs: 60_000, longestMs: 60_000, forMs: 300_000 }
+  const { waitsMs, settled } = follow({ ...FRESH, refusals }, (task, nowMs) =>
+    afterRefusal(task, THROTTLED, nowMs),
+  )
+  expect(waitsMs).toEqual([60_000, 60_000, 60_000, 60_000, 60_000])
+  expect(settled).toMatchObject({ ending: 'failed', attempts: 0 })
+})
+
 describe('afterRun', () => {
   test('repeats a failed run after 1, 2, 4 … s, at most 60 s, up to maxRetries times', () => {
     const { waitsMs, settled } = follow({ ...FRESH, maxRetries: 8 }, (task, nowMs) =>

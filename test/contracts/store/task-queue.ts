@@ -209,12 +209,104 @@ export function describeTaskQueue(
       expect(await tasks().nextDueAtMs()).toBe(1)
     })
 
+    const claimOne = async ({ tasks }: QueueHarness, nowMs: number, leaseMs = 10): Promise<ClaimedTask> => {
+      const [claimed] = await tasks().claim(1, nowMs, leaseMs)
+      if (claimed === undefined) throw new Error('nothing was due')
+      return claimed
+    }
+    const { account } = newTask()
+    const sound = { imbalance: 0, miscounted: 0, strayPayloads: 0 }
+
+    test('lets only the holder of the current lease renew, postpone or settle', async () => {
+      const harness = await openQueue()
+      const { tasks } = harness
+      await tasks().enqueue(newTask())
+      const stale = await claimOne(harness, 0)
+      const current = await claimOne(harness, 10)
+      expect(await tasks().renew([stale.lease, current.lease], 100)).toEqual([false, true])
+      expect(await tasks().postpone(stale.lease, { dueAtMs: 0, attempts: 1, deferrals: 0 })).toBe(false)
+      expect(await tasks().settle(stale.lease, { ending: 'failed', attempts: 1 })).toBe(false)
+      expect(await tasks().find(account, current.requestId)).toMatchObject({ status: 'running', attempts: 0 })
+      expect(await tasks().settle(current.lease, { ending: 'succeeded', attempts: 1 })).toBe(true)
+      expect(await tasks().settle(current.lease, { ending: 'failed', attempts: 2 })).toBe(false)
+      expect(await tasks().find(account, current.requestId)).toMatchObject({
+        status: 'succeeded',
+        attempts: 1,
+      })
+      expect(await tasks().audit()).toEqual(sound)
+    })
+
+    test('counts a run that may repeat one under way: of a lease that ended, of a server that died or shut down', async () => {
+      const harness = await openQueue()
+      const { tasks } = harness
+      const counted = async () => (await tasks().counters({ account }))[0]
+      await tasks().enqueue(newTask())
+      await claimOne(harness, 0)
+      expect(await counted()).toMatchObject({ duplicates: 0 })
+      await claimOne(harness, 10)
+      expect(await counted()).toMatchObject({ duplicates: 1, running: 1 })
+      await harness.restart()
+      expect(await counted()).toMatchObject({ duplicates: 1, waiting: 1, running: 0 })
+      const third = await claimOne(harness, 20)
+      expect(third.lostRuns).toBe(2)
+      expect(await counted()).toMatchObject({ duplicates: 2 })
+      const put = { dueAtMs: 0, attempts: 0, deferrals: 0, how: 'interrupted' } as const
+      await tasks().postpone(third.lease, put)
+      const fourth = await claimOne(harness, 30)
+      expect(await counted()).toMatchObject({ duplicates: 3 })
+      await tasks().postpone(fourth.lease, { dueAtMs: 0, attempts: 1, deferrals: 0 })
+      await claimOne(harness, 40)
+      expect(await counted()).toMatchObject({ duplicates: 3, repeats: 1, accepted: 1 })
+      const details = await tasks().details(account, newTask().requestId)
+      expect(details?.history.map(({ how }) => how)).toEqual(['lost', 'lost', 'interrupted', 'failed'])
+      expect(details?.lostRuns).toBe(2)
+      expect(await tasks().audit()).toEqual(sound)
+    })
+
+    test.each(['fails', 'is put back', 'is lost', 'succeeds'])(
+      'never repeats a task whose stop was requested, when its run %s',
+      async (what) => {
+        const harness = await openQueue()
+        const { tasks } = harness
+        await tasks().enqueue(newTask({ requestId: 'r1' }))
+        const { lease } = await claimOne(harness, 0)
+        expect(await tasks().requestStop(account, 'r1', 5)).toBe('running')
+        if (what === 'fails') await tasks().settle(lease, { ending: 'failed', attempts: 1 })
+        if (what === 'is put back') await tasks().postpone(lease, { dueAtMs: 0, attempts: 1, deferrals: 0 })
+        if (what === 'is lost') await harness.restart()
+        if (what === 'succeeds') await tasks().settle(lease, { ending: 'succeeded', attempts: 1 })
+        const status = what === 'succeeds' ? 'succeeded' : 'cancelled'
+        expect(await tasks().find(account, 'r1')).toMatchObject({ status, stopRequestedAtMs: 5 })
+        expect(await tasks().claim(1, 1_000_000, 10)).toEqual([])
+        expect(await tasks().requestStop(account, 'r1', 6)).toBe(status)
+        expect(await tasks().audit()).toEqual(sound)
+      },
+    )
+
+    test('counts a task in one state at a time, whatever ends it', async () => {
+      const harness = await openQueue()
+      const { tasks } = harness
+      for (const requestId of ['r1', 'r2', 'r3', 'r4']) await tasks().enqueue(newTask({ requestId }))
+      const { lease } = await claimOne(harness, 0)
+      await tasks().settle(lease, { ending: 'expired', attempts: 0 })
+      await claimOne(harness, 0)
+      await tasks().cancel(account, 'r3', 0)
+      const expected = { accepted: 4, waiting: 1, running: 1, expired: 1, cancelled: 1 }
+      expect((await tasks().counters({ account }))[0]).toMatchObject(expected)
+      expect(await tasks().audit()).toEqual(sound)
+      await harness.restart()
+      const after = { accepted: 4, waiting: 2, running: 0, expired: 1, cancelled: 1 }
+      expect((await tasks().counters({ account }))[0]).toMatchObject(after)
+      expect(await tasks().audit()).toEqual(sound)
+    })
+
     test('behaves as its model, whatever the order of calls and restarts', async () => {
       const checked = fc.assert(
         fc.asyncProperty(queueCommands(), async (commands) => {
           const harness = await open({ maxQueuedTasks: QueueModel.MAX_TASKS })
           try {
             await fc.asyncModelRun(() => ({ model: new QueueModel(), real: harness }), commands)
+            expect(await harness.tasks().audit()).toEqual({ imbalance: 0, miscounted: 0, strayPayloads: 0 })
           } finally {
             await harness.close()
           }
