@@ -3,13 +3,21 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startClock, type Clock } from './async/clock.ts'
 import { AsyncDelivery } from './async/delivery.ts'
+import { attemptDelivery } from './async/destinations/delivery-attempt.ts'
+import { DestinationWorker } from './async/destinations/destination-worker.ts'
+import { planDelivery } from './async/destinations/planner.ts'
+import { WebhookClient } from './async/destinations/webhook.ts'
 import { TaskService } from './async/task-service.ts'
 import { KeyRing } from './auth/keyring.ts'
 import type { Config } from './config/schema.ts'
 import type { Credentials } from './config/credentials.ts'
 import { CONTRACTS } from './contracts/registry.ts'
+import { destinationWords as alibabaFcWords } from './dialects/alibaba-fc/destination-words.ts'
 import { createAlibabaFc } from './dialects/alibaba-fc/dialect.ts'
+import { DIALECT as ALIBABA_FC } from './dialects/alibaba-fc/own-extras.ts'
+import { destinationWords as huaweiFunctionGraphWords } from './dialects/huawei-functiongraph/destination-words.ts'
 import { createHuaweiFunctionGraph } from './dialects/huawei-functiongraph/dialect.ts'
+import { DIALECT as HUAWEI_FUNCTIONGRAPH } from './dialects/huawei-functiongraph/operation.ts'
 import { createTencentScf } from './dialects/tencent-scf/dialect.ts'
 import { Admission } from './engine/admission.ts'
 import { Catalogue } from './engine/catalogue.ts'
@@ -22,6 +30,7 @@ import { makeTicketFile } from './engine/ticket-file.ts'
 import { Listener } from './http/server.ts'
 import { CodeLinks } from './intake/code-link.ts'
 import { LogFiles } from './observe/log-files.ts'
+import type { InvokeTarget } from './model/invocation.ts'
 import type { OperatorLog } from './observe/operator-log.ts'
 import { materialiseBootstraps } from './sandbox/bootstraps.ts'
 import { examineHost, type HostFinding } from './sandbox/host-examination.ts'
@@ -37,7 +46,7 @@ import type { TicketFile } from './sandbox/sandbox.ts'
 import { RuntimeTable } from './sandbox/runtimes.ts'
 import { memoryBackedDir } from './sandbox/server-directory.ts'
 import { Launches } from './server/launches.ts'
-import { tellDelivery, tellInstances, tellKept } from './server/notices.ts'
+import { tellDelivery, tellDestinations, tellInstances, tellKept } from './server/notices.ts'
 import { poolLimitsOf } from './server/pool-limits.ts'
 import { noteOf, readinessOf, type SandboxNote } from './server/readiness.ts'
 import { Sweeper } from './server/sweeper.ts'
@@ -211,9 +220,16 @@ export async function startServer(
   })
   const engine = new Engine({ catalogue, admission, pool, contracts: CONTRACTS, logs, clock })
   queueClock = startClock(await store.tasks.latestMs())
+  /** In whose words endings are told, by the name of the dialect that configured the destination. */
+  const words = new Map([
+    [ALIBABA_FC, alibabaFcWords({ definitions: catalogue, region })],
+    [HUAWEI_FUNCTIONGRAPH, huaweiFunctionGraphWords({ definitions: catalogue, region })],
+  ])
   const delivery = new AsyncDelivery({
     tasks: store.tasks,
     clock: queueClock,
+    tell: (ended) => planDelivery(ended, words),
+    told: () => destinations.notify(),
     invoke: (request, caller) => engine.invoke(request, caller),
     terminate: (account, requestId, graceMs) => engine.terminate(account, requestId, graceMs),
     parallelRuns: PARALLEL_ASYNC_RUNS,
@@ -226,6 +242,22 @@ export async function startServer(
   })
   let ownPort: number | undefined
   const tasks = new TaskService({ queue: store.tasks, delivery, clock: queueClock })
+  const means = {
+    words,
+    tasks,
+    requireFunction: (target: InvokeTarget): void => void catalogue.resolve(target),
+    webhooks: new WebhookClient({
+      key: derivedKey(credentials, 'webhooks'),
+      addresses: config.webhookAddresses,
+      clock: queueClock,
+    }),
+  }
+  const destinations = new DestinationWorker({
+    outbox: store.outbox,
+    attempt: (claimed, signal) => attemptDelivery(claimed, means, signal),
+    clock: queueClock,
+    observe: (event) => tellDestinations(log, event),
+  })
   /** What every dialect may use. */
   const rooms = {
     catalogue,
@@ -266,6 +298,7 @@ export async function startServer(
   const address = await listener.listen(config.listen.host, config.listen.port)
   ownPort = address.port
   delivery.start()
+  destinations.start()
   kept.begin()
   launches.expectRecent(catalogue.list('function', '').map(({ value }) => value))
   const compiling = new AbortController()
@@ -294,7 +327,12 @@ export async function startServer(
     sweeper.stop()
     listener.beginDrain()
     engine.stopAdmitting()
-    await Promise.all([delivery.drain(graceMs), pool.close(graceMs), listener.close(graceMs)])
+    await Promise.all([
+      delivery.drain(graceMs),
+      destinations.drain(graceMs),
+      pool.close(graceMs),
+      listener.close(graceMs),
+    ])
     memory.close()
     await opened.disposeAsync()
   }

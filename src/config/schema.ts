@@ -28,6 +28,7 @@ export const configSchema = z.strictObject({
   startTimeoutSeconds: wholeNumber(1, 300),
   payloadBudgetMib: wholeNumber(64, 1_048_576),
   maxQueuedTasks: wholeNumber(1, 100_000_000),
+  webhookAddresses: oneOf(['public', 'any']),
   shutdownGraceSeconds: wholeNumber(0, 3_600),
   logFileMib: wholeNumber(1, 1_024),
   logFilesPerFunction: wholeNumber(1, 1_000),
@@ -150,6 +151,11 @@ export const settingDocs: { readonly [Key in SettingKey]: SettingDoc } = {
   },
   payloadBudgetMib: { why: 'payload bytes held in memory at once', unit: 'MiB', fallback: '512' },
   maxQueuedTasks: { why: 'asynchronous calls waiting at once', unit: 'count', fallback: '100000' },
+  webhookAddresses: {
+    why: 'where endings of asynchronous calls may be posted: to the public Internet, or to whatever this host reaches, itself too',
+    unit: 'addresses',
+    fallback: 'public',
+  },
   shutdownGraceSeconds: {
     why: 'how long running calls may go on after SIGTERM',
     unit: 'seconds',

@@ -1,4 +1,5 @@
 import type { DeliveryEvent } from '../async/delivery-event.ts'
+import type { DestinationEvent } from '../async/destinations/destination-event.ts'
 import type { KeptEvent } from '../engine/kept.ts'
 import type { PoolObserver } from '../engine/pool-setup.ts'
 import type { OperatorLog } from '../observe/operator-log.ts'
@@ -55,6 +56,30 @@ export function tellDelivery(log: OperatorLog, event: DeliveryEvent): void {
       return
     case 'modeChanged':
     case 'started':
+    case 'postponed':
+      return
+  }
+}
+
+/** What the operator is told of the deliveries to destinations. */
+export function tellDestinations(log: OperatorLog, event: DestinationEvent): void {
+  switch (event.kind) {
+    case 'attemptFaulted':
+    case 'outboxFailed':
+      log.error(`destinations: ${event.kind}`, { error: event.error })
+      return
+    case 'undeliverable':
+      log.warn('the ending of an asynchronous call could not be told', {
+        request: event.delivery.requestId,
+        function: `${event.delivery.namespace}/${event.delivery.functionName}`,
+        delivery: event.delivery.deliveryId,
+        reason: event.reason,
+      })
+      return
+    case 'leaseLost':
+      log.warn('destinations: another server took a delivery over', { delivery: event.delivery.deliveryId })
+      return
+    case 'delivered':
     case 'postponed':
       return
   }

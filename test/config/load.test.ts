@@ -63,6 +63,7 @@ describe('loadConfig', () => {
       startTimeoutSeconds: 10,
       payloadBudgetMib: 512,
       maxQueuedTasks: 100_000,
+      webhookAddresses: 'public',
       shutdownGraceSeconds: 30,
       logFileMib: 8,
       logFilesPerFunction: 4,

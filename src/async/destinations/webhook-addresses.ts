@@ -35,21 +35,28 @@ const specialIpv4 = blockListOf(SPECIAL_IPV4, 'ipv4')
 const globalIpv6 = blockListOf([GLOBAL_IPV6], 'ipv6')
 const specialIpv6 = blockListOf(SPECIAL_IPV6, 'ipv6')
 
-/** Whether an address belongs to the public Internet, and not to this host. Anything but an address does not. */
-export function isPublicAddress(address: string): boolean {
-  if (isIPv4(address)) return !specialIpv4.check(address, 'ipv4') && !isOwnAddress(address)
+/**
+ * Whether an address belongs to the public Internet, and not to this host. Anything but an address does not.
+ *
+ * @param ownAddresses Those of this host. Default: those of its network interfaces now.
+ */
+export function isPublicAddress(address: string, ownAddresses = interfaceAddresses): boolean {
+  if (isIPv4(address)) return !specialIpv4.check(address, 'ipv4') && !isAmong(ownAddresses(), address, 'ipv4')
   if (!isIPv6(address) || address.includes('%')) return false
   const isGlobal = globalIpv6.check(address, 'ipv6') && !specialIpv6.check(address, 'ipv6')
-  return isGlobal && !isOwnAddress(address)
+  return isGlobal && !isAmong(ownAddresses(), address, 'ipv6')
 }
 
-function isOwnAddress(address: string): boolean {
-  const family = isIPv4(address) ? 'ipv4' : 'ipv6'
+function interfaceAddresses(): readonly string[] {
+  return Object.values(networkInterfaces()).flatMap((all = []) => all.map((own) => own.address))
+}
+
+/** However each of them is written: IPv6 has many ways. */
+function isAmong(addresses: readonly string[], address: string, family: 'ipv4' | 'ipv6'): boolean {
   const same = new BlockList()
   same.addAddress(address, family)
-  return Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .some((own) => own.family.toLowerCase() === family && same.check(own.address, family))
+  const isOfFamily = family === 'ipv4' ? isIPv4 : isIPv6
+  return addresses.some((own) => isOfFamily(own) && same.check(own, family))
 }
 
 function blockListOf(ranges: readonly string[], family: 'ipv4' | 'ipv6'): BlockList {

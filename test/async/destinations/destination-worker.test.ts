@@ -388,6 +388,8 @@ describe('the worker', () => {
     const worker = workerOf({ outbox: full })
     worker.start()
     await comes('outboxFailed')
+    // The first look is over: it sleeps until the lease ends.
+    await clock.awaited(clock.now() + 60_000)
     worker.notify()
     await advanceTo(clock.now() + 1000)
     await comes('outboxFailed')
