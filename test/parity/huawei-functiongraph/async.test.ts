@@ -97,6 +97,20 @@ async function runsOf(name: string, requestId: string, atLeast: number): Promise
   return count(await server.untilLogged('default', name, (log) => count(log) >= atLeast))
 }
 
+interface Told {
+  readonly request_context: Wire
+}
+
+/** What a function was told about endings, as it logged it. */
+function toldIn(log: string): Told[] {
+  return log
+    .split('\n')
+    .filter((line) => line !== '')
+    .flatMap((line) => (JSON.parse(line) as { text: string }).text.split('\n'))
+    .filter((line) => line.startsWith('told '))
+    .map((line) => JSON.parse(line.slice('told '.length)) as Told)
+}
+
 describe('the official client', () => {
   test('submits calls, watches them, and finds them by id, state and time, page by page', async () => {
     const urn = await deploy(client, 'watched', NODE)
@@ -228,6 +242,37 @@ describe('the official client', () => {
     expect(await runsOf(name, aged, 1)).toBe(1)
     const deleted = client.deleteFunctionAsyncInvokeConfig(new fg.DeleteFunctionAsyncInvokeConfigRequest(urn))
     expect(wire(await deleted)).toMatchObject({ httpStatusCode: 204 })
+  })
+
+  test('has endings told to another function', async () => {
+    const hears = `exports.handler = async (event, _context) => console.log('told ' + JSON.stringify(event))`
+    const hearer = await deploy(client, 'hearer', hears)
+    const urn = await deploy(client, 'told', NODE)
+    const there = new fg.FuncDestinationConfig()
+      .withDestination('FunctionGraph')
+      .withParam(JSON.stringify({ func_urn: hearer }))
+    const both = new fg.FuncAsyncDestinationConfig().withOnSuccess(there).withOnFailure(there)
+    await configure(urn, settings().withMaxAsyncRetryAttempts(0).withDestinationConfig(both))
+    for (const [event, status, answer] of [
+      [{ n: 1 }, 200, '{"n":1}'],
+      [{ do: 'throw' }, 500, expect.stringContaining('on purpose')],
+    ] as const) {
+      const requestId = await submit(urn, event)
+      const told = (log: string) =>
+        toldIn(log).find((each) => each.request_context['request_id'] === requestId)
+      expect(told(await server.untilLogged('default', 'hearer', (log) => told(log) !== undefined))).toEqual({
+        timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}\+00:00$/),
+        request_context: {
+          request_id: requestId,
+          function_urn: urn,
+          condition: status === 200 ? '' : 'UnhandledInvocationError',
+          approximate_invoke_count: 1,
+        },
+        request_payload: JSON.stringify(event),
+        response_context: { status_code: status, function_error: status === 200 ? '' : 'TypeError' },
+        response_payload: answer,
+      })
+    }
   })
 
   test('is refused a destination that is none, and reads back what it wrote', async () => {
