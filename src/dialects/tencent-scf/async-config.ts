@@ -2,22 +2,16 @@ import { settingMembers } from '../../definitions/settings.ts'
 import { qualifiedKey } from '../../engine/keys.ts'
 import { LATEST } from '../../model/function.ts'
 import { isJsonObject } from '../../model/json.ts'
-import type { AsyncConfigRecord } from '../../store/definition-store.ts'
+import { AGE_S, MAX_RETRIES, RETRY_WAIT_S, retriesOf } from './async-settings.ts'
 import { ScfError } from './errors.ts'
 import { field, integerField, objectField, objectListField, textListField } from './fields.ts'
 import type { JsonObject, Operation } from './operation.ts'
-import { qualifierOf, requireAt, requireLatest, targetOf } from './targets.ts'
+import { qualifierOf, requireAt, targetOf } from './targets.ts'
 
-/** What holds where nothing is set, and its bounds. Source: the vendor's page; the bounds of the age are not published. */
-export const DEFAULT_RETRIES = 2
-export const MAX_RETRIES = 2
-export const DEFAULT_AGE_S = 21_600
-export const AGE_S = { min: 60, max: 21_600 } as const
-
-/** Between two tries, seconds. */
-const RETRY_WAIT_S = 60
-
-/** How asynchronous calls of a function are treated, through whichever version or alias. Absent members stay. */
+/**
+ * How asynchronous calls of a function are treated, through whichever version or alias; with `Qualifier`, which the vendor has for reading
+ * alone, through that one. Absent members stay.
+ */
 export const updateFunctionEventInvokeConfig: Operation = async (call, { catalogue, now }) => {
   const target = targetOf(call)
   const code = 'InvalidParameterValue.AsyncTriggerConfig'
@@ -25,13 +19,14 @@ export const updateFunctionEventInvokeConfig: Operation = async (call, { catalog
   const retries = readRetries(config)
   const age = { min: AGE_S.min, max: AGE_S.max, code: 'LimitExceeded.MsgTTL' as const }
   const ageS = integerField(config, 'MsgTTL', age)
+  const qualifier = qualifierOf(call.params) ?? LATEST
   await catalogue.change((draft) => {
-    requireLatest(draft, target)
-    const key = qualifiedKey(target.account, target.namespace, target.name, LATEST)
+    requireAt(draft, target, qualifier)
+    const key = qualifiedKey(target.account, target.namespace, target.name, qualifier)
     const before = draft.get('asyncConfig', key)?.value
     draft.put('asyncConfig', key, {
       ...before,
-      ...settingMembers(draft, 'asyncConfig', target, LATEST, now()),
+      ...settingMembers(draft, 'asyncConfig', target, qualifier, now()),
       ...(retries === undefined ? {} : { maxRetries: retries }),
       ...(ageS === undefined ? {} : { maxAgeMs: ageS * 1000 }),
       extras: before?.extras ?? {},
@@ -43,17 +38,14 @@ export const updateFunctionEventInvokeConfig: Operation = async (call, { catalog
 /** The real service answers more than its model says: how it treats run errors, and then refusals for want of room. */
 export const getFunctionEventInvokeConfig: Operation = (call, { catalogue }) => {
   const target = targetOf(call)
-  requireAt(catalogue, target, qualifierOf(call.params))
-  const config: AsyncConfigRecord | undefined = catalogue.get(
-    'asyncConfig',
-    qualifiedKey(target.account, target.namespace, target.name, LATEST),
-  )?.value
-  const ageS = config?.maxAgeMs === undefined ? DEFAULT_AGE_S : Math.ceil(config.maxAgeMs / 1000)
+  const qualifier = qualifierOf(call.params) ?? LATEST
+  requireAt(catalogue, target, qualifier)
+  const { maxRetries, maxAgeMs } = retriesOf(catalogue, { ...target, qualifier })
   return {
     AsyncTriggerConfig: {
-      MsgTTL: ageS,
+      MsgTTL: Math.ceil(maxAgeMs / 1000),
       RetryConfig: [
-        retryBody('default', config?.maxRetries ?? DEFAULT_RETRIES),
+        retryBody('default', maxRetries),
         // Calls that found no room are repeated until they are too old.
         retryBody('432', -1),
       ],

@@ -1,48 +1,25 @@
 import { LATEST } from '../../model/function.ts'
 import type { TaskFilter, TaskRecord } from '../../store/task-queue.ts'
+import { INVOKE_TYPE } from './async-settings.ts'
+import { STATUSES, statusCodeOf } from './async-status.ts'
 import { ScfError } from './errors.ts'
 import { booleanField, invalidValue, objectField, textField, textListField } from './fields.ts'
 import type { JsonObject, Operation, Rooms } from './operation.ts'
-import { onPage, orderOf, pageOf, type Page } from './paging.ts'
+import { orderOf, pageOf, type Page } from './paging.ts'
 import { qualifierOf, requireLatest, shownQualifier, targetOf } from './targets.ts'
 import { formatTimeMicros, parseTime } from './times.ts'
 
 /** Source: the vendor's ListAsyncEvents page. */
 const MAX_PAGE_ENTRIES = 100
 const MAX_REQUEST_ID_CHARS = 128
-/** Events looked through where those of the latest state alone are wanted. */
-const MAX_SCANNED_EVENTS = 1000
+/** Events looked through, and at once, where those of the latest state alone are wanted. */
+const MAX_SCANNED_EVENTS = 10_000
+const SCANNED_AT_ONCE = 1000
 
-/** How every event came in. The vendor does not publish the words it uses. */
-const INVOKE_TYPE = 'API'
-
-type Status = 'RUNNING' | 'FINISHED' | 'ABORTED' | 'FAILED'
-
-const STATUSES: Readonly<Record<TaskRecord['status'], Status>> = {
-  waiting: 'RUNNING',
-  running: 'RUNNING',
-  succeeded: 'FINISHED',
-  failed: 'FAILED',
-  expired: 'FAILED',
-  cancelled: 'ABORTED',
-}
-
-/** The vendor's invocation status of what a failed event ended with; anything else is an exception of the code. */
-const FAILURE_CODES: Readonly<Record<string, number>> = {
-  timedOut: 433,
-  outOfMemory: 434,
-  exited: 439,
-  signalled: 439,
-  'caller/namespace-not-found': 435,
-  'caller/function-not-found': 435,
-  'caller/version-not-found': 442,
-  'caller/alias-not-found': 442,
-  'caller/concurrency-exceeded': 432,
-  'caller/payload-budget-exceeded': 429,
-  'platform/no-capacity': 449,
-}
-const USER_EXCEPTION = 430
-const PLATFORM_FAULT = 500
+/**
+ * How long a run that was told to end may go on. The vendor publishes no bound; its clients wait for an answer for 60 seconds.
+ */
+const GRACE_MS = 30_000
 
 /** @throws {ScfError} `ResourceNotFound.AsyncEvent` */
 export const getAsyncEventStatus: Operation = async (call, { tasks }) => {
@@ -90,39 +67,60 @@ export const listAsyncEvents: Operation = async (call, rooms) => {
 }
 
 /**
- * Ends an asynchronous call: its run, or before it began. It is not repeated. `GraceShutdown` makes no difference: code gets
- * no time to finish.
+ * Ends an asynchronous call: its run, or before it began. It is not repeated. Answers when it has ended. With `GraceShutdown` the code
+ * gets SIGTERM and may come to an end of its own; what it returns counts then.
  *
  * @throws {ScfError} `ResourceNotFound.AsyncEvent`, `FailedOperation.AsyncEventStatus`: it has ended
  */
 export const terminateAsyncEvent: Operation = async (call, { tasks }) => {
   const target = targetOf(call)
   const requestId = requestIdOf(call.params)
-  booleanField(call.params, 'GraceShutdown')
+  const isGraceful = booleanField(call.params, 'GraceShutdown') ?? false
   const task = await tasks.find(target.account, requestId)
   if (task?.functionName !== target.name || task.namespace !== target.namespace)
     throw eventNotFound(requestId)
   if (STATUSES[task.status] !== 'RUNNING') throw hasEnded(requestId)
-  const termination = await tasks.terminate(target.account, requestId)
+  const termination = await tasks.terminate(target.account, requestId, isGraceful ? GRACE_MS : 0)
   if (termination === 'unknown') throw eventNotFound(requestId)
-  if (termination === 'ended') throw hasEnded(requestId)
+  // A run that was told to end and did so by itself has done what it was to.
+  if (termination === 'ended' && !isGraceful) throw hasEnded(requestId)
   return {}
 }
 
-/** Calls of the latest state name no qualifier, or `LATEST`: a filter on it is applied here. */
 async function find(
   { tasks }: Pick<Rooms, 'tasks'>,
   page: Page,
   filter: Omit<TaskFilter, 'limit' | 'offset'>,
 ): Promise<{ readonly tasks: readonly TaskRecord[]; readonly total: number }> {
-  if (filter.qualifier === LATEST) {
-    const { qualifier: _, ...others } = filter
-    const all = await tasks.list({ ...others, limit: MAX_SCANNED_EVENTS })
-    const latest = all.tasks.filter(({ qualifier = LATEST }) => qualifier === LATEST)
-    return { tasks: onPage(latest, page), total: latest.length }
-  }
+  if (filter.qualifier === LATEST) return await findLatest({ tasks }, page, filter)
   const found = await tasks.list({ ...filter, offset: page.offset, limit: Math.max(1, page.limit) })
   return page.limit === 0 ? { tasks: [], total: found.total } : found
+}
+
+/** Calls of the latest state name no qualifier, or `LATEST`: the filter on it is applied here. */
+async function findLatest(
+  { tasks }: Pick<Rooms, 'tasks'>,
+  { offset, limit }: Page,
+  { qualifier: _, ...filter }: Omit<TaskFilter, 'limit' | 'offset'>,
+): Promise<{ readonly tasks: readonly TaskRecord[]; readonly total: number }> {
+  const shown: TaskRecord[] = []
+  let total = 0
+  let after: string | undefined
+  for (let looked = 0; looked < MAX_SCANNED_EVENTS; looked += SCANNED_AT_ONCE) {
+    const found = await tasks.list({
+      ...filter,
+      limit: SCANNED_AT_ONCE,
+      ...(after === undefined ? {} : { after }),
+    })
+    for (const task of found.tasks) {
+      if ((task.qualifier ?? LATEST) !== LATEST) continue
+      if (total >= offset && shown.length < limit) shown.push(task)
+      total += 1
+    }
+    after = found.next
+    if (after === undefined) break
+  }
+  return { tasks: shown, total }
 }
 
 function eventBody(task: TaskRecord): JsonObject {
@@ -133,23 +131,6 @@ function eventBody(task: TaskRecord): JsonObject {
     Status: STATUSES[task.status],
     StartTime: formatTimeMicros(task.acceptedAtMs),
     EndTime: task.endedAtMs === undefined ? '' : formatTimeMicros(task.endedAtMs),
-  }
-}
-
-function statusCodeOf({ status, lastError }: TaskRecord): number {
-  switch (STATUSES[status]) {
-    case 'RUNNING':
-      return 0
-    case 'FINISHED':
-      return 200
-    case 'ABORTED':
-      return 499
-    case 'FAILED': {
-      const known = lastError === undefined ? undefined : FAILURE_CODES[lastError]
-      if (known !== undefined) return known
-      const isOurs = lastError === undefined || lastError === 'internal' || lastError.startsWith('platform/')
-      return isOurs ? PLATFORM_FAULT : USER_EXCEPTION
-    }
   }
 }
 

@@ -141,6 +141,11 @@ const SCF_ERRORS: { [C in EngineErrorCode]: (details: EngineErrorDetails[C]) => 
       'InvalidParameterValue.Runtime',
       `runtime '${runtime}' is not available on this server: ${hint}`,
     ),
+  'caller/memory-unavailable': ({ neededMib, availableMib }) =>
+    new ScfError(
+      'LimitExceeded.Memory',
+      `MemorySize is ${neededMib} MB, more than the ${availableMib} MB that this server has for all instances together: lower it, or raise the server's setting memoryBudgetMib`,
+    ),
   'caller/concurrency-exceeded': ({ scope, limit }) =>
     new ScfError(
       'RequestLimitExceeded',
@@ -153,10 +158,10 @@ const SCF_ERRORS: { [C in EngineErrorCode]: (details: EngineErrorDetails[C]) => 
       'RequestSizeLimitExceeded',
       `the request body exceeds the maximum allowed size of ${limitBytes} bytes`,
     ),
-  'caller/queue-full': ({ limit }) =>
+  'caller/queue-full': ({ scope, limit }) =>
     new ScfError(
       'RequestLimitExceeded',
-      `the queue of asynchronous invocations is full (${limit}); retry later`,
+      `the queue of asynchronous invocations of the ${scope} is full (${limit}); retry later`,
     ),
   'caller/task-exists': ({ taskId }) =>
     new ScfError('FailedOperation.InvokeFunction', `the asynchronous invocation '${taskId}' already exists`),

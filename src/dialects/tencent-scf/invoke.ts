@@ -1,14 +1,14 @@
 import { answerOf } from '../../contracts/tencent-scf.ts'
-import { aliasKey, functionKey, qualifiedKey } from '../../engine/keys.ts'
+import { aliasKey, functionKey } from '../../engine/keys.ts'
 import { EngineError } from '../../model/errors.ts'
 import { LATEST } from '../../model/function.ts'
 import type { InvokeTarget } from '../../model/invocation.ts'
 import { isJsonObject, parsedJson } from '../../model/json.ts'
 import type { Outcome } from '../../model/outcome.ts'
-import { payloadOf, toBuffer, type Payload } from '../../model/payload.ts'
+import { payloadOf, type Payload } from '../../model/payload.ts'
 import { utf8End } from '../../model/utf8.ts'
-import type { AsyncConfigRecord, FunctionRecord } from '../../store/definition-store.ts'
-import type { Backoff } from '../../store/task-queue.ts'
+import type { FunctionRecord } from '../../store/definition-store.ts'
+import { treatmentOf } from './async-settings.ts'
 import { reservedMib } from './concurrency.ts'
 import { ScfError } from './errors.ts'
 import { field, textField, wordField } from './fields.ts'
@@ -24,11 +24,6 @@ const MAX_LEGACY_BYTES = 1024 * 1024
 
 /** Longest routing key, bytes. Source: the vendor's Invoke page. */
 const MAX_ROUTING_KEY_BYTES = 1024
-
-/** What an asynchronous call gets when nothing is configured. Source: the vendor's page on asynchronous invocation. */
-const DEFAULT_MAX_RETRIES = 2
-const DEFAULT_MAX_AGE_MS = 21_600_000
-const RETRY_WAITS: Backoff = { firstMs: 60_000, longestMs: 60_000 }
 
 /** Old answers count time in steps of this many milliseconds. */
 const LEGACY_BILLING_MS = 100
@@ -123,7 +118,7 @@ async function run(
   const { account, namespace, name } = target
   const head = rooms.catalogue.get('function', functionKey(account, namespace, name))?.value
   if (isEvent || (head !== undefined && isAsyncRun(head)))
-    return shaped(await enqueue(call, rooms, target, payload))
+    return shaped(await submit(call, rooms, target, payload))
   const { requestId, exchange } = call
   let outcome: Outcome
   try {
@@ -146,32 +141,15 @@ async function run(
 }
 
 /** Resolves once the call is durable. */
-async function enqueue(
+async function submit(
   { requestId }: Call,
-  { catalogue, tasks, now }: Rooms,
+  { catalogue, tasks }: Rooms,
   target: InvokeTarget,
   payload: Payload,
 ): Promise<Result> {
-  const { account, namespace, name, qualifier } = target
   requireLatest(catalogue, target)
   catalogue.resolve(target)
-  const configOf = (through: string): AsyncConfigRecord | undefined =>
-    catalogue.get('asyncConfig', qualifiedKey(account, namespace, name, through))?.value
-  const config = configOf(qualifier ?? LATEST) ?? configOf(LATEST)
-  const acceptedAtMs = now()
-  await tasks.enqueue({
-    requestId,
-    account,
-    namespace,
-    functionName: name,
-    ...(qualifier === undefined ? {} : { qualifier }),
-    payload: toBuffer(payload),
-    acceptedAtMs,
-    dueAtMs: acceptedAtMs,
-    maxRetries: config?.maxRetries ?? DEFAULT_MAX_RETRIES,
-    backoff: RETRY_WAITS,
-    expiresAtMs: acceptedAtMs + (config?.maxAgeMs ?? DEFAULT_MAX_AGE_MS),
-  })
+  await tasks.submit({ target, requestId, payload, ...treatmentOf(catalogue, target) })
   return { ...NOT_RUN, FunctionRequestId: requestId }
 }
 

@@ -1,5 +1,8 @@
 import type { CallRecord } from '../../model/call-record.ts'
 import type { FunctionName } from '../../model/function.ts'
+import { utf8OrBase64 } from '../../model/utf8.ts'
+import type { TaskDetails } from '../../store/task-queue.ts'
+import { statusCodeOf } from './async-status.ts'
 import { ScfError } from './errors.ts'
 import { invalidValue, objectField, textField } from './fields.ts'
 import type { JsonObject, Operation, Rooms } from './operation.ts'
@@ -15,6 +18,12 @@ const RECENT_MS = 15 * 60 * 1000
 const COUNTED_CALLS = 1000
 const MAX_REQUEST_ID_CHARS = 128
 const BYTES_PER_MB = 1024 * 1024
+
+/** How events end without a failure of their own. */
+const END_MESSAGES: Readonly<Record<string, string>> = {
+  cancelled: 'the event was terminated',
+  expired: 'the event is older than its MsgTTL',
+}
 
 /** Which endings a `RetCode` of the filter lets through. */
 const RET_CODE_FILTERS: Readonly<Record<string, (call: CallRecord) => boolean>> = {
@@ -95,28 +104,62 @@ export const getRequestStatus: Operation = async (call, rooms) => {
     fromMs: startMs ?? nowMs - RECENT_MS,
     ...(endMs === undefined ? {} : { toMs: endMs }),
   }
-  const task = await rooms.tasks.find(target.account, requestId)
-  const ended = (await rooms.history.find(filter, COUNTED_CALLS)).map((one) => statusBody(target.name, one))
-  const isOpen =
-    task?.functionName === target.name &&
-    task.namespace === target.namespace &&
-    (task.status === 'waiting' || task.status === 'running')
-  const open: JsonObject[] = !isOpen
-    ? []
-    : [
-        {
-          FunctionName: target.name,
-          RetMsg: '',
-          RequestId: requestId,
-          StartTime: formatTime(task.startedAtMs ?? task.acceptedAtMs),
-          RetCode: 1,
-          Duration: 0,
-          MemUsage: 0,
-          RetryNum: task.attempts,
-        },
-      ]
-  const Data = [...open, ...ended]
+  const tries = (await rooms.history.find(filter, COUNTED_CALLS)).map((one) => statusBody(target.name, one))
+  const task = await taskOf(rooms, target, requestId)
+  const fromMs = startMs ?? rooms.tasks.nowMs() - RECENT_MS
+  const Data = [...(task === undefined ? [] : openOrUntried(task, tries.length > 0, fromMs, endMs)), ...tries]
   return { TotalCount: Data.length, Data }
+}
+
+/** The asynchronous call of this function with this id; what is kept of its result once it has ended. */
+async function taskOf(
+  { tasks }: Rooms,
+  { account, namespace, name }: FunctionName,
+  requestId: string,
+): Promise<TaskDetails | undefined> {
+  const task = await tasks.details(account, requestId)
+  return task?.functionName === name && task.namespace === namespace ? task : undefined
+}
+
+/** What an asynchronous call adds to the tries that the history of calls has: the one to come, or how it ended where there is none. */
+function openOrUntried(
+  task: TaskDetails,
+  hasTries: boolean,
+  fromMs: number,
+  toMs: number = Infinity,
+): JsonObject[] {
+  const { functionName, requestId, status, attempts, endedAtMs, result } = task
+  const common = {
+    FunctionName: functionName,
+    RequestId: requestId,
+    StartTime: formatTime(task.startedAtMs ?? task.acceptedAtMs),
+  }
+  if (status === 'waiting' || status === 'running')
+    return [{ ...common, RetMsg: '', RetCode: 1, Duration: 0, MemUsage: 0, RetryNum: attempts }]
+  if (hasTries || endedAtMs === undefined || endedAtMs < fromMs || endedAtMs >= toMs) return []
+  return [
+    {
+      ...common,
+      RetMsg: endMessageOf(task),
+      RetCode: status === 'succeeded' ? 0 : -1,
+      Duration: shownMs(result?.durationMs ?? 0),
+      MemUsage: shownMb(result?.maxMemoryBytes ?? 0),
+      RetryNum: Math.max(0, attempts - 1),
+    },
+  ]
+}
+
+/** What is kept of its result; without one why there is none, in the form of the vendor's failures. */
+function endMessageOf(task: TaskDetails): string {
+  const { status, requestId, result } = task
+  if (result !== undefined && result.payload.length > 0) return utf8OrBase64(result.payload)
+  if (status === 'succeeded') return ''
+  return JSON.stringify({
+    errorCode: -1,
+    errorMessage: END_MESSAGES[status] ?? 'the event was not run',
+    requestId,
+    statusCode: statusCodeOf(task),
+  })
 }
 
 /**
@@ -178,6 +221,11 @@ export function shownMs(ms: number): number {
   return Math.round(ms * 1000) / 1000
 }
 
+/** Megabytes, two decimals at most. */
+function shownMb(bytes: number): number {
+  return Math.round((bytes / BYTES_PER_MB) * 100) / 100
+}
+
 function logBody(functionName: string, call: CallRecord): JsonObject {
   return {
     FunctionName: functionName,
@@ -204,7 +252,7 @@ function statusBody(functionName: string, call: CallRecord): JsonObject {
     StartTime: formatTime(startOf(call)),
     RetCode: call.ending === 'returned' ? 0 : -1,
     Duration: shownMs(call.durationMs),
-    MemUsage: Math.round((call.maxMemoryBytes / BYTES_PER_MB) * 100) / 100,
+    MemUsage: shownMb(call.maxMemoryBytes),
     RetryNum: call.retryCount,
   }
 }

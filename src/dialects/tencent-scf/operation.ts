@@ -1,3 +1,4 @@
+import type { Tasks } from '../../async/tasks.ts'
 import type { Catalogue } from '../../engine/catalogue.ts'
 import type { Readiness } from '../../engine/kept.ts'
 import type { Exchange } from '../../http/exchange.ts'
@@ -7,7 +8,6 @@ import type { Caller, InvokeRequest } from '../../model/invocation.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { PackageStore } from '../../store/packages/packages.ts'
 import type { ProvisionRecord } from '../../store/definition-store.ts'
-import type { NewTask, TaskLookup } from '../../store/task-queue.ts'
 
 /** The name under which this dialect keeps its own part of records. */
 export const DIALECT = 'tencent-scf'
@@ -47,23 +47,12 @@ export interface Call {
   readonly exchange: Exchange
 }
 
-/** Asynchronous calls: taken in, looked at, ended. */
-export interface Tasks extends Omit<TaskLookup, 'cancel' | 'requestStop'> {
-  /** Resolves once the task is durable. */
-  enqueue(task: NewTask): Promise<void>
-  /**
-   * Ends a task. `terminated`: its run was ended; `cancelled`: it waited, and never runs (again); `ended`: it had come to its
-   * end before.
-   */
-  terminate(account: string, requestId: string): Promise<'terminated' | 'cancelled' | 'ended' | 'unknown'>
-}
-
 /** What an operation may use. */
 export interface Rooms {
   readonly catalogue: Catalogue
   readonly packages: PackageStore
   readonly engine: { invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> }
-  readonly tasks: Tasks
+  readonly tasks: Pick<Tasks, 'submit' | 'find' | 'details' | 'list' | 'terminate' | 'nowMs'>
   readonly history: CallHistory
   /** How many of the instances that a record asks for are ready now. */
   readonly keptOf: (record: ProvisionRecord) => Readiness

@@ -55,6 +55,9 @@ const CFS_MEMBERS = [
   'MountVpcId',
   'MountSubnetId',
 ] as const
+/** Sources: the vendor's CreateFunction page, and that of its message queues on names. */
+const DEAD_LETTER_TYPE = /^(?:CMQ|TDMQ)-(?:QUEUE|TOPIC)$/
+const DEAD_LETTER_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
 const SWITCH = ['ENABLE', 'DISABLE'] as const
 
 /**
@@ -73,12 +76,7 @@ export function readShown(params: JsonObject, before: ShownSettings | undefined)
     VpcConfig: texts(params, 'VpcConfig', ['VpcId', 'SubnetId']),
     ClsLogsetId: textField(params, 'ClsLogsetId', { max: MAX_TEXT_CHARS }),
     ClsTopicId: textField(params, 'ClsTopicId', { max: MAX_TEXT_CHARS }),
-    DeadLetterConfig: texts(
-      params,
-      'DeadLetterConfig',
-      ['Type', 'Name', 'FilterType'],
-      'InvalidParameterValue.DeadLetterConfig',
-    ),
+    DeadLetterConfig: readDeadLetters(params),
     PublicNetConfig: readPublicNet(params),
     CfsConfig: readFileSystems(params),
     ProtocolType: textField(params, 'ProtocolType', { max: 16 }),
@@ -122,6 +120,16 @@ export function isAsyncRun(record: FunctionRecord): boolean {
 function flag(params: JsonObject, name: string): string | undefined {
   const value = flagField(params, name)
   return value === undefined ? undefined : flagText(value)
+}
+
+/** An empty name takes the target away. */
+function readDeadLetters(params: JsonObject): Record<string, string> | undefined {
+  const code = 'InvalidParameterValue.DeadLetterConfig'
+  const given = texts(params, 'DeadLetterConfig', ['Type', 'Name', 'FilterType'], code)
+  if (given === undefined || given['Name'] === '') return given
+  textField(given, 'Type', { required: true, pattern: DEAD_LETTER_TYPE, code })
+  textField(given, 'Name', { required: true, pattern: DEAD_LETTER_NAME, code })
+  return given
 }
 
 /** An object of texts; members that are absent are empty. */

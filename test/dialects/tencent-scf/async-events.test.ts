@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { ClaimedTask } from '../../../src/store/task-queue.ts'
 import { functionParams, openHarness, type Harness, type TestReply } from './harness.ts'
+import { ACCOUNT } from './signing.ts'
 
 let server: Harness
 const FunctionName = 'hello'
@@ -31,6 +33,13 @@ async function settle(ending: 'succeeded' | 'failed', lastError?: string): Promi
   })
 }
 
+/** Ends the oldest task, and tells what it was. */
+async function runOldest(): Promise<ClaimedTask | undefined> {
+  const [task] = await server.store.tasks.claim(1, server.clockMs, 60_000)
+  await server.store.tasks.settle(task?.lease ?? '', { ending: 'succeeded', attempts: 1 })
+  return task
+}
+
 describe('settings of asynchronous calls', () => {
   const get = async (): Promise<unknown> =>
     (await call('GetFunctionEventInvokeConfig')).response['AsyncTriggerConfig']
@@ -57,6 +66,68 @@ describe('settings of asynchronous calls', () => {
     const [task] = await server.store.tasks.claim(1, server.clockMs, 60_000)
     expect(task).toMatchObject({ maxRetries: 0, expiresAtMs: server.clockMs + 3_600_000 })
     await server.store.tasks.settle(task?.lease ?? '', { ending: 'succeeded', attempts: 1 })
+  })
+
+  test('can be made for a version, and hold for aliases of it; what is not set there is the function’s', async () => {
+    await call('CreateAlias', { Name: 'prod', FunctionVersion: '1' })
+    const before = await get()
+    const changed = await call('UpdateFunctionEventInvokeConfig', {
+      Qualifier: '1',
+      AsyncTriggerConfig: { RetryConfig: [{ RetryNum: 1 }] },
+    })
+    expect(changed.message).toBe(undefined)
+    for (const Qualifier of ['1', 'prod'])
+      expect(
+        (await call('GetFunctionEventInvokeConfig', { Qualifier })).response['AsyncTriggerConfig'],
+      ).toMatchObject({ MsgTTL: 3600, RetryConfig: [{ RetryNum: 1 }, {}] })
+    expect(await get()).toEqual(before)
+    await enqueue({ Qualifier: 'prod' })
+    expect(await runOldest()).toMatchObject({ maxRetries: 1, expiresAtMs: server.clockMs + 3_600_000 })
+    const absent = await call('UpdateFunctionEventInvokeConfig', {
+      Qualifier: '7',
+      AsyncTriggerConfig: { MsgTTL: 60 },
+    })
+    expect(absent.code).toBe('ResourceNotFound.Version')
+  })
+
+  test('repeat failures and refusals every minute, the latter for as long as the event may live', async () => {
+    await enqueue()
+    const task = await runOldest()
+    expect(task).toMatchObject({
+      backoff: { firstMs: 60_000, longestMs: 60_000 },
+      refusals: { firstMs: 60_000, longestMs: 60_000, forMs: 3_600_000 },
+      source: 'API',
+    })
+    expect([task?.keepsDetails ?? false, task?.destinations]).toEqual([false, undefined])
+  })
+
+  test('keep details of events that are traced, and name whom dead letters are for', async () => {
+    const traced = 'traced'
+    const DeadLetterConfig = { Type: 'CMQ-QUEUE', Name: 'letters' }
+    await server.call(
+      'CreateFunction',
+      await functionParams(traced, { TraceEnable: 'TRUE', DeadLetterConfig }),
+    )
+    await call('Invoke', { FunctionName: traced, InvocationType: 'Event' })
+    expect(await runOldest()).toMatchObject({
+      keepsDetails: true,
+      destinations: {
+        onFailure: { dialect: 'tencent-scf', target: { kind: 'unreachable', name: 'CMQ-QUEUE/letters' } },
+      },
+    })
+    for (const strange of [
+      { Type: 'KAFKA', Name: 'letters' },
+      { Type: 'CMQ-QUEUE', Name: 'a/b' },
+      { Name: 'letters' },
+    ])
+      expect(
+        (await call('UpdateFunctionConfiguration', { FunctionName: traced, DeadLetterConfig: strange })).code,
+      ).toMatch(/^(?:InvalidParameterValue.DeadLetterConfig|MissingParameter)$/)
+    const off = { FunctionName: traced, TraceEnable: 'FALSE', DeadLetterConfig: { Type: '', Name: '' } }
+    expect((await call('UpdateFunctionConfiguration', off)).message).toBe(undefined)
+    await call('Invoke', { FunctionName: traced, InvocationType: 'Event' })
+    const task = await runOldest()
+    expect([task?.keepsDetails ?? false, task?.destinations]).toEqual([false, undefined])
   })
 
   test.each([
@@ -117,7 +188,7 @@ describe('events', () => {
   test('are listed newest first, with microseconds', async () => {
     const { response } = await call('ListAsyncEvents')
     expect(response).toMatchObject({
-      TotalCount: 4,
+      TotalCount: 6,
       EventList: [
         {
           InvokeRequestId: waiting,
@@ -130,6 +201,8 @@ describe('events', () => {
         { InvokeRequestId: failed, Qualifier: '1', Status: 'FAILED' },
         { InvokeRequestId: finished, Status: 'FINISHED' },
         {},
+        {},
+        {},
       ],
     })
   })
@@ -140,7 +213,7 @@ describe('events', () => {
     expect(await ids({ Qualifier: '$LATEST', Limit: 2 })).toEqual([waiting, finished])
     expect(await ids({ InvokeRequestId: finished })).toEqual([finished])
     expect(await ids({ InvokeType: ['TRIGGER_TIMER'] })).toEqual([])
-    expect(await ids({ Order: 'ASC', Offset: 1, Limit: 1 })).toEqual([finished])
+    expect(await ids({ Order: 'ASC', Offset: 3, Limit: 1 })).toEqual([finished])
     expect(
       await ids({ StartTimeInterval: { Start: '2026-11-21 18:01:00.001', End: '2026-11-21 18:01:00.002' } }),
     ).toEqual([failed])
@@ -167,5 +240,134 @@ describe('events', () => {
       expect((await call('TerminateAsyncEvent', { InvokeRequestId })).code).toBe(
         'FailedOperation.AsyncEventStatus',
       )
+  })
+})
+
+describe('an event that runs', () => {
+  const terminate = (params: object): Promise<TestReply> => call('TerminateAsyncEvent', params)
+  let running: string
+
+  beforeAll(async () => {
+    running = await enqueue()
+    await server.store.tasks.claim(10, server.clockMs, 60_000)
+  })
+  afterAll(() => {
+    server.termination = undefined
+  })
+
+  test('is given no time to finish, or half a minute when that is asked for', async () => {
+    server.termination = 'terminated'
+    server.graces.length = 0
+    for (const more of [{}, { GraceShutdown: false }, { GraceShutdown: true }, { GraceShutdown: 'true' }])
+      expect((await terminate({ InvokeRequestId: running, ...more })).message).toBe(undefined)
+    expect(server.graces).toEqual([0, 0, 30_000, 30_000])
+  })
+
+  test('may end by itself in that time; without it, it was too late to end it', async () => {
+    server.termination = 'ended'
+    const graceful = await terminate({ InvokeRequestId: running, GraceShutdown: true })
+    expect(graceful.message).toBe(undefined)
+    expect((await terminate({ InvokeRequestId: running })).code).toBe('FailedOperation.AsyncEventStatus')
+  })
+})
+
+describe('the status of a request', () => {
+  const statusOf = async (FunctionRequestId: string, more: object = {}): Promise<unknown> => {
+    const { response, message } = await call('GetRequestStatus', { FunctionRequestId, ...more })
+    expect(message).toBe(undefined)
+    return response['Data']
+  }
+
+  test('is that of its event while there is no try of it', async () => {
+    const id = await enqueue()
+    expect(await statusOf(id)).toEqual([
+      {
+        FunctionName,
+        RetMsg: '',
+        RequestId: id,
+        StartTime: expect.any(String),
+        RetCode: 1,
+        Duration: 0,
+        MemUsage: 0,
+        RetryNum: 0,
+      },
+    ])
+    await call('TerminateAsyncEvent', { InvokeRequestId: id })
+    expect(await statusOf(id)).toMatchObject([
+      {
+        RetCode: -1,
+        RetMsg: expect.stringContaining('"errorMessage":"the event was terminated"'),
+        RetryNum: 0,
+      },
+    ])
+    const [{ RetMsg }] = (await statusOf(id)) as [{ RetMsg: string }]
+    expect(JSON.parse(RetMsg)).toMatchObject({ errorCode: -1, requestId: id, statusCode: 499 })
+  })
+
+  test('has the result that is kept when the history has forgotten the call', async () => {
+    const id = await enqueue()
+    const [task] = await server.store.tasks.claim(1, server.clockMs, 60_000)
+    await server.store.tasks.settle(task?.lease ?? '', {
+      ending: 'failed',
+      attempts: 3,
+      lastError: 'TypeError',
+      result: {
+        payload: Buffer.from('{"errorCode":1}'),
+        isCut: false,
+        logTail: Buffer.alloc(0),
+        kind: 'threw',
+        durationMs: 12.34567,
+        billedDurationMs: 13,
+        maxMemoryBytes: 5 * 1024 * 1024,
+        instanceId: 'c-1',
+        version: 'LATEST',
+      },
+    })
+    expect(await statusOf(id)).toMatchObject([
+      { RetCode: -1, RetMsg: '{"errorCode":1}', Duration: 12.346, MemUsage: 5, RetryNum: 2 },
+    ])
+    const earlier = { StartTime: '2026-11-20 00:00:00', EndTime: '2026-11-20 01:00:00' }
+    expect(await statusOf(id, earlier)).toEqual([])
+    expect(await statusOf(id, { FunctionName: 'traced' })).toEqual([])
+  })
+})
+
+describe('events of the latest state', () => {
+  test('are paged apart from those of versions', async () => {
+    const paged = 'paged'
+    await server.call('CreateFunction', await functionParams(paged))
+    await server.call('PublishVersion', { FunctionName: paged })
+    const latest: string[] = []
+    for (let index = 0; index < 7; index += 1) {
+      server.clockMs += 1
+      const Qualifier = index % 2 === 0 ? '$LATEST' : '1'
+      const id = await enqueue({ FunctionName: paged, Qualifier })
+      if (Qualifier === '$LATEST') latest.unshift(id)
+    }
+    const { response } = await call('ListAsyncEvents', {
+      FunctionName: paged,
+      Qualifier: '$LATEST',
+      Offset: 1,
+      Limit: 2,
+    })
+    expect(response).toMatchObject({
+      TotalCount: 4,
+      EventList: latest.slice(1, 3).map((InvokeRequestId) => ({ InvokeRequestId, Qualifier: '$LATEST' })),
+    })
+  })
+})
+
+describe('a full queue', () => {
+  test('refuses calls with the vendor’s limit error', async () => {
+    const full = 'full'
+    await server.call('CreateFunction', await functionParams(full))
+    const owner = { account: ACCOUNT, namespace: 'default', name: full }
+    await server.store.tasks.control(owner, { maxTasks: 1 })
+    await enqueue({ FunctionName: full })
+    const refused = await call('Invoke', { FunctionName: full, InvocationType: 'Event' })
+    expect([refused.code, refused.message]).toEqual([
+      'RequestLimitExceeded',
+      'the queue of asynchronous invocations of the function is full (1); retry later',
+    ])
   })
 })

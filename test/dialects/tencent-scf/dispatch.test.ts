@@ -393,6 +393,7 @@ describe('failures', () => {
     'caller/version-not-found': [{ namespace: 'n', version: '9' }, 'ResourceNotFound.Version', 5000],
     'caller/alias-not-found': [{ namespace: 'n', alias: 'a' }, 'ResourceNotFound.Alias', 5000],
     'caller/runtime-missing': [{ runtime: 'x', hint: 'y' }, 'InvalidParameterValue.Runtime', 4000],
+    'caller/memory-unavailable': [{ neededMib: 2, availableMib: 1 }, 'LimitExceeded.Memory', 4400],
     'caller/concurrency-exceeded': [{ scope: 'function', limit: 1 }, 'RequestLimitExceeded', 4400],
     'caller/payload-budget-exceeded': [{ limitBytes: 1 }, 'RequestLimitExceeded', 4400],
     'caller/payload-too-large': [{ limitBytes: 1 }, 'RequestSizeLimitExceeded', 4000],

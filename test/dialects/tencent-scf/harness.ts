@@ -2,6 +2,8 @@ import { createSecretKey } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { TaskService } from '../../../src/async/task-service.ts'
+import type { Termination } from '../../../src/async/tasks.ts'
 import { KeyRing } from '../../../src/auth/keyring.ts'
 import type { Dialect } from '../../../src/dialects/dialect.ts'
 import { createTencentScf } from '../../../src/dialects/tencent-scf/dialect.ts'
@@ -67,6 +69,10 @@ export interface Harness {
   readonly observed: unknown[]
   /** Runtimes this host is said to lack. */
   readonly missingRuntimes: Set<string>
+  /** The graces of the terminations that were asked for. */
+  readonly graces: number[]
+  /** What becomes of an asynchronous call that is to end; undefined: it ends if it waits. */
+  termination: Termination | undefined
   /** What is said of every provision record. */
   kept: { readonly ready: number; readonly failure?: string }
   clockMs: number
@@ -107,18 +113,20 @@ export async function openHarness(): Promise<Harness> {
         return outcomeOf(harness, request)
       },
     },
-    tasks: {
-      enqueue: (task) => store.tasks.enqueue(task),
-      find: (account, requestId) => store.tasks.find(account, requestId),
-      details: (account, requestId) => store.tasks.details(account, requestId),
-      detailsOf: (owner, taskId) => store.tasks.detailsOf(owner, taskId),
-      list: (filter) => store.tasks.list(filter),
-      terminate: async (account, requestId) => {
-        const status = await store.tasks.cancel(account, requestId, now())
-        if (status === undefined) return 'unknown'
-        return status === 'waiting' ? 'cancelled' : status === 'running' ? 'terminated' : 'ended'
+    tasks: new TaskService({
+      queue: store.tasks,
+      clock: { now, after: () => () => undefined },
+      delivery: {
+        notify: () => undefined,
+        terminate: async (account, requestId, graceMs = 0) => {
+          harness.graces.push(graceMs)
+          if (harness.termination !== undefined) return harness.termination
+          const status = await store.tasks.cancel(account, requestId, now())
+          if (status === undefined) return 'unknown'
+          return status === 'waiting' ? 'cancelled' : 'ended'
+        },
       },
-    },
+    }),
     history: {
       find: (filter, limit) => Promise.resolve(records.filter((one) => fits(filter, one)).slice(0, limit)),
     },
@@ -142,6 +150,8 @@ export async function openHarness(): Promise<Harness> {
     records,
     observed,
     missingRuntimes,
+    graces: [],
+    termination: undefined,
     kept: { ready: 0 },
     clockMs: CLOCK_MS,
     ending: { kind: 'returned', payload: payloadOf('"done"') },
