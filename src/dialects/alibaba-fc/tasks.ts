@@ -58,7 +58,6 @@ export const getStatefulAsyncInvocation: Operation = async (call, rooms) => {
 export const stopStatefulAsyncInvocation: Operation = async (call, rooms) => {
   const task = await findTask(call, rooms)
   const { account, requestId } = task
-  if (task.endedAtMs !== undefined) throw hasEnded(task)
   // A request id may be its caller's trace id: another call that goes by the same one must not be ended instead.
   const latest = await rooms.tasks.find(account, requestId)
   if (latest?.taskId !== task.taskId || latest?.functionName !== task.functionName)
