@@ -22,6 +22,7 @@ const PASSING: ReadonlySet<EngineErrorCode> = new Set<EngineErrorCode>([
   'caller/concurrency-exceeded',
   'caller/payload-budget-exceeded',
   'caller/runtime-missing',
+  'caller/memory-unavailable',
   'caller/gone',
   'platform/no-capacity',
   'platform/start-failed',

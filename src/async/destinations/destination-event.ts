@@ -21,6 +21,6 @@ export type DestinationEvent =
   /** The outbox did not do what it was asked to. What was leased becomes due when its lease ends. */
   | {
       readonly kind: 'outboxFailed'
-      readonly operation: 'claim' | 'delivered' | 'retry' | 'undeliverable'
+      readonly operation: 'claim' | 'settle'
       readonly error: unknown
     }

@@ -53,7 +53,7 @@ export class DestinationWorker {
     this.#observe = observe
     this.#settlements = new Settlements({
       clock,
-      onFull: (error) => this.#emit({ kind: 'outboxFailed', operation: 'delivered', error }),
+      onFull: (error) => this.#emit({ kind: 'outboxFailed', operation: 'settle', error }),
     })
   }
 
@@ -158,7 +158,7 @@ export class DestinationWorker {
         this.#emit({ kind: 'postponed', delivery: label, dueAtMs, reason })
       } else this.#emit({ ...next, delivery: label })
     } catch (error) {
-      this.#emit({ kind: 'outboxFailed', operation: next.kind, error })
+      this.#emit({ kind: 'outboxFailed', operation: 'settle', error })
     }
   }
 
