@@ -119,7 +119,7 @@ exports.handler = async (event, context) => { console.log('run of', event.mark);
   const { request_id: requestId } = wire(await client.asyncInvokeFunction(request))
   expect(await untilEnded(client, urn, String(requestId))).toMatchObject({
     status: 'FAIL',
-    error_message: 'Error',
+    error_message: 'Error: function invocation exception, error: on purpose',
   })
   const runs = (log: string): number => log.split('run of m-1').length - 1
   expect(runs(await server.untilLogged('default', 'stubborn', (log) => runs(log) >= 2))).toBe(2)
