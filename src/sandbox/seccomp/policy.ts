@@ -26,8 +26,8 @@ export interface Rule {
   readonly decision: Decision
 }
 
-/** Every `CLONE_NEW…` that fits into the flags of `clone`. Source: uapi/linux/sched.h. */
-const NAMESPACE_FLAGS = 0x7e02_0000
+/** `CLONE_PARENT`, and every `CLONE_NEW…` that fits into the flags of `clone`. Source: uapi/linux/sched.h. */
+const REFUSED_CLONE_FLAGS = 0x7e02_8000
 
 /** Source: uapi/asm-generic/ioctls.h. */
 const TIOCSTI = 0x5412
@@ -73,11 +73,13 @@ export const POLICY: readonly Rule[] = [
     decision: 'EPERM',
   },
   {
-    why: 'The same by clone, whose flags can be read. Threads and processes are made without those flags.',
+    why:
+      'The same by clone, whose flags can be read, and children of the parent: of a zygote, that is, where nobody counts their memory. ' +
+      'Threads and processes are made without those flags.',
     calls: ['clone'],
     decision: {
       argument: 0,
-      mask: NAMESPACE_FLAGS,
+      mask: REFUSED_CLONE_FLAGS,
       cases: [{ values: [0], decision: 'allow' }],
       otherwise: 'EPERM',
     },

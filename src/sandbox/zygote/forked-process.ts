@@ -26,6 +26,7 @@ export class ForkedProcess extends ConfinedProcess {
   readonly tickets: Fork['tickets']
   readonly exited: Promise<SandboxExit>
   readonly prepared?: Promise<void>
+  readonly #hasten: () => void
   #pids: ForkPids | undefined
 
   /**
@@ -38,6 +39,7 @@ export class ForkedProcess extends ConfinedProcess {
     this.stdout = fork.stdout
     this.stderr = fork.stderr
     this.tickets = fork.tickets
+    this.#hasten = fork.hasten
     this.exited = this.#supervise(fork)
     if (egress === undefined) return
     this.prepared = this.connect(egress)
@@ -60,6 +62,7 @@ export class ForkedProcess extends ConfinedProcess {
 
   protected override end(): void {
     if (this.#pids !== undefined) sendKill(this.#pids.first)
+    this.#hasten()
   }
 
   async #supervise(fork: Fork): Promise<SandboxExit> {
@@ -71,9 +74,9 @@ export class ForkedProcess extends ConfinedProcess {
       if (!this.isKilled) this.refusal = error instanceof Error ? error.message : String(error)
     }
     const exitCode = await fork.ended
-    // Without an exit code its zygote has ended: the kernel ends the child as well, but nobody told.
+    // Without an exit code its zygote has ended, and the kernel ends the child as well, or does not tell.
     const untold = exitCode === undefined ? this.#pids : undefined
-    if (untold !== undefined) this.end()
+    if (untold !== undefined) sendKill(untold.first)
     this.hasEnded = true
     const oomKills = await this.conclude(untold === undefined ? Promise.resolve() : untilGone(untold.first))
     // What nobody reads would keep descriptors open; Node.js does the same for its own child processes.

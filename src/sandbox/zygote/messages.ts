@@ -15,8 +15,6 @@ export interface ZygoteConfig {
 
 /** What a zygote is asked for: one isolated process. */
 export interface ForkOrder {
-  /** Which descriptors it gets; each set once. */
-  readonly set: number
   readonly uid: number
   /** Files of the cgroups that it enters. */
   readonly entries: readonly string[]
@@ -43,8 +41,13 @@ export type ZygoteMessage =
   /** The exit code of the function's process; negative: the signal that ended it. Nothing of the child runs. */
   | { readonly kind: 'ended'; readonly set: number; readonly exitCode: number }
 
-export function encode(message: ZygoteConfig | ForkOrder): string {
-  return `${JSON.stringify(message)}\n`
+export function encodeConfig(config: ZygoteConfig): string {
+  return `${JSON.stringify(config)}\n`
+}
+
+/** @param set Which descriptors the child gets; each set once. The zygote reads no more than this. */
+export function encodeOrder(set: number, order: ForkOrder): string {
+  return `${set} ${JSON.stringify(order)}\n`
 }
 
 /** Longest line that a zygote may send. */

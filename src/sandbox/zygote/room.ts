@@ -36,11 +36,12 @@ export class ZygoteRoom {
   readonly #settings: ZygoteRoomSettings
   readonly #zygotes: Zygotes
   readonly #nameServers: string
+  #toldNameServers = ''
 
   constructor(settings: ZygoteRoomSettings) {
     this.#settings = settings
     this.#nameServers = join(settings.stateDir, 'resolv.conf')
-    writeFileSync(this.#nameServers, nameServersText())
+    this.#tellNameServers()
     // Set after creation: the server's umask must not take it away.
     chmodSync(this.#nameServers, 0o644)
     this.#zygotes = new Zygotes((zygoteClass) => this.#start(zygoteClass))
@@ -64,6 +65,14 @@ export class ZygoteRoom {
     await this.#zygotes.close()
   }
 
+  /** In place: zygotes see the file itself. */
+  #tellNameServers(): void {
+    const text = nameServersText()
+    if (text === this.#toldNameServers) return
+    writeFileSync(this.#nameServers, text)
+    this.#toldNameServers = text
+  }
+
   #start(zygoteClass: ZygoteClass): Zygote {
     const { privileges, filter, system, etc, ...rest } = this.#settings
     return new Zygote({
@@ -81,11 +90,8 @@ export class ZygoteRoom {
   }
 
   /** @returns Undefined where something that it is to see or enter is not in a zygote's view. */
-  #orderFor(
-    spec: SandboxSpec,
-    uid: number,
-    group: CgroupGroup | undefined,
-  ): Omit<ForkOrder, 'set'> | undefined {
+  #orderFor(spec: SandboxSpec, uid: number, group: CgroupGroup | undefined): ForkOrder | undefined {
+    if (spec.network === 'egress') this.#tellNameServers()
     const etc = this.#settings.etc.directoryFor(uid)
     const shown = [
       ...['passwd', 'group'].map((name) => [join(etc, name), join('/etc', name)] as const),

@@ -5,7 +5,14 @@ import { BwrapProcess } from '../bwrap/process.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
 import type { TicketFile } from '../sandbox.ts'
 import { TextTail } from '../text-tail.ts'
-import { encode, MessageReader, type ForkOrder, type ZygoteConfig, type ZygoteMessage } from './messages.ts'
+import {
+  encodeConfig,
+  encodeOrder,
+  MessageReader,
+  type ForkOrder,
+  type ZygoteConfig,
+  type ZygoteMessage,
+} from './messages.ts'
 
 /** Processes that one zygote forks in its life: so many sets of descriptors it is started with. */
 export const MOST_CHILDREN = 16
@@ -46,8 +53,13 @@ export interface ForkPids {
 
 /** A child, from its order on. */
 export interface Fork extends ForkEnds {
-  /** Its processes; rejects when there are none, with the reason. */
+  /** Its processes; rejects when there are none, with the reason. Settles within 30 s: a zygote that takes longer is ended. */
   readonly born: Promise<ForkPids>
+  /**
+   * It is to end: a zygote that does not tell of it within the time that any process has to be killed is not waited for. One that has
+   * not even told of the birth by then is ended itself.
+   */
+  readonly hasten: () => void
   /** Exit code of the function's process, negative for a signal; undefined when it ended with the zygote or never was. Never rejects. */
   readonly ended: Promise<number | undefined>
 }
@@ -66,6 +78,7 @@ export class Zygote {
   readonly #free: (ForkEnds | undefined)[]
   readonly #living = new Map<number, Living>()
   readonly #reader = new MessageReader()
+  readonly #birthTimeoutMs: number
   #next = 0
   #isReady = false
   #isRetired = false
@@ -73,6 +86,7 @@ export class Zygote {
 
   /** @throws When the process cannot be created at all. */
   constructor(plan: ZygotePlan) {
+    this.#birthTimeoutMs = plan.birthTimeoutMs
     const tickets: TicketFile[] = []
     try {
       for (let index = 0; index < MOST_CHILDREN; index += 1) tickets.push(plan.makeTickets())
@@ -99,7 +113,7 @@ export class Zygote {
     stdout.resume()
     stderr.resume()
     channel.on('data', (chunk: Buffer) => this.#hear(chunk))
-    channel.write(encode({ ...plan.config, firstFd: FIRST_FD }))
+    channel.write(encodeConfig({ ...plan.config, firstFd: FIRST_FD }))
     this.ended = this.#attend()
     this.ready = this.#awaitReady()
     this.ready.catch(() => this.end())
@@ -114,7 +128,7 @@ export class Zygote {
    * @param when Settles when the order may be given; a rejection says why there is no child.
    * @returns Undefined when it has none {@link left}.
    */
-  fork(order: Omit<ForkOrder, 'set'>, when?: Promise<void>): Fork | undefined {
+  fork(order: ForkOrder, when?: Promise<void>): Fork | undefined {
     if (this.left === 0) return undefined
     const set = this.#next
     this.#next += 1
@@ -123,15 +137,30 @@ export class Zygote {
     this.#free[set] = undefined
     const born = Promise.withResolvers<ForkPids>()
     const ended = Promise.withResolvers<number | undefined>()
-    born.promise.catch(() => undefined)
+    let isBorn = false
+    let deadline = setTimeout(() => this.end(), READY_TIMEOUT_MS)
+    born.promise.then(
+      () => {
+        isBorn = true
+        clearTimeout(deadline)
+      },
+      () => undefined,
+    )
+    void ended.promise.then(() => clearTimeout(deadline))
     this.#living.set(set, { born, ended })
-    const give = (): void => void this.#process.channel.write(encode({ ...order, set }))
+    const give = (): void => void this.#process.channel.write(encodeOrder(set, order))
     if (when === undefined) give()
     else
       when.then(give, (error: unknown) => {
         this.#take({ kind: 'refused', set, reason: error instanceof Error ? error.message : String(error) })
       })
-    return { ...ends, born: born.promise, ended: ended.promise }
+    const hasten = (): void => {
+      if (!this.#living.has(set)) return
+      clearTimeout(deadline)
+      const giveUp = (): void => (isBorn ? this.#take({ kind: 'lost', set }) : this.end())
+      deadline = setTimeout(giveUp, this.#birthTimeoutMs)
+    }
+    return { ...ends, born: born.promise, ended: ended.promise, hasten }
   }
 
   /** Gives no more children; ends when the last one has ended. */
@@ -154,7 +183,7 @@ export class Zygote {
     }
   }
 
-  #take(message: ZygoteMessage): void {
+  #take(message: ZygoteMessage | Lost): void {
     if (message.kind === 'ready') {
       this.#isReady = true
       this.#onReady()
@@ -193,6 +222,12 @@ export class Zygote {
     for (const ends of this.#free) if (ends !== undefined) discard(ends)
     this.#free.length = 0
   }
+}
+
+/** A child of which the zygote does not tell any more. */
+interface Lost {
+  readonly kind: 'lost'
+  readonly set: number
 }
 
 interface Living {

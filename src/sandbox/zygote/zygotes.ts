@@ -48,7 +48,7 @@ export class Zygotes {
    */
   fork(
     spec: Omit<SandboxSpec, 'functionId' | 'ticketsFd'>,
-    orderOf: () => Omit<ForkOrder, 'set'> | undefined,
+    orderOf: () => ForkOrder | undefined,
     when?: Promise<void>,
   ): Fork | undefined {
     const line = this.#lines.get(zygoteClassOf(spec)?.key ?? '')

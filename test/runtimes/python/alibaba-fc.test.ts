@@ -325,6 +325,27 @@ def handler(event, context):
   })
 })
 
+test('children of forked children keep their descriptors', async () => {
+  const driver = await pythonFunction(`
+import os
+def handler(event, context):
+    child = os.fork()
+    if child == 0:
+        opened = [os.open('/dev/null', os.O_RDONLY) for _ in range(8)]
+        grandchild = os.fork()
+        if grandchild == 0:
+            try:
+                for fd in opened:
+                    os.fstat(fd)
+                os._exit(0)
+            except OSError:
+                os._exit(9)
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]))
+    return str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+`)
+  expect((await driver.call()).payload.toString()).toBe('0')
+})
+
 test('a Python handler runs in the main thread and may use signals and asyncio', async () => {
   const driver = await pythonFunction(`
 import asyncio, signal, threading

@@ -40,11 +40,13 @@ const REFUSED = POLICY.flatMap(({ calls, decision }) =>
 )
 
 const NEW_USER = 0x1000_0000
+const CLONE_PARENT = 0x8000
 const SIGCHLD = 17
 const [INET, INET6, NETLINK, PACKET, VSOCK, ALG] = [2, 10, 16, 17, 40, 38]
 const [STREAM, DGRAM, RAW] = [1, 2, 3]
 const BY_ARGUMENTS = [
   [attempt('clone', [NEW_USER | SIGCHLD], 'clone into a user namespace'), 'EPERM'],
+  [attempt('clone', [CLONE_PARENT | SIGCHLD], 'clone of a sibling'), 'EPERM'],
   [attempt('ioctl', [0, 0x5412, 0], 'ioctl TIOCSTI'), 'EPERM'],
   [attempt('ioctl', [0, 0x541c, 0], 'ioctl TIOCLINUX'), 'EPERM'],
   [attempt('personality', [0x004_0000], 'personality without random addresses'), 'EPERM'],

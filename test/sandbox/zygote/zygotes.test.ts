@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
   mkdirSync,
@@ -164,6 +165,35 @@ describe.runIf(works && hasPython)('processes forked from a zygote', () => {
     expect(await next.ask('told = 5')).toBe('5')
     expect((await serve()).process).toBeInstanceOf(ForkedProcess)
   })
+
+  test('go on when the host has nothing to make another one with', async () => {
+    const servants = [await serve(), await serve()]
+    await Promise.all(servants.map((servant) => servant.ask('told = 1')))
+    const [zygote = 0] = zygotePids()
+    // No descriptor more for it: as when the host runs out of processes, it cannot begin.
+    expect(spawnSync('prlimit', ['--pid', String(zygote), '--nofile=8:8']).status).toBe(0)
+    const refused = await start(sandbox, servantSpec())
+    expect(await refused.exited).toMatchObject({
+      kind: 'notStarted',
+      reason: expect.stringContaining('Too many open files'),
+    })
+    expect(await Promise.all(servants.map((servant) => servant.ask('told = 2')))).toEqual(['2', '2'])
+    for (const { process } of servants) process.kill()
+    await Promise.all(servants.map(({ process }) => process.exited))
+  })
+
+  test('can be ended although their zygote hangs, whether they are born or not', async () => {
+    const born = await serve()
+    await born.ask('told = 1')
+    const [zygote = 0] = zygotePids()
+    process.kill(zygote, 'SIGSTOP')
+    const unborn = await start(sandbox, servantSpec())
+    born.process.kill()
+    unborn.kill()
+    expect(await born.process.exited).toEqual({ kind: 'signalled', signal: 'SIGKILL' })
+    expect(await unborn.exited).toEqual({ kind: 'signalled', signal: 'SIGKILL' })
+    await eventually(() => zygotePids().length === 0)
+  }, 30_000)
 
   test('whose zygote cannot be made are started in the ordinary way, and it is not tried again at once', async () => {
     const script = 'for last; do :; done; [ "$last" = --zygote ] && exit 3; exit 5'

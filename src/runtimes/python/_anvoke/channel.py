@@ -25,7 +25,7 @@ class Channel:
         # Re-entrant, because a signal handler may print while the main thread is writing.
         self._lock = threading.RLock()
         self._is_writing = False
-        self._is_child = False
+        self.is_let_go = False
         self._waiting = []
         self._waiting_bytes = 0
         self._dropped_bytes = 0
@@ -34,7 +34,7 @@ class Channel:
         """In a forked child: the socket is the parent's. What is logged goes to the descriptor, as any program's."""
         self._socket.close()
         self._lock = threading.RLock()
-        self._is_child = True
+        self.is_let_go = True
 
     def is_quiet(self, seconds):
         """Whether nothing arrives for so long. Takes nothing."""
@@ -81,7 +81,7 @@ class Channel:
 
     def log(self, flag, call_id, text):
         """Sends bytes as LOG frames, or counts them as dropped while too many wait."""
-        if self._is_child:
+        if self.is_let_go:
             os.write(flag, text)
             return
         with self._lock:

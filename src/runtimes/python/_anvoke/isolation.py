@@ -101,18 +101,21 @@ def fork_barely():
 
 
 def enter_groups(entries):
-    """Moves this process, which must be its only thread, to the cgroups with these files."""
-    for path in entries:
-        with open(path, "w") as entry:
-            entry.write("0")
+    """Moves this process, which must have one thread, to the cgroups with these open files."""
+    for entry in entries:
+        os.write(entry, b"0")
 
 
 def leave_namespaces(own_network):
-    """New namespaces of every kind but users: of processes, for the next child."""
+    """New namespaces of every kind but users and cgroups: of processes, for the next child."""
     flags = _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC | _CLONE_NEWUTS
     if own_network:
         flags |= _CLONE_NEWNET
     _check(_LIBC.unshare(flags), "unshare")
+
+
+def hide_groups():
+    """Lets the process see no group above its own."""
     # A kernel without cgroups has no such namespace, and nothing to hide.
     _LIBC.unshare(_CLONE_NEWCGROUP)
 

@@ -111,8 +111,10 @@ class Life:
             os._exit(0)
 
     def _let_go(self):
-        self._channel.let_go()
-        os.close(frames.TICKETS_FD)
+        # Children of a child have long let go: the number of the descriptor may mean a file of theirs.
+        if not self._channel.is_let_go:
+            self._channel.let_go()
+            os.close(frames.TICKETS_FD)
 
 
 def _leave(flush, channel, ending):

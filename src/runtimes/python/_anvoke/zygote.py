@@ -20,6 +20,9 @@ _FAILED = 125
 # Where distributions have the program that sleeps.
 _SLEEPERS = ("/usr/bin/sleep", "/bin/sleep")
 
+# Room for orders that wait.
+_MOST_BYTES = 32768
+
 # More than it ever has.
 _MOST_FDS = 1024
 
@@ -27,7 +30,8 @@ _MOST_FDS = 1024
 class Zygote:
     def __init__(self):
         self._server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, frames.CHANNEL_FD)
-        self._unread = b""
+        self._buffer = bytearray(_MOST_BYTES)
+        self._filled = 0
         self._config = None
         self._filter = None
         # Without one there are no children, and whoever wants this zygote learns of it before it has any.
@@ -55,22 +59,37 @@ class Zygote:
                 os.read(woken, 4096)
                 self._reap()
             if self._server in readable:
-                for order in self._orders():
+                self._receive()
+                while (line := self._next_line()) is not None:
                     if self._config is None:
-                        self._configure(order)
-                    elif self._fork(order):
+                        self._configure(json.loads(line))
+                    elif self._fork(line):
                         return
+                    _wipe(line)
 
     def _configure(self, config):
         self._config = config
         self._filter = None if config["filter"] is None else base64.b64decode(config["filter"])
 
-    def _orders(self):
-        data = self._server.recv(65536)
-        if not data:
+    def _receive(self):
+        count = self._server.recv_into(memoryview(self._buffer)[self._filled :])
+        if count == 0:
+            # The server is gone, or sends more than any order.
             os._exit(0)
-        *lines, self._unread = (self._unread + data).split(b"\n")
-        return [json.loads(line) for line in lines]
+        self._filled += count
+
+    def _next_line(self):
+        """A line that has arrived, or None. Nothing else of it stays in memory, where later children could read it."""
+        end = self._buffer.find(b"\n", 0, self._filled)
+        if end < 0:
+            return None
+        view = memoryview(self._buffer)
+        line = bytearray(view[:end])
+        rest = self._filled - end - 1
+        view[:rest] = view[end + 1 : self._filled]
+        view[rest : self._filled] = bytes(self._filled - rest)
+        self._filled = rest
+        return line
 
     def _tell(self, message):
         self._server.sendall(json.dumps(message).encode() + b"\n")
@@ -99,70 +118,99 @@ class Zygote:
         os.close(child.pipe)
         self._tell({"set": child.set, "ended": _exit_code(child.status)})
 
-    def _fork(self, order):
-        """True in the new process.
-
-        A process between the two takes the namespaces, so that this one keeps its own, and leaves both to this one: the first of
-        the namespaces, which does nothing, and the function's.
-        """
-        told, tell = os.pipe()
-        wait, go = os.pipe()
-        between = isolation.fork_barely()
+    def _fork(self, line):
+        """True in the new process. `line` is the number of its set, a blank and its order."""
+        number = int(line[: line.index(b" ")])
+        pipes = []
+        try:
+            pipes += os.pipe()
+            pipes += os.pipe()
+            between = isolation.fork_barely()
+        except OSError as error:
+            # The host has no more descriptors or processes to give now. The children that are there go on.
+            for fd in pipes:
+                os.close(fd)
+            self._refuse(number, str(error))
+            return False
+        told, tell, wait, go = pipes
         if between == 0:
-            try:
-                _signal.set_wakeup_fd(-1)
-                _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-                isolation.enter_groups(order["entries"])
-                isolation.leave_namespaces(order["ownNetwork"])
-                first = isolation.fork_barely()
-                if first == 0:
-                    # Whose ends must be seen without the end of this one.
-                    os.close(go)
-                    os.close(tell)
-                    _be_first(wait, self._sleeper)
-                function = os.fork()
-                if function != 0:
-                    os.write(tell, b"%d %d\n" % (first, function))
-                    os._exit(0)
-            except BaseException as error:
-                os.write(tell, b"%s\n" % str(error).encode())
-                os._exit(_FAILED)
-            self._isolate(order)
+            self._divide(line, number, tell, wait, go)
             return True
         os.close(tell)
         os.close(wait)
         answer = _read_line(told)
         os.close(told)
         os.waitpid(between, 0)
-        number = order["set"]
         pids = [int(word) for word in answer.split() if word.isdigit()]
-        if len(pids) == 2:
-            child = _Child(number, *pids, go)
-            self._firsts[child.first] = self._functions[child.function] = child
-            self._tell({"set": number, "first": child.first, "function": child.function})
-            try:
-                # Only now is it a child of this process, whose end is to be its own.
-                os.write(go, b"g")
-            except BrokenPipeError:
-                # It was killed as soon as it was told of.
-                pass
-        else:
+        if len(pids) != 2:
             os.close(go)
-            self._tell({"set": number, "refused": answer or "it ended at once"})
+            self._refuse(number, answer or "it ended at once")
+            return False
+        child = _Child(number, *pids, go)
+        self._firsts[child.first] = self._functions[child.function] = child
+        self._tell({"set": number, "first": child.first, "function": child.function})
+        try:
+            # Only now is it a child of this process, whose end is to be its own.
+            os.write(go, b"g")
+        except BrokenPipeError:
+            # It was killed as soon as it was told of.
+            pass
+        self._close_set(number)
+        return False
+
+    def _divide(self, line, number, tell, wait, go):
+        """Returns in the function's process, isolated.
+
+        The process in which this begins takes the namespaces, so that the zygote keeps its own. It leaves both to the zygote: the
+        first of the namespaces, which does nothing, and the function's. In their groups are only these two: it is waited for, and a
+        group may have few processors.
+        """
+        try:
+            _signal.set_wakeup_fd(-1)
+            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+            for child in self._firsts.values():
+                # Theirs are to see the end of the zygote alone.
+                os.close(child.pipe)
+            order = json.loads(line[line.index(b" ") :])
+            entries = [os.open(path, os.O_WRONLY) for path in order["entries"]]
+            isolation.leave_namespaces(order["ownNetwork"])
+            first = isolation.fork_barely()
+            if first == 0:
+                # Whose ends must be seen without the end of this one.
+                os.close(go)
+                os.close(tell)
+                _be_first(wait, entries, self._sleeper)
+            function = os.fork()
+            if function != 0:
+                os.write(tell, b"%d %d\n" % (first, function))
+                os._exit(0)
+        except BaseException as error:
+            os.write(tell, b"%s\n" % str(error).encode())
+            os._exit(_FAILED)
+        self._isolate(order, number, entries)
+
+    def _refuse(self, number, reason):
+        self._tell({"set": number, "refused": reason})
+        self._close_set(number)
+
+    def _close_set(self, number):
         for fd in self._fds(number):
             os.close(fd)
-        return False
 
     def _fds(self, number):
         first = self._config["firstFd"] + number * _SET_SIZE
         return range(first, first + _SET_SIZE)
 
-    def _isolate(self, order):
+    def _isolate(self, order, number, entries):
         """In the function's process."""
         try:
+            isolation.enter_groups(entries)
+            isolation.hide_groups()
+            # Orders for others may wait there.
+            _wipe(self._buffer)
             # Its number becomes the function's channel, which must not be closed with this object.
             self._server.detach()
-            for target, fd in enumerate(self._fds(order["set"]), 1):
+            for target, fd in enumerate(self._fds(number), 1):
                 os.dup2(fd, target)
             os.closerange(5, _MOST_FDS)
             os.setsid()
@@ -193,12 +241,13 @@ class _Child:
         self.status = None
 
 
-def _be_first(wait, sleeper):
+def _be_first(wait, entries, sleeper):
     """The first process of a pid namespace: with it, everything inside ends, and it ends with the zygote.
 
     It becomes a program that sleeps, so that nothing of this one is kept for it. Orphans are the kernel's to bury.
     """
     try:
+        isolation.enter_groups(entries)
         if os.read(wait, 1) == b"":
             os._exit(0)
         isolation.end_with_parent(wait)
@@ -209,6 +258,10 @@ def _be_first(wait, sleeper):
         os.execve(sleeper, [sleeper, "infinity"], {})
     except BaseException:
         os._exit(_FAILED)
+
+
+def _wipe(line):
+    line[:] = bytes(len(line))
 
 
 def _exit_code(status):
