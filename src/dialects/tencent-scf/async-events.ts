@@ -101,14 +101,15 @@ async function find(
 async function findLatest(
   { tasks }: Pick<Rooms, 'tasks'>,
   { offset, limit }: Page,
-  { qualifier: _, ...filter }: Omit<TaskFilter, 'limit' | 'offset'>,
+  filter: Omit<TaskFilter, 'limit' | 'offset'>,
 ): Promise<{ readonly tasks: readonly TaskRecord[]; readonly total: number }> {
+  const { qualifier: _, ...others } = filter
   const shown: TaskRecord[] = []
   let total = 0
   let after: string | undefined
   for (let looked = 0; looked < MAX_SCANNED_EVENTS; looked += SCANNED_AT_ONCE) {
     const found = await tasks.list({
-      ...filter,
+      ...others,
       limit: SCANNED_AT_ONCE,
       ...(after === undefined ? {} : { after }),
     })

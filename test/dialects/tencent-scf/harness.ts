@@ -70,7 +70,7 @@ export interface Harness {
   /** Runtimes this host is said to lack. */
   readonly missingRuntimes: Set<string>
   /** The graces of the terminations that were asked for. */
-  readonly graces: number[]
+  readonly graces: (number | undefined)[]
   /** What becomes of an asynchronous call that is to end; undefined: it ends if it waits. */
   termination: Termination | undefined
   /** What is said of every provision record. */
@@ -118,7 +118,7 @@ export async function openHarness(): Promise<Harness> {
       clock: { now, after: () => () => undefined },
       delivery: {
         notify: () => undefined,
-        terminate: async (account, requestId, graceMs = 0) => {
+        terminate: async (account, requestId, graceMs) => {
           harness.graces.push(graceMs)
           if (harness.termination !== undefined) return harness.termination
           const status = await store.tasks.cancel(account, requestId, now())
