@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ACCOUNT } from '../../helpers/server.ts'
 import { Open, Suite } from './clients.ts'
 
 let suite: Suite
@@ -314,6 +315,49 @@ describe('a stop', () => {
     })
     await expect(suite.fc2.put(`${pathOf('idle')}/order-1`)).rejects.toMatchObject({
       code: 'StatefulAsyncInvocationNotFound',
+    })
+  })
+})
+
+describe('a destination', () => {
+  const arn = (name: string): string => `acs:fc:cn-hangzhou:${ACCOUNT}:services/tasks/functions/${name}`
+
+  test('that is a function is told of an ending', async () => {
+    await suite.deploy('told', `exports.handler = async (event) => { console.log('told ' + event) }`)
+    const source = `exports.handler = async (event) => {
+      if (event.toString() === 'bad') throw new RangeError('too bad')
+      return 'well, ' + event
+    }`
+    await suite.deploy('telling', source)
+    await switchOn('telling', {
+      maxAsyncRetryAttempts: 0,
+      destinationConfig: new Open.DestinationConfig({
+        onSuccess: new Open.Destination({ destination: arn('told') }),
+        onFailure: new Open.Destination({ destination: arn('told') }),
+      }),
+    })
+    const told = async (event: string): Promise<unknown> => {
+      const headers = await submit('telling', event)
+      const requestId = headers['x-fc-request-id'] ?? ''
+      const lineOf = (log: string) =>
+        log
+          .split('\n')
+          .slice(0, -1)
+          .find((entry) => entry.includes(requestId))
+      const line = lineOf(await suite.untilLogged('told', (log) => lineOf(log) !== undefined)) ?? ''
+      const text = String(JSON.parse(line).text)
+      return JSON.parse(text.slice(text.indexOf('told {') + 'told '.length, text.indexOf('}\n') + 1))
+    }
+    expect(await told('good')).toMatchObject({
+      requestContext: { functionArn: arn('telling'), condition: '', approximateInvokeCount: 1 },
+      requestPayload: 'good',
+      responseContext: { statusCode: 200, functionError: '' },
+      responsePayload: 'well, good',
+    })
+    expect(await told('bad')).toMatchObject({
+      requestContext: { condition: 'UnhandledInvocationError' },
+      requestPayload: 'bad',
+      responseContext: { statusCode: 200, functionError: 'UnhandledInvocationError' },
     })
   })
 })
