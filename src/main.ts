@@ -18,7 +18,9 @@ import { DIALECT as ALIBABA_FC } from './dialects/alibaba-fc/own-extras.ts'
 import { destinationWords as huaweiFunctionGraphWords } from './dialects/huawei-functiongraph/destination-words.ts'
 import { createHuaweiFunctionGraph } from './dialects/huawei-functiongraph/dialect.ts'
 import { DIALECT as HUAWEI_FUNCTIONGRAPH } from './dialects/huawei-functiongraph/operation.ts'
+import { createDestinationWords as tencentScfWords } from './dialects/tencent-scf/destination-words.ts'
 import { createTencentScf } from './dialects/tencent-scf/dialect.ts'
+import { DIALECT as TENCENT_SCF } from './dialects/tencent-scf/operation.ts'
 import { Admission } from './engine/admission.ts'
 import { Catalogue } from './engine/catalogue.ts'
 import { functionsThatEnded } from './engine/ended-functions.ts'
@@ -224,6 +226,7 @@ export async function startServer(
   const words = new Map([
     [ALIBABA_FC, alibabaFcWords({ definitions: catalogue, region })],
     [HUAWEI_FUNCTIONGRAPH, huaweiFunctionGraphWords({ definitions: catalogue, region })],
+    [TENCENT_SCF, tencentScfWords({ catalogue })],
   ])
   const delivery = new AsyncDelivery({
     tasks: store.tasks,
