@@ -38,6 +38,7 @@ const REFUSALS: Record<EngineErrorCode, 'wait' | 'fail'> = {
   'caller/alias-not-found': 'fail',
   'caller/payload-too-large': 'fail',
   'caller/runtime-missing': 'wait',
+  'caller/memory-unavailable': 'wait',
   'caller/concurrency-exceeded': 'wait',
   'caller/payload-budget-exceeded': 'wait',
   'caller/queue-full': 'wait',

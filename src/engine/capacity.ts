@@ -1,3 +1,4 @@
+import type { FunctionVersion } from '../model/function.ts'
 import type { Crew } from './crew.ts'
 import { chooseVictims } from './eviction.ts'
 import type { Instance } from './instance.ts'
@@ -50,6 +51,11 @@ export class Capacity {
   hasPlace(crew: Crew): boolean {
     const { maxInstancesPerFunction } = this.#given.limits
     return crew.instances.length < Math.min(this.capOf(crew) ?? Infinity, maxInstancesPerFunction)
+  }
+
+  /** Whether the host could have an instance of this version at all, if it had no other. */
+  canEverHave({ memoryMib }: FunctionVersion): boolean {
+    return memoryMib <= this.#given.limits.memoryBudgetMib
   }
 
   /** Makes room for another instance of the crew, by evicting idle ones where that is enough. @returns Whether it may start now. */

@@ -37,7 +37,8 @@ export class Engine {
    *
    * @param caller Ends the waiting when it hangs up. Never ends a handler that already has the event: that runs on,
    *   its log and figures are kept, and its outcome is `cancelled`.
-   * @throws {EngineError} `caller/…-not-found`, `caller/concurrency-exceeded`, `caller/runtime-missing`, `caller/gone`,
+   * @throws {EngineError} `caller/…-not-found`, `caller/concurrency-exceeded`, `caller/runtime-missing`,
+   *   `caller/memory-unavailable`, `caller/gone`,
    *   `platform/no-capacity`, `platform/start-failed`, `platform/draining`
    */
   invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> {

@@ -33,6 +33,8 @@ export interface PoolLimits {
 export interface PoolObserver {
   instanceStarted(instance: Instance): void
   instanceEnded(instance: Instance, ending: InstanceEnding): void
+  /** A call was refused because one instance of this state wants more than `memoryBudgetMib`; told once for each state. */
+  memoryUnavailable(version: FunctionVersion, memoryBudgetMib: number): void
 }
 
 /** Keeps instances ready without a call; the pool tells it what happens. Must not throw. */

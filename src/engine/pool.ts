@@ -42,6 +42,8 @@ export class Pool {
   /** Dead, and something of them still runs. */
   readonly #leaving = new Set<Instance>()
   readonly #collected = new Collected()
+  /** States whose memory can never be had, as far as the observer was told. */
+  readonly #beyondMemory = new Set<string>()
   readonly #sweep: NodeJS.Timeout
   #holdCheck: NodeJS.Timeout | undefined
   /** All starts so far. */
@@ -82,6 +84,10 @@ export class Pool {
   run(call: Call): void {
     if (this.#closing || call.caller.gone) {
       call.refuse(new EngineError(this.#closing ? 'platform/draining' : 'caller/gone', {}))
+      return
+    }
+    if (!this.#capacity.canEverHave(call.version)) {
+      this.#refuseForMemory(call)
       return
     }
     const crew = this.#crewOf(call.version)
@@ -135,6 +141,7 @@ export class Pool {
   retire(stateIds: readonly string[]): void {
     this.keeper?.release(stateIds)
     for (const id of stateIds) {
+      this.#beyondMemory.delete(id)
       const crew = this.#crews.get(id)
       if (crew === undefined) continue
       crew.retired = true
@@ -185,6 +192,17 @@ export class Pool {
       call.refuse(new EngineError('caller/gone', {}))
       this.#drainIfRetired(crew)
     }
+  }
+
+  #refuseForMemory(call: Call): void {
+    const { version } = call
+    const { memoryBudgetMib } = this.#limits
+    if (!this.#beyondMemory.has(version.id)) {
+      this.#beyondMemory.add(version.id)
+      this.#observer.memoryUnavailable(version, memoryBudgetMib)
+    }
+    const details = { neededMib: version.memoryMib, availableMib: memoryBudgetMib }
+    call.refuse(new EngineError('caller/memory-unavailable', details))
   }
 
   #crewOf(version: FunctionVersion): Crew {

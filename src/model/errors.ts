@@ -6,6 +6,8 @@ export interface EngineErrorDetails {
   'caller/alias-not-found': { namespace: string; alias: string }
   /** The runtime's interpreter is not on this host; `hint` says what to install. */
   'caller/runtime-missing': { runtime: string; hint: string }
+  /** One instance of the function is configured with more memory than all instances of the server together may have. */
+  'caller/memory-unavailable': { neededMib: number; availableMib: number }
   /** The cap of calls running and waiting at once, for the function or for all. */
   'caller/concurrency-exceeded': { scope: 'function' | 'server'; limit: number }
   /** More payload bytes in flight than the server's budget. */

@@ -2,6 +2,7 @@ import type { DeliveryEvent } from '../async/delivery-event.ts'
 import type { DestinationEvent } from '../async/destinations/destination-event.ts'
 import type { KeptEvent } from '../engine/kept.ts'
 import type { PoolObserver } from '../engine/pool-setup.ts'
+import type { FunctionVersion } from '../model/function.ts'
 import type { OperatorLog } from '../observe/operator-log.ts'
 
 /** What the operator is told of instances. */
@@ -17,7 +18,23 @@ export function tellInstances(log: OperatorLog): PoolObserver {
         ending: ending.kind,
         ...('reason' in ending ? { reason: ending.reason } : {}),
       }),
+    memoryUnavailable: (version, memoryBudgetMib) => tellMemory(log, version, memoryBudgetMib),
   }
+}
+
+/** The operator is told of a function that can have no instance here. */
+function tellMemory(
+  log: OperatorLog,
+  { account, namespace, name, version, memoryMib }: FunctionVersion,
+  memoryBudgetMib: number,
+): void {
+  log.warn('calls are refused: one instance wants more memory than all together may have (memoryBudgetMib)', {
+    account,
+    function: `${namespace}/${name}`,
+    version,
+    memoryMib,
+    memoryBudgetMib,
+  })
 }
 
 /** What the operator is told of instances that are kept ready. */

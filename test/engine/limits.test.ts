@@ -273,13 +273,37 @@ describe('room', () => {
   })
 
   test('that cannot be made costs nobody its idle instance', async () => {
-    await open({ limits: { memoryBudgetMib: 1000, queueTimeoutMs: 100 } })
-    const [small = aVersion(), huge = small] = versions(200, 1001)
+    const turns = new Turns()
+    await open({ script: turns.script, limits: { memoryBudgetMib: 1000, queueTimeoutMs: 100 } })
+    const [small = aVersion(), busy = small, large = small] = versions(200, 200, 900)
+    for (const index of [0, 1]) turns.start(index)
+    turns.answer(0)
     await rig.call(small).outcome
-    const call = rig.call(huge)
+    const running = rig.call(busy)
+    await rig.until(() => rig.sandbox.begun.size === 2)
+    const call = rig.call(large)
     rig.nowMs += 101
     expect(await call.ending).toBe('platform/no-capacity')
     expect(rig.instance(0).state).toBe('idle')
+    turns.answer(1)
+    await running.outcome
+  })
+
+  test('that the host could never have is refused at once, and the operator is told once for each state', async () => {
+    await open({ limits: { memoryBudgetMib: 1000 } })
+    const [small = aVersion(), fits = small, huge = small] = versions(200, 1000, 1001)
+    await rig.call(small).outcome
+    for (const _ of [1, 2])
+      await expect(rig.call(huge).outcome).rejects.toMatchObject({
+        code: 'caller/memory-unavailable',
+        details: { neededMib: 1001, availableMib: 1000 },
+      })
+    expect(rig.beyondMemory).toEqual([huge])
+    expect(rig.instance(0).state).toBe('idle')
+    rig.pool.retire([huge.id])
+    expect(await rig.call(huge).ending).toBe('caller/memory-unavailable')
+    expect(rig.beyondMemory).toEqual([huge, huge])
+    expect(await rig.call(fits).ending).toBe('returned')
   })
 
   test('that becomes free goes to a function that waits for it', async () => {

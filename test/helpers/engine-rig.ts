@@ -72,6 +72,8 @@ export class Rig {
   readonly budget: PayloadBudget
   readonly pool: Pool
   readonly endings: InstanceEnding[] = []
+  /** States whose memory can never be had, as the pool told it. */
+  readonly beyondMemory: FunctionVersion[] = []
   readonly #contract: HandlerContract
   readonly #started: Instance[] = []
   readonly #news = new Set<() => void>()
@@ -110,6 +112,7 @@ export class Rig {
           this.endings.push(ending)
           this.#tell()
         },
+        memoryUnavailable: (version) => this.beyondMemory.push(version),
       },
     )
   }

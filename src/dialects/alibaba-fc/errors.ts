@@ -52,6 +52,8 @@ const CODE_OF: Readonly<Record<EngineErrorCode, FcCode>> = {
   'caller/version-not-found': 'VersionNotFound',
   'caller/alias-not-found': 'AliasNotFound',
   'caller/runtime-missing': 'InvalidArgument',
+  // No throttling: the vendor's clients would repeat the call, and no repeat can succeed.
+  'caller/memory-unavailable': 'InvalidArgument',
   'caller/concurrency-exceeded': 'ResourceExhausted',
   'caller/payload-budget-exceeded': 'ResourceExhausted',
   'caller/payload-too-large': 'EntityTooLarge',
@@ -77,6 +79,8 @@ const MESSAGE_OF: { [C in EngineErrorCode]: (details: EngineErrorDetails[C]) => 
     `alias '${alias}' does not exist in service '${namespace}'`,
   'caller/runtime-missing': ({ runtime, hint }) =>
     `runtime '${runtime}' is not available on this server: ${hint}`,
+  'caller/memory-unavailable': ({ neededMib, availableMib }) =>
+    `memorySize is ${neededMib} MB, more than the ${availableMib} MB that this server has for all instances together: lower it, or raise the server's setting memoryBudgetMib`,
   'caller/concurrency-exceeded': ({ scope, limit }) =>
     `the ${scope} is at its limit of ${limit} concurrent invocations; retry later`,
   'caller/payload-budget-exceeded': ({ limitBytes }) =>

@@ -199,6 +199,12 @@ const FSS_ERRORS: { [C in EngineErrorCode]: (details: EngineErrorDetails[C]) => 
     new FssError('FSS.1053', `Not found the function version alias '${alias}'`),
   'caller/runtime-missing': ({ runtime, hint }) =>
     new FssError('FSS.1005', `the runtime ${runtime} is not available on this server: ${hint}`),
+  // No 503, which says that a repeat may succeed.
+  'caller/memory-unavailable': ({ neededMib, availableMib }) =>
+    new FssError(
+      'FSS.0400',
+      `memory_size is ${neededMib} MB, more than the ${availableMib} MB that this server has for all instances together: lower it, or raise the server's setting memoryBudgetMib`,
+    ),
   'caller/concurrency-exceeded': ({ scope, limit }) =>
     scope === 'function' && limit === 0
       ? new FssError('FSS.0429', 'Function Disabled')
@@ -218,8 +224,7 @@ const FSS_ERRORS: { [C in EngineErrorCode]: (details: EngineErrorDetails[C]) => 
     new FssError('FSS.0503', `no instance became free within ${Math.round(waitedMs)} ms; retry later`),
   'platform/start-failed': () => new FssError('FSS.0500', INTERNAL),
   'platform/draining': () => new FssError('FSS.0503', 'the server is shutting down; retry later'),
-  'platform/store-full': () =>
-    new FssError('FSS.0503', 'the server has no room to store this; retry later'),
+  'platform/store-full': () => new FssError('FSS.0503', 'the server has no room to store this; retry later'),
   'platform/store-failed': () => new FssError('FSS.0500', INTERNAL),
 }
 

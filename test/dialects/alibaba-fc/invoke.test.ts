@@ -206,6 +206,11 @@ describe('synchronous invocations', () => {
       429,
       'ResourceExhausted',
     ],
+    [
+      new EngineError('caller/memory-unavailable', { neededMib: 32_768, availableMib: 18_079 }),
+      400,
+      'InvalidArgument',
+    ],
     [new EngineError('platform/no-capacity', { waitedMs: 10 }), 503, 'ResourceThrottled'],
     [new EngineError('platform/start-failed', { reason: '/secret/path' }), 500, 'InternalServerError'],
     [new TypeError('/secret/path'), 500, 'InternalServerError'],

@@ -281,6 +281,11 @@ describe('a call that the function never saw', () => {
       429,
       'too many requests',
     ],
+    [
+      new EngineError('caller/memory-unavailable', { neededMib: 32_768, availableMib: 18_079 }),
+      400,
+      'memoryBudgetMib',
+    ],
     [new EngineError('platform/no-capacity', { waitedMs: 10 }), 503, 'no instance'],
     [new EngineError('platform/draining', {}), 503, 'shutting down'],
     [new EngineError('platform/start-failed', { reason: 'secret path' }), 500, 'an internal error'],
