@@ -17,7 +17,7 @@ export interface Readiness {
   readonly ready: number
   /** As many as the record asks for. */
   readonly target: number
-  /** Why fewer are ready, in words for the function's owner; absent while nothing fails. */
+  /** Why fewer are ready or will be, in words for the function's owner; absent while nothing fails and all that is asked for is granted. */
   readonly failure?: string
 }
 
@@ -124,9 +124,14 @@ export class Kept implements Keeper {
     const claim = this.#claims.get(qualifiedKey(account, namespace, functionName, qualifier))
     if (claim === undefined) return { ready: 0, target }
     const { version, granted, failures, failure } = claim.want
-    const all = Math.min(this.#rooms.pool.standing(version.id).ready, granted)
-    const ready = Math.min(Math.max(all - claim.before, 0), target)
-    return failures > 0 && ready < target ? { ready, target, failure } : { ready, target }
+    /** What is left for this record of so many, after those before it. */
+    const share = (count: number): number => Math.min(Math.max(count - claim.before, 0), target)
+    const ready = share(Math.min(this.#rooms.pool.standing(version.id).ready, granted))
+    if (failures > 0 && ready < target) return { ready, target, failure }
+    const due = share(granted)
+    return due < target
+      ? { ready, target, failure: this.#limitSentence(claim.want, due, target) }
+      : { ready, target }
   }
 
   countOf(stateId: string): number {
@@ -176,11 +181,30 @@ export class Kept implements Keeper {
     if (want.failures === 1) this.#rooms.observe({ kind: 'failing', version: want.version, reason })
   }
 
+  /** Which limit allows `due` of `target` instances and no more. */
+  #limitSentence({ version, asked, granted }: Want, due: number, target: number): string {
+    const { maxInstances, maxInstancesPerFunction, memoryBudgetMib } = this.#rooms.limits
+    const own = this.#ownLimitOf(version)
+    const limit =
+      granted < Math.min(asked, own)
+        ? `what the server keeps ready for all functions (maxInstances ${maxInstances}, memoryBudgetMib ${memoryBudgetMib})`
+        : own < maxInstancesPerFunction
+          ? `the cap of ${own} that is set for the function`
+          : `the server's cap for each function (maxInstancesPerFunction ${maxInstancesPerFunction})`
+    return `${due} of ${target} instances are kept ready, as far as allowed by ${limit}`
+  }
+
+  /** Instances that the limits of its function and of every function allow. */
+  #ownLimitOf(version: FunctionVersion): number {
+    const { maxInstancesPerFunction, maxInstancesOf } = this.#rooms.limits
+    return Math.min(maxInstancesPerFunction, maxInstancesOf?.(version) ?? Infinity)
+  }
+
   #grant(known: ReadonlyMap<string, Want>): void {
     const { limits, observe } = this.#rooms
     const wants = [...this.#wants.values()]
     const claims = wants.map(({ version, asked }) => ({
-      asked: Math.min(asked, limits.maxInstancesPerFunction, limits.maxInstancesOf?.(version) ?? Infinity),
+      asked: Math.min(asked, this.#ownLimitOf(version)),
       memoryMib: version.memoryMib,
     }))
     const grants = grantClaims(claims, limits)

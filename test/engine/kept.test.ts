@@ -165,7 +165,12 @@ describe('instances that are kept ready', () => {
     await world.until(1, 'prod')
     expect(rig.started.length).toBe(3)
     expect(world.ready(2, '1')).toEqual({ ready: 2, target: 2 })
-    expect(world.ready(2, 'prod')).toEqual({ ready: 1, target: 2 })
+    expect(world.ready(2, 'prod')).toEqual({
+      ready: 1,
+      target: 2,
+      failure:
+        "1 of 2 instances are kept ready, as far as allowed by the server's cap for each function (maxInstancesPerFunction 3)",
+    })
   })
 
   test('are as many as the function’s own cap allows, and more when it is lifted', async () => {
@@ -176,9 +181,13 @@ describe('instances that are kept ready', () => {
     await world.until(1)
     expect(rig.started.length).toBe(1)
     expect(world.events).toEqual([{ kind: 'limited', version, asked: 3, granted: 1 }])
+    expect(world.ready(3).failure).toBe(
+      '1 of 3 instances are kept ready, as far as allowed by the cap of 1 that is set for the function',
+    )
     cap = undefined
     world.kept.follow([{ kind: 'scaling', key: '', expectedRevision: 1 }])
     await world.until(3)
+    expect(world.ready(3)).toEqual({ ready: 3, target: 3 })
   })
 
   test('are told to be missing where a record leads nowhere', async () => {
@@ -277,7 +286,7 @@ describe('room', () => {
     const call = rig.call(aVersion({ name: 'large', memoryMib: 512 }))
     rig.nowMs += 501
     expect(await call.ending).toBe('platform/no-capacity')
-    expect(world.ready(4)).toEqual({ ready: 3, target: 4 })
+    expect(world.ready(4)).toMatchObject({ ready: 3, target: 4 })
   })
 
   test('is taken from idle instances of others that nobody asked to keep', async () => {
@@ -344,11 +353,20 @@ describe('room', () => {
     const version = await world.putFunction()
     await world.keep(100)
     await world.until(6)
-    expect(world.ready(100)).toEqual({ ready: 6, target: 100 })
+    const limits = 'what the server keeps ready for all functions (maxInstances 8, memoryBudgetMib 100000)'
+    expect(world.ready(100)).toEqual({
+      ready: 6,
+      target: 100,
+      failure: `6 of 100 instances are kept ready, as far as allowed by ${limits}`,
+    })
     const other = await world.putFunction({ name: 'other' })
     await world.keep(2, 'LATEST', 'other')
     await world.until(2, 'LATEST', 'other')
-    expect(world.ready(100)).toEqual({ ready: 4, target: 100 })
+    expect(world.ready(100)).toMatchObject({
+      ready: 4,
+      failure: `4 of 100 instances are kept ready, as far as allowed by ${limits}`,
+    })
+    expect(world.ready(2, 'LATEST', 'other')).toEqual({ ready: 2, target: 2 })
     await world.putAlias('unrelated', '1')
     expect(other.name).toBe('other')
     expect(world.events).toEqual([

@@ -23,6 +23,7 @@ const FAILURE_CODES: Readonly<Record<string, number>> = {
   'caller/alias-not-found': 442,
   'caller/concurrency-exceeded': 432,
   'caller/payload-budget-exceeded': 429,
+  'caller/memory-unavailable': 449,
   'platform/no-capacity': 449,
 }
 const USER_EXCEPTION = 430
