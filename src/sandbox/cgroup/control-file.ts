@@ -4,6 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 /** How long a group is tried to be removed: the kernel lets go of ended processes a moment after their end is seen. */
 const REMOVAL_MS = 5000
 
+/** How long the kernel is given for that before somebody looks what is there. */
+const PATIENCE_MS = 1000
+
 /** Writes into a file of the kernel; it is neither made, cut nor read: `cgroup.kill` may be written alone, which root does not notice. */
 export async function setControl(path: string, value: string | number): Promise<void> {
   await writeFile(path, String(value), { flag: constants.O_WRONLY })
@@ -34,9 +37,15 @@ export function fieldOf(text: string, name: string): number | undefined {
   return found === undefined ? undefined : Number(found)
 }
 
-/** Removes a group without groups below it, as soon as nothing runs there. @returns Whether it is gone. */
-export async function removeGroup(dir: string): Promise<boolean> {
-  const deadline = performance.now() + REMOVAL_MS
+/**
+ * Removes a group without groups below it, as soon as nothing runs there.
+ *
+ * @param onBusy Called now and then once the kernel has had time to let go of what ended.
+ * @returns Whether it is gone.
+ */
+export async function removeGroup(dir: string, onBusy?: () => Promise<void>): Promise<boolean> {
+  const begunAt = performance.now()
+  const deadline = begunAt + REMOVAL_MS
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 50)) {
     try {
       await rmdir(dir)
@@ -45,6 +54,7 @@ export async function removeGroup(dir: string): Promise<boolean> {
       const code = codeOf(error)
       if (code === 'ENOENT') return true
       if (code !== 'EBUSY' || performance.now() > deadline) return false
+      if (performance.now() > begunAt + PATIENCE_MS) await onBusy?.()
     }
     await delay(pauseMs)
   }

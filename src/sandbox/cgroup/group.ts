@@ -1,5 +1,6 @@
 import { mkdir, open, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import { sendKill } from '../child.ts'
 import type { Branch } from './branches.ts'
 import {
   codeOf,
@@ -197,9 +198,16 @@ export class CgroupGroup {
     )
   }
 
-  /** Removes the groups, once nothing runs in them. Safe to call again. @returns Whether they are gone. */
+  /**
+   * Removes the groups, of a tree that has ended: what still runs in them is killed. Safe to call again, also after it failed.
+   *
+   * @returns Whether they are gone.
+   */
   remove(): Promise<boolean> {
-    this.#removal ??= this.#remove()
+    this.#removal ??= this.#remove().then((isGone) => {
+      if (!isGone) this.#removal = undefined
+      return isGone
+    })
     return this.#removal
   }
 
@@ -223,7 +231,14 @@ export class CgroupGroup {
     await this.#weighing
     await this.#freezing.catch(() => undefined)
     for (const file of [this.#peakFile, this.#freezer]) await file?.close().catch(() => undefined)
-    const removed = await Promise.all(this.#places.map(({ dir }) => removeGroup(dir)))
+    this.#peakFile = undefined
+    this.#freezer = undefined
+    const killLeft = async (dir: string): Promise<void> => {
+      for (const pid of await readPids(join(dir, 'cgroup.procs'))) sendKill(pid)
+    }
+    const removed = await Promise.all(
+      this.#places.map(({ dir }) => removeGroup(dir, async () => await killLeft(dir))),
+    )
     return removed.every(Boolean)
   }
 

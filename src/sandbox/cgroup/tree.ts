@@ -11,6 +11,9 @@ import { tryBranches } from './trial.ts'
 /** Groups made ahead, so that few starts wait for one. */
 const SPARES = 4
 
+/** Pause before a group that could not be removed is tried again. */
+const RETRY_MS = 30_000
+
 /** What this host's cgroups were found to do. */
 export interface CgroupFinding extends CgroupAbilities {
   /** Which limits are exact, what is missing and what the operator can do: sentences. */
@@ -80,10 +83,10 @@ export class CgroupTree {
     return group
   }
 
-  /** Removes a group whose processes have ended. Never rejects. */
+  /** Removes a group whose processes have ended; one that cannot be removed yet is tried again later. Never rejects. */
   async remove(group: CgroupGroup): Promise<void> {
-    await group.remove()
-    this.#groups.delete(group)
+    if (await group.remove()) this.#groups.delete(group)
+    else if (!this.#closed) setTimeout(() => void this.remove(group), RETRY_MS).unref()
   }
 
   /** Removes all that was made. The processes in it must have ended. */

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, rmSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -32,6 +33,27 @@ test('what the kernel does not limit is named', () => {
     words.test(detail),
   )
   expect(named).toEqual(CONTROLLERS.map((one) => !controllers.has(one)))
+})
+
+// Needs a hierarchy that can be written.
+test.runIf(controllers.size > 0)('a group is removed with what was left running in it', async () => {
+  const tree = await CgroupTree.open()
+  const group = tree.create({ memoryBytes: 64 * MIB, tasks: 16, cpuWeight: 64 })
+  if (group === undefined) throw new Error('no group')
+  await group.ready
+  const [entry = ''] = group.entries
+  // It enters by itself, as instances do.
+  const left = spawn('/bin/sh', ['-c', `echo 0 > "$0" && exec sleep ${uniqueSleep()}`, entry], {
+    stdio: 'ignore',
+  })
+  const ended = once(left, 'exit')
+  await eventually(() =>
+    readFileSync(entry.replace(/tasks$/, 'cgroup.procs'), 'latin1').includes(`${left.pid}`),
+  )
+  await tree.remove(group)
+  expect((await ended)[1]).toBe('SIGKILL')
+  expect(existsSync(dirname(entry))).toBe(false)
+  await tree.close()
 })
 
 const limits = isolates && controllers.size === 3

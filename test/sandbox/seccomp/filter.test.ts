@@ -45,12 +45,19 @@ const BY_ARGUMENTS: readonly (readonly [SyscallName, readonly bigint[], Verdict]
   ['clone', [SIGCHLD], 'allow'],
   ['clone', [0x3d0f00n], 'allow'],
   ['clone', [0x0120_0011n], 'allow'],
-  ...[0x8000n, 0x2_0000n, 0x200_0000n, 0x400_0000n, 0x800_0000n, 0x1000_0000n, 0x2000_0000n, 0x4000_0000n].flatMap(
-    (flag): [SyscallName, bigint[], Verdict][] => [
-      ['clone', [flag | SIGCHLD], 'EPERM'],
-      ['clone', [HIGH | 0x3d0f00n | flag], 'EPERM'],
-    ],
-  ),
+  ...[
+    0x8000n,
+    0x2_0000n,
+    0x200_0000n,
+    0x400_0000n,
+    0x800_0000n,
+    0x1000_0000n,
+    0x2000_0000n,
+    0x4000_0000n,
+  ].flatMap((flag): [SyscallName, bigint[], Verdict][] => [
+    ['clone', [flag | SIGCHLD], 'EPERM'],
+    ['clone', [HIGH | 0x3d0f00n | flag], 'EPERM'],
+  ]),
   ['personality', [0n], 'allow'],
   ['personality', [0xffff_ffffn], 'allow'],
   ['personality', [0x004_0000n], 'EPERM'],
