@@ -22,6 +22,8 @@ export const KEY_SECRET = 'parityAccessKeySecret'
 interface RunAs {
   /** A user id without privileges to run the server under; only root can ask for it. Default: that of the tests. */
   readonly uid?: number | undefined
+  /** A further group of that user; only beside `uid`. Default: none. */
+  readonly furtherGid?: number | undefined
   /** An open file of the tests that the server is started with, as whoever starts it may leave it one: its descriptor 77. */
   readonly strayFd?: number | undefined
 }
@@ -42,6 +44,7 @@ export class TestServer {
   readonly #home: string
   readonly #environment: Readonly<Record<string, string>>
   readonly #uid: number | undefined
+  readonly #furtherGid: number | undefined
   #strayFd: number | undefined
   #run: Run | undefined
   /** Everything the server wrote, for the message of a failed test. */
@@ -51,13 +54,14 @@ export class TestServer {
     port: number,
     home: string,
     environment: Readonly<Record<string, string>>,
-    { uid, strayFd }: RunAs,
+    { uid, furtherGid, strayFd }: RunAs,
   ) {
     this.port = port
     this.#home = home
     this.dataDir = join(home, 'data')
     this.#environment = environment
     this.#uid = uid
+    this.#furtherGid = furtherGid
     this.#strayFd = strayFd
   }
 
@@ -130,7 +134,10 @@ export class TestServer {
 
   /** Starts a second server on the same data directory. @throws with what it wrote, when it ends at once */
   async launchAnother(): Promise<void> {
-    const another = new TestServer(await freePort(), this.#home, this.#environment, { uid: this.#uid })
+    const another = new TestServer(await freePort(), this.#home, this.#environment, {
+      uid: this.#uid,
+      furtherGid: this.#furtherGid,
+    })
     await another.launch()
     await another.stop()
   }
@@ -215,7 +222,8 @@ export class TestServer {
   /** The server takes the place of this program, so that signals reach it. */
   #changeUser(): readonly string[] {
     if (this.#uid === undefined) return []
-    return ['setpriv', `--reuid=${this.#uid}`, `--regid=${this.#uid}`, '--clear-groups', '--']
+    const groups = this.#furtherGid === undefined ? '--clear-groups' : `--groups=${this.#furtherGid}`
+    return ['setpriv', `--reuid=${this.#uid}`, `--regid=${this.#uid}`, groups, '--']
   }
 
   #childEnvironment(): NodeJS.ProcessEnv {

@@ -11,6 +11,7 @@ const SERVICES = '/2021-04-06/services'
 const SERVICE = 'ground'
 /** An id that no function and no other test has. */
 const ORDINARY_UID = 64_321
+const FURTHER_GID = 64_322
 /** Instances of Python that are started for one that is forked. */
 const MOST_TRIES = 20
 
@@ -90,7 +91,8 @@ export class Ground {
   ): Promise<Ground> {
     // Whoever starts a server may leave it descriptors: no function is to have them.
     const stray = await open(import.meta.filename)
-    const runAs = { uid, strayFd: stray.fd }
+    // Ordinary users have groups beside their own.
+    const runAs = { uid, furtherGid: FURTHER_GID, strayFd: stray.fd }
     const server = await TestServer.start({ ANVOKE_SANDBOX: 'bwrap', ...environment }, runAs).catch(
       async (error: unknown) => {
         await stray.close()
@@ -266,6 +268,8 @@ export function describeHostile(
   const users = isRoot
     ? [{ user: 'root' }, { user: 'an ordinary user', uid: ORDINARY_UID }]
     : [{ user: 'an ordinary user' }]
+  // Only isolation is attacked here: on a host that cannot have it (no bubblewrap, or no namespaces for it) the code would reach
+  // whatever the tests may reach. `anvoke doctor` says there what is missing.
   // Both at once, each in order: most of the time goes in waiting for the ends of calls.
   describe.runIf(canIsolate).concurrent.each(users)(`${what}, where the server runs as $user`, ({ uid }) => {
     describe('in turn', { concurrent: false, timeout: PATIENCE_MS }, () => {

@@ -5,6 +5,8 @@ import { describeHostile, expectAllRefused, LANGUAGES, sourceIn } from './harnes
 
 const NO_CAPABILITY = '0000000000000000'
 const ID_MAX = 4_294_967_295
+/** What stands for a group without a number in the user namespace. */
+const OVERFLOW_GID = Number(readFileSync('/proc/sys/kernel/overflowgid', 'latin1'))
 
 /** Members of `/proc/self/status`, and of `stat` what tells session, group and terminal. */
 const TELLS = {
@@ -55,6 +57,15 @@ for line in read('/proc/self/maps').split('\\n'):
 return list(found)`,
 }
 
+/** Numbers of the line `Groups` of proc(5), status. */
+function groupsOf(line: string): number[] {
+  return line.split(/\s+/).filter(Boolean).map(Number)
+}
+
+function groupsOfProcess(pid: number): number[] {
+  return groupsOf(/^Groups:(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? '')
+}
+
 /** Descriptors from 3 on that a runtime opens for itself: of the kernel, its own code and its own process. */
 const OWN_DESCRIPTORS =
   /^(?:anon_inode:\[(?:eventpoll|eventfd|timerfd|signalfd)\]|pipe:\[\d+\]|\/dev\/null|\/proc\/\d+\/.*|\/code\/.*)$/
@@ -76,8 +87,13 @@ describeHostile('what a process has from the one that made it', (ground) => {
     const ids: number[] = [...status.Uid.split('\t'), ...status.Gid.split('\t')].map(Number)
     expect(ids.filter((id) => id < 1000 || id === ground().serverUid || id === ID_MAX)).toEqual([])
     expect(new Set(ids).size).toBe(1)
-    // What the kernel shows of groups outside of a user namespace is the overflow id, and giving them up is not allowed there.
-    expect(status.Groups.trim()).toBe(ground().serverUid === 0 ? '' : status.Groups.trim())
+    // Root gives its groups up. Nobody else may, but has none by its number then: what the kernel shows of a group outside of a user
+    // namespace is the overflow id. Only the server's own group, which may be in the list too, has a number inside.
+    const ownGid = ids.at(-1) ?? ID_MAX
+    const groups = groupsOf(status.Groups)
+    const ofServer = ground().serverUid === 0 ? [] : groupsOfProcess(ground().server.pid)
+    expect(groups.filter((id) => id !== OVERFLOW_GID)).toEqual(ofServer.includes(ownGid) ? [ownGid] : [])
+    expect(groups.length).toBe(ofServer.length)
     expect(terminal).toBe(0)
     // Zero: one that is led from outside of its namespace, which it could signal.
     expect([group, session]).not.toContain(0)
