@@ -13,6 +13,7 @@ import {
   compareRests,
   isOfZygote,
   leftBehind,
+  readMounts,
   serverName,
   takeCensus,
   type Census,
@@ -62,6 +63,7 @@ async function soak() {
   const [hello] = createWorkloads(directory)
   // Never the driver that isolates nothing: some of the functions would harm the host.
   const flags = ['--sandbox', 'bwrap', '--idle-timeout-seconds', String(IDLE_SECONDS)]
+  const mountsBefore = readMounts()
   const server = await createAnvoke(directory).start(signal, { flags })
   const { pid } = server.child
   const places: ServerPlaces = { pid, name: serverName(pid), dataDir: server.dataDir, temporaryDir }
@@ -97,7 +99,10 @@ async function soak() {
     violations.push(`${load.tally.interrupted} calls were interrupted by ${kills} kills of ${hit} instances`)
   const problems: string[] = []
   await stopCleanly(server.child, problems)
-  violations.push(...problems, ...leftBehind(takeCensus(places)))
+  violations.push(
+    ...problems,
+    ...leftBehind(takeCensus(places), { before: mountsBefore, after: readMounts() }),
+  )
   // What the server says for itself; its banner is not news.
   const serverWords = server.child.stderrTail
     .split(/^ *Any SDK .*$/m)

@@ -41,7 +41,8 @@ const ALLOWED: Readonly<Record<keyof Census, { readonly perTree: number; readonl
   slots: { perTree: 3, slack: 16 },
   ticketFiles: { perTree: 0, slack: 0 },
   temporaryEntries: { perTree: 0, slack: 4 },
-  descriptors: { perTree: 12, slack: 16 },
+  // A zygote that had no children yet holds all their descriptors, one whose children have ended none.
+  descriptors: { perTree: 12, slack: 16 + DESCRIPTORS_PER_ZYGOTE },
   // V8 gives memory back late, and the first minutes fill caches.
   rssMib: { perTree: 0, slack: 64 },
 }
@@ -101,8 +102,20 @@ export function compareRests(base: Census, now: Census): readonly string[] {
   })
 }
 
-/** What a server that has ended left behind; in words. */
-export function leftBehind(after: Census): readonly string[] {
+/** The mounts of this process's own namespace, which the server starts in: text of `/proc/self/mountinfo`. */
+export function readMounts(): string {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+}
+
+/**
+ * What a server that has ended left behind; in words.
+ *
+ * @param mounts Of the host's namespace, before its start and now; see {@link readMounts}.
+ */
+export function leftBehind(
+  after: Census,
+  mounts: { readonly before: string; readonly after: string },
+): readonly string[] {
   const gone = [
     'trees',
     'zygotes',
@@ -113,9 +126,24 @@ export function leftBehind(after: Census): readonly string[] {
     'ticketFiles',
     'temporaryEntries',
   ] as const
-  return gone
-    .filter((key) => after[key] > 0)
-    .map((key) => `${key}: ${after[key]} after the end of the server`)
+  return [
+    ...gone.filter((key) => after[key] > 0).map((key) => `${key}: ${after[key]} after the end of the server`),
+    ...changedMounts(mounts),
+  ]
+}
+
+/** Line by line: what a server may neither leave nor take away. proc(5), mountinfo: the fifth word is the mount point. */
+function changedMounts({ before, after }: { readonly before: string; readonly after: string }): string[] {
+  const [old, now] = [new Set(before.split('\n')), new Set(after.split('\n'))]
+  const pointOf = (line: string): string => line.split(' ')[4] ?? line
+  return [
+    ...[...now]
+      .filter((line) => !old.has(line))
+      .map((line) => `mounts: ${pointOf(line)} is new after the end of the server`),
+    ...[...old]
+      .filter((line) => !now.has(line))
+      .map((line) => `mounts: ${pointOf(line)} is gone after the end of the server`),
+  ]
 }
 
 const censusKeys = [
