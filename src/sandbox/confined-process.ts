@@ -62,8 +62,8 @@ export abstract class ConfinedProcess implements SandboxProcess {
     return this.#group?.isFrozen === true
   }
 
-  async memory(): Promise<MemoryUsage> {
-    if (this.#group?.limitsMemory !== true) return await this.#treeMemory.sample()
+  async memory(limitBytes?: number): Promise<MemoryUsage> {
+    if (this.#group?.limitsMemory !== true) return await this.#treeMemory.sample(limitBytes)
     if (this.hasEnded || this.isKilled) return this.#usage
     const [usage, oomKills] = await Promise.all([this.#group.usage(), this.#group.oomKills()])
     // What is seen of a tree that ends meanwhile is not its memory.

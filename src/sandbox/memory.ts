@@ -66,7 +66,7 @@ export class MemoryWatch {
       const isWanted = follower?.wantsSample() === true
       // What stands still takes no more.
       if (process.isFrozen === true && !isWanted) continue
-      const usage = await process.memory()
+      const usage = await process.memory(limitBytes)
       if (!this.#watched.has(process)) continue
       if (isWanted) follower?.onSample(usage)
       if (usage.currentBytes > limitBytes || usage.overLimit === true) process.kill('outOfMemory')

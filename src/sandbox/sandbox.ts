@@ -107,8 +107,12 @@ export interface SandboxProcess {
   readonly limitsMemory?: boolean
   /** It has no processors: see {@link freeze}. */
   readonly isFrozen?: boolean
-  /** Memory of the whole tree; the last known figures once it has ended. */
-  memory(): Promise<MemoryUsage>
+  /**
+   * Memory of the whole tree; the last known figures once it has ended.
+   *
+   * @param limitBytes What the tree may have. Figures above it count shared pages once, where the host tells; kept for calls without it.
+   */
+  memory(limitBytes?: number): Promise<MemoryUsage>
   /** Begins a new peak of {@link memory}. Absent, or false: it still tells the old one. */
   resetPeak?(): Promise<boolean>
   /** Takes all processors from the tree, soon; {@link kill} still ends it. Absent, or without effect, where the host cannot. */

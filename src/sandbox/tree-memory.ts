@@ -1,4 +1,4 @@
-import { open, type FileHandle } from 'node:fs/promises'
+import { open, readFile, type FileHandle } from 'node:fs/promises'
 import { childrenOf } from './proc.ts'
 
 /** Memory of a process tree, bytes. */
@@ -24,7 +24,9 @@ const MOST_PROCESSES = 1024
 /**
  * Resident memory of a process and all its descendants, read from `/proc`.
  *
- * The sum counts pages that several processes share once for each. Each status file is opened once and read again from
+ * The sum counts pages that several processes share once for each, as after a fork. Where it passes the limit, each process is asked
+ * for its share of such pages instead (PSS), which the kernel works out page by page: too much work for every sample. One that does not
+ * tell it (it belongs to another user) is counted as before. Each status file is opened once and read again from
  * its start, which takes one trip to the thread pool and can never read a stranger that was given the same pid.
  */
 export class TreeMemory {
@@ -34,6 +36,7 @@ export class TreeMemory {
   #usage: TreeUsage = { currentBytes: 0, peakBytes: 0 }
   #sampling: Promise<TreeUsage> | undefined
   #samples = 0
+  #limitBytes = Number.POSITIVE_INFINITY
   #closed = false
 
   /** @param roots Asked now and then. */
@@ -41,8 +44,13 @@ export class TreeMemory {
     this.#roots = roots
   }
 
-  /** The figures now, or the last known ones when the tree has ended. Calls at the same time share one reading. */
-  sample(): Promise<TreeUsage> {
+  /**
+   * The figures now, or the last known ones when the tree has ended. Calls at the same time share one reading.
+   *
+   * @param limitBytes Above it the figures are exact where they can be, also in samples that follow; default the last one that was told.
+   */
+  sample(limitBytes?: number): Promise<TreeUsage> {
+    if (limitBytes !== undefined) this.#limitBytes = limitBytes
     this.#sampling ??= this.#read().finally(() => (this.#sampling = undefined))
     return this.#sampling
   }
@@ -61,20 +69,37 @@ export class TreeMemory {
     let currentBytes = 0
     let highestBytes = 0
     for (const [pid, file] of this.#files) {
-      const status = await file
-        .read(this.#buffer, 0, this.#buffer.length, 0)
-        .then(({ bytesRead }) => this.#buffer.toString('latin1', 0, bytesRead))
-        .catch(() => undefined)
+      const status = await this.#statusOf(file)
       const residentBytes = fieldBytes(status, 'VmRSS')
       if (residentBytes === undefined) await this.#forget(pid)
       else currentBytes += residentBytes
       highestBytes = Math.max(highestBytes, fieldBytes(status, 'VmHWM') ?? 0)
     }
+    // One process alone shares nothing with the tree.
+    if (currentBytes > this.#limitBytes && this.#files.size > 1) currentBytes = await this.#shares()
     if (currentBytes > 0) {
       const peakBytes = Math.max(this.#usage.peakBytes, currentBytes, highestBytes)
       this.#usage = { currentBytes, peakBytes }
     }
     return this.#usage
+  }
+
+  async #shares(): Promise<number> {
+    let bytes = 0
+    for (const [pid, file] of this.#files) {
+      const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'latin1').catch(() => undefined)
+      // Read after it: as long as this file answers, the pid is no stranger's.
+      const residentBytes = fieldBytes(await this.#statusOf(file), 'VmRSS')
+      if (residentBytes !== undefined) bytes += fieldBytes(rollup, 'Pss') ?? residentBytes
+    }
+    return bytes
+  }
+
+  async #statusOf(file: FileHandle): Promise<string | undefined> {
+    return await file
+      .read(this.#buffer, 0, this.#buffer.length, 0)
+      .then(({ bytesRead }) => this.#buffer.toString('latin1', 0, bytesRead))
+      .catch(() => undefined)
   }
 
   async #walk(): Promise<void> {
@@ -101,7 +126,9 @@ export class TreeMemory {
   }
 }
 
-function fieldBytes(status: string | undefined, field: 'VmRSS' | 'VmHWM'): number | undefined {
-  const start = status?.indexOf(`${field}:`) ?? -1
-  return status === undefined || start < 0 ? undefined : Number.parseInt(status.slice(start + 6), 10) * 1024
+function fieldBytes(text: string | undefined, field: 'VmRSS' | 'VmHWM' | 'Pss'): number | undefined {
+  const start = text?.indexOf(`${field}:`) ?? -1
+  return text === undefined || start < 0
+    ? undefined
+    : Number.parseInt(text.slice(start + field.length + 1), 10) * 1024
 }

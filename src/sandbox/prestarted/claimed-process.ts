@@ -34,8 +34,8 @@ export class ClaimedProcess implements SandboxProcess {
     return this.#process.isFrozen === true
   }
 
-  memory(): ReturnType<SandboxProcess['memory']> {
-    return this.#process.memory()
+  memory(limitBytes?: number): ReturnType<SandboxProcess['memory']> {
+    return this.#process.memory(limitBytes)
   }
 
   async resetPeak(): Promise<boolean> {

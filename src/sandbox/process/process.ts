@@ -71,8 +71,8 @@ export class PlainProcess implements SandboxProcess {
     return sourceOf(target, this.#launch.spec.mounts)
   }
 
-  memory(): Promise<TreeUsage> {
-    return this.#memory.sample()
+  memory(limitBytes?: number): Promise<TreeUsage> {
+    return this.#memory.sample(limitBytes)
   }
 
   terminate(): Promise<void> {

@@ -243,6 +243,51 @@ describe.each(ways)('the %s sandbox, its processes %s', (driver, way) => {
     watch.close()
   })
 
+  // What cgroups count is counted once by the kernel; the watch has to see to it where there are none.
+  test.runIf(hasPython)(
+    'counts what a fork shares once, and what its children write themselves',
+    async () => {
+      const { zygotes } = workbench
+      const uncounted = await chooseSandbox(driver, { cgroups: false, ...(way === 'forked' && { zygotes }) })
+      const mib = 1024 * 1024
+      const watch = new MemoryWatch(10)
+      try {
+        const forking = `
+import os, signal
+block = bytearray(b'x' * (90 << 20))
+signal.signal(signal.SIGUSR1, lambda *_: None)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+children = [os.fork() or (signal.sigwait([signal.SIGUSR1]), block.__setitem__(slice(None), b'y' * len(block)), signal.pause()) for _ in range(4)]
+os.write(3, b'up\\n')
+os.read(3, 3)
+for child in children: os.kill(child, signal.SIGUSR1)
+signal.pause()`
+        const process = await start(
+          uncounted.sandbox,
+          workbench.spec(['/usr/bin/python3', '-c', forking], { memoryMib: 256 }),
+        )
+        await firstLine(process)
+        const seen: number[] = []
+        const sampled = new Promise<void>((done) => {
+          // Enough for the tree to be walked anew several times.
+          const onSample = ({ peakBytes }: { peakBytes: number }): unknown =>
+            seen.push(peakBytes) === 16 && done()
+          watch.watch(process, 256 * mib, { wantsSample: () => true, onSample })
+        })
+        expect(await Promise.race([sampled, process.exited])).toBeUndefined()
+        expect(Math.max(...seen)).toBeGreaterThan(90 * mib)
+        expect(Math.max(...seen)).toBeLessThan(220 * mib)
+        expect((await process.memory()).peakBytes).toBeLessThan(220 * mib)
+        process.channel.write('on\n')
+        expect(await process.exited).toEqual({ kind: 'outOfMemory' })
+        expect((await process.memory()).peakBytes).toBeGreaterThan(256 * mib)
+      } finally {
+        watch.close()
+        await uncounted.sandbox.close()
+      }
+    },
+  )
+
   test('tells the heap limit of Node.js as out of memory', async () => {
     const grow = 'const kept = []; for (;;) kept.push(new Array(10000).fill(Math.random()))'
     const { exit } = await run(sandbox, workbench.spec([NODE, '--max-old-space-size=20', '-e', grow]))
