@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { ConfigError } from '../config/config-error.ts'
 import { DEV_KEY, keepCredentials } from '../config/credentials.ts'
 import { formatListenAddress, isLoopback } from '../config/listen-address.ts'
 import { DEFAULT_ORIGIN, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
+import { ServerDirectory } from '../sandbox/server-directory.ts'
 import { renderBanner } from './banner.ts'
 import { preflight } from './preflight.ts'
 import { runServer } from './run-server.ts'
@@ -13,7 +13,7 @@ import type { SettingFlags } from './setting-flags.ts'
 
 /**
  * `anvoke dev`: the same server for this machine alone, with a key that everybody knows unless one is set, and with
- * data that is removed at exit unless a data directory is set.
+ * data that is removed at exit unless a data directory is set; what one that was killed left is removed, too.
  *
  * @throws {ConfigError} settings that cannot be used, an address that others can reach among them.
  * @throws {CommandFailed} the server cannot start.
@@ -34,7 +34,7 @@ export async function dev({ flags, configFile }: SettingFlags): Promise<void> {
       mode: 'dev',
       server,
       config,
-      data: isEphemeral ? 'ephemeral, removed at exit' : config.dataDir,
+      data: isEphemeral ? 'ephemeral, removed at exit (after kill -9: by the next start)' : config.dataDir,
       accessKey: isWellKnown
         ? `${credentials.accessKeyId} / ${DEV_KEY.accessKeySecret}`
         : credentials.accessKeyId,
@@ -53,9 +53,9 @@ function refuseOpenAddress({ listen }: Config): void {
   ])
 }
 
-/** Makes a directory that is gone when the process is, unless that is killed. */
+/** Makes a directory that is gone when the process is; one that is killed leaves it to the next server of the same user. */
 function makeEphemeralDir(): string {
-  const dir = mkdtempSync(join(tmpdir(), 'anvoke-dev-'))
+  const { path: dir } = new ServerDirectory(tmpdir(), 'anvoke-dev')
   process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }))
   return dir
 }

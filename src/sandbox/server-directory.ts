@@ -25,11 +25,12 @@ export class ServerDirectory {
    * Called at start, not while calls are served: it may wait for a disk.
    *
    * @param parent Directory to make it in.
+   * @param prefix What its name begins with.
    * @throws When it cannot be made.
    */
-  constructor(parent: string) {
+  constructor(parent: string, prefix?: Parameters<typeof serverName>[0]) {
     removeStale(parent)
-    this.path = mkdtempSync(join(parent, `${serverName()}-`))
+    this.path = mkdtempSync(join(parent, `${serverName(prefix)}-`))
   }
 
   /** Removes it with all that is in it, except what its owner made unreadable. Never rejects. */

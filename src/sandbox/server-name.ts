@@ -1,11 +1,14 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 
 /** What makes a name: pid namespace, pid and start time say for ever which server it stands for. */
-const NAME = /^anvoke-(\d+)-(\d+)-(\d+)-\w{6}$/
+const NAME = /^anvoke-(?:dev-)?(\d+)-(\d+)-(\d+)-\w{6}$/
 
-/** @returns A name that no other server ever has; whoever uses it more than once appends six word characters of its own. */
-export function serverName(): string {
-  return `anvoke-${pidNamespace()}-${process.pid}-${startTimeOf(process.pid) ?? '0'}`
+/**
+ * @param prefix What it begins with, for people.
+ * @returns A name that no other server ever has; whoever uses it more than once appends six word characters of its own.
+ */
+export function serverName(prefix: 'anvoke' | 'anvoke-dev' = 'anvoke'): string {
+  return `${prefix}-${pidNamespace()}-${process.pid}-${startTimeOf(process.pid) ?? '0'}`
 }
 
 /**

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type fc2 from '@alicloud/fc2'
+import { eventually } from '../sandbox/harness.ts'
 import { zipOf } from '../helpers/zip.ts'
 import { Launched } from './launched.ts'
 
@@ -150,6 +151,28 @@ describe('the server as it is started from the command line', () => {
     durable.child.kill('SIGTERM')
     expect((await durable.ended).stderr).toContain(join(cwd, 'kept'))
     expect(await readdir(join(cwd, 'kept'))).toContain('credentials.json')
+  })
+
+  test('dev removes what one that was killed has left, and nothing of one that runs', async () => {
+    const dirs = async (): Promise<string[]> =>
+      (await readdir(cwd)).filter((name) => name.startsWith('anvoke-dev-'))
+    const doomed = start(['dev'])
+    await doomed.ready()
+    const [left = ''] = await dirs()
+    doomed.child.kill('SIGKILL')
+    await doomed.ended
+    expect(await dirs()).toEqual([left])
+    const living = start(['dev'])
+    await living.ready()
+    await eventually(async () => !(await dirs()).includes(left))
+    const [own] = await dirs()
+    const next = start(['dev'])
+    await next.ready()
+    expect(await dirs()).toHaveLength(2)
+    expect(await dirs()).toContain(own)
+    for (const { child } of [living, next]) child.kill('SIGTERM')
+    await Promise.all([living.ended, next.ended])
+    expect(await dirs()).toEqual([])
   })
 
   test('says what to do when the port is taken', async () => {
