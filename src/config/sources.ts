@@ -21,7 +21,14 @@ export type Sourced = Map<SettingKey, SourcedText>
 /** Variables with our prefix that are not settings. */
 const OTHER_VARIABLES = ['ANVOKE_CONFIG']
 
-/** Reads the `ANVOKE_*` variables. An empty variable counts as unset. */
+/**
+ * What Kubernetes gives every container of a namespace that has a Service called `anvoke`:
+ * https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables and, for `_PORT…`, Docker's legacy links.
+ */
+const OF_A_SERVICE =
+  /^ANVOKE_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP)(?:_(?:PROTO|PORT|ADDR))?)$/
+
+/** Reads the `ANVOKE_*` variables. An empty variable counts as unset; those of a Kubernetes Service called `anvoke` are none of ours. */
 export function readEnvironment(
   environment: NodeJS.ProcessEnv,
   cwd: string,
@@ -35,6 +42,7 @@ export function readEnvironment(
   for (const [name, value] of Object.entries(environment)) {
     if (!name.startsWith('ANVOKE_') || OTHER_VARIABLES.includes(name) || value === undefined || value === '')
       continue
+    if (isOfAService(name, value)) continue
     const key = keyOf.get(name) ?? fileKeyOf.get(name)
     if (key === undefined) {
       const nearest = suggest(name, [...keyOf.keys(), ...fileKeyOf.keys(), ...OTHER_VARIABLES])
@@ -51,6 +59,10 @@ export function readEnvironment(
     }
   }
   return found
+}
+
+function isOfAService(name: string, value: string): boolean {
+  return OF_A_SERVICE.test(name) || (name === 'ANVOKE_PORT' && /^(?:tcp|udp):\/\//.test(value))
 }
 
 /** Reads a file of settings: a YAML mapping of setting names to scalars. */

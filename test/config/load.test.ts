@@ -40,6 +40,31 @@ describe('loadConfig', () => {
     return error.complaints.map(({ what, why, fix }) => `${what} | ${why} | ${fix}`)
   }
 
+  test('passes over what Kubernetes tells of a Service called anvoke, and over nothing like it', async () => {
+    const ofAService = {
+      ANVOKE_SERVICE_HOST: '10.0.0.7',
+      ANVOKE_SERVICE_PORT: '7400',
+      ANVOKE_SERVICE_PORT_HTTP_API: '7400',
+      ANVOKE_PORT: 'tcp://10.0.0.7:7400',
+      ANVOKE_PORT_7400_TCP: 'tcp://10.0.0.7:7400',
+      ANVOKE_PORT_7400_TCP_PROTO: 'tcp',
+      ANVOKE_PORT_7400_TCP_PORT: '7400',
+      ANVOKE_PORT_7400_TCP_ADDR: '10.0.0.7',
+      ANVOKE_PORT_53_UDP: 'udp://10.0.0.7:53',
+    }
+    expect((await load({ environment: ofAService })).config).toEqual((await load()).config)
+    const others = {
+      ANVOKE_PORT: '7400',
+      ANVOKE_SERVICE: 'x',
+      ANVOKE_SERVICE_PORTS: '1',
+      ANVOKE_PORT_7400: '1',
+      ANVOKE_PORT_7400_TCP_HOST: '1',
+      ANVOKE_PORT_HTTP_TCP: '1',
+    }
+    const complaints = await complaintsOf(load({ environment: others }))
+    expect(complaints.map((line) => line.split(' ')[3])).toEqual(Object.keys(others))
+  })
+
   test('has a value for everything that needs one when nothing is set', async () => {
     const { config, credentials, file } = await load()
     expect(config).toEqual({
