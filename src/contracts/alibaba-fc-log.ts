@@ -35,7 +35,7 @@ function sentenceOf(ending: Exclude<Ending, { kind: 'returned' | 'threw' }>, mea
       sentence =
         ending.reason === 'crashed'
           ? exited(measured)
-          : timedOut(startLimitMs(ending.phase, measured), measured)
+          : timedOut(ending.afterMs ?? measured.version.timeoutMs, measured)
       break
     case 'cancelled':
     case 'terminated':
@@ -58,10 +58,6 @@ export function summaryLine(version: FunctionVersion, measured: Figures): string
     `Duration: ${measured.durationMs.toFixed(2)} ms, Billed Duration: ${measured.billedDurationMs} ms, ` +
     `Memory Size: ${version.memoryMib} MB, Max Memory Used: ${megabytes(measured)} MB`
   )
-}
-
-function startLimitMs(phase: 'load' | 'initializer', { version }: Figures): number {
-  return phase === 'initializer' ? (version.initializer?.timeoutMs ?? version.timeoutMs) : version.timeoutMs
 }
 
 function timedOut(afterMs: number, measured: Figures): string {

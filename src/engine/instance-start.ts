@@ -10,6 +10,11 @@ const PROTOCOL_VERSION = 1
 /** Loading the code may take as long as a call, but never less than this. */
 const MIN_LOAD_TIMEOUT_MS = 10_000
 
+type FailureReason =
+  | { readonly reason: 'threw' | 'crashed' }
+  /** `afterMs`: what it was given. */
+  | { readonly reason: 'timedOut'; readonly afterMs: number }
+
 interface Given {
   /** The call it is for, or the start itself where none asked for it, gives its name to the initializer's log lines. */
   readonly wantedBy: LoggedCall
@@ -87,7 +92,7 @@ export class InstanceStart {
     if (!this.#hasGreeted && frame.type === FRAME.hello) this.#greeted(frame)
     else if (!this.mayFail) this.#events.onOutOfTurn(frame)
     else if (frame.type === FRAME.log) this.#given.log.add(0, frame.payload.chunks)
-    else if (frame.type === FRAME.failed) this.#failed('threw', frame)
+    else if (frame.type === FRAME.failed) this.#failed({ reason: 'threw' }, frame)
     else if (frame.type === FRAME.loaded && initializer !== undefined && this.#phase === 'loading')
       this.#loaded(initializer.timeoutMs)
     else if (frame.type === FRAME.ready && this.#phase === lastPhase) this.#ready(frame)
@@ -96,7 +101,7 @@ export class InstanceStart {
 
   /** Ends it because of something that the code did not say itself. @param reason For a start that has not come to the code. */
   breakOff(reason: string): void {
-    if (this.mayFail) this.#failed('crashed', undefined)
+    if (this.mayFail) this.#failed({ reason: 'crashed' }, undefined)
     else if (this.#phase === 'greeting') this.#events.onFailed({ kind: 'start-failed', reason }, 0)
   }
 
@@ -132,7 +137,7 @@ export class InstanceStart {
       environment: { ...version.environment, ...contract.environment(version, facts) },
       context: contract.setup(version, facts),
     }
-    this.#arm(Math.max(version.timeoutMs, MIN_LOAD_TIMEOUT_MS), () => this.#failed('timedOut', undefined))
+    this.#limitTo(Math.max(version.timeoutMs, MIN_LOAD_TIMEOUT_MS))
     this.#events.onSetUp(JSON.stringify(content))
   }
 
@@ -140,7 +145,7 @@ export class InstanceStart {
     this.#phase = 'initialising'
     const { log, contract, wantedBy } = this.#given
     log.keep(contract.initLogOpening(wantedBy))
-    this.#arm(timeoutMs, () => this.#failed('timedOut', undefined))
+    this.#limitTo(timeoutMs)
     this.#events.onLoaded()
   }
 
@@ -150,13 +155,17 @@ export class InstanceStart {
     this.#events.onReady(peakBytesOf(metaOf(frame)))
   }
 
-  #failed(reason: 'threw' | 'timedOut' | 'crashed', frame: Frame | undefined): void {
+  #limitTo(afterMs: number): void {
+    this.#arm(afterMs, () => this.#failed({ reason: 'timedOut', afterMs }, undefined))
+  }
+
+  #failed(why: FailureReason, frame: Frame | undefined): void {
     const meta = frame === undefined ? {} : metaOf(frame)
     const errorType = errorTypeOf(meta)
     this.#closeLog(errorType)
     const phase = this.#phase === 'initialising' ? 'initializer' : 'load'
     const payload = frame?.payload ?? EMPTY_PAYLOAD
-    const failure = { kind: 'initFailed', phase, reason, errorType, payload } as const
+    const failure = { kind: 'initFailed', phase, ...why, errorType, payload } as const
     this.#events.onFailed({ kind: 'init-failed', failure }, peakBytesOf(meta))
   }
 

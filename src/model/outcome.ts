@@ -46,6 +46,8 @@ export type Ending =
       readonly kind: 'initFailed'
       readonly phase: 'load' | 'initializer'
       readonly reason: 'threw' | 'timedOut' | 'crashed'
+      /** With the reason `timedOut`: what it was given, which for a load may be more than the function's time limit. */
+      readonly afterMs?: number
       readonly errorType: string
       readonly payload: Payload
     }

@@ -198,14 +198,14 @@ describe('the sentence of the platform', () => {
       'Function process was killed because it ran out of memory (duration: 1ms, maxMemoryUsage: 128.00MB)',
     ],
     [
-      { ...initFailed, phase: 'initializer', reason: 'timedOut' },
+      { ...initFailed, phase: 'initializer', reason: 'timedOut', afterMs: 10_000 },
       1048576,
       'Function timed out after 10 seconds (maxMemoryUsage: 1.00MB)',
     ],
     [
-      { ...initFailed, phase: 'load', reason: 'timedOut' },
+      { ...initFailed, phase: 'load', reason: 'timedOut', afterMs: 12_000 },
       1048576,
-      'Function timed out after 3 seconds (maxMemoryUsage: 1.00MB)',
+      'Function timed out after 12 seconds (maxMemoryUsage: 1.00MB)',
     ],
     [
       { ...initFailed, phase: 'load', reason: 'crashed' },

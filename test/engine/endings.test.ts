@@ -189,6 +189,7 @@ describe('init-failed', () => {
       kind: 'initFailed',
       phase: 'initializer',
       reason: 'timedOut',
+      afterMs: 20,
     })
   })
 
