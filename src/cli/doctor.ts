@@ -33,6 +33,9 @@ export function isHealthy(findings: readonly Finding[]): boolean {
   return findings.every(({ ok, required }) => ok || !required)
 }
 
+/** What decides about isolation; whatever else is required, a server with these settings does not start without. */
+const OF_ISOLATION = /^(?:sandbox bwrap|temporary directory)$/
+
 /** One JSON document: `ok` as the exit code has it, and the findings as they are. */
 export function renderJson(findings: readonly Finding[]): string {
   return JSON.stringify({ ok: isHealthy(findings), version: version(), findings }, null, 2)
@@ -52,7 +55,12 @@ export function renderText(findings: readonly Finding[]): string {
 
 function summaryOf(findings: readonly Finding[]): string {
   const missing = findings.filter(({ ok, required }) => !ok && required).map(({ name }) => name)
-  if (missing.length > 0) return `Functions cannot run isolated here: ${missing.join(', ')}.`
+  const barring = missing.filter((name) => !OF_ISOLATION.test(name))
+  const stops = `A server with these settings does not start: ${barring.join(', ')}.`
+  const isolating = missing.filter((name) => OF_ISOLATION.test(name))
+  if (isolating.length > 0)
+    return `Functions cannot run isolated here: ${isolating.join(', ')}.${barring.length > 0 ? ` ${stops}` : ''}`
+  if (barring.length > 0) return `Functions can run isolated here, but ${stops.replace('A', 'a')}`
   const advised = findings.filter(({ ok }) => !ok).length
   const count = advised === 1 ? 'one thing' : `${advised} things`
   return `Functions can run isolated here${advised === 0 ? '' : `; ${count} could be better`}.`

@@ -194,7 +194,14 @@ async function probeProcess(options: SandboxOptions): Promise<Probed> {
   })
   const failure = await tryOnce(sandbox, false)
   if (failure === undefined)
-    return { sandbox, finding: { driver: 'process', works: true, detail: 'isolates nothing.' } }
+    return {
+      sandbox,
+      finding: {
+        driver: 'process',
+        works: true,
+        detail: 'runs functions without isolation, for code that is trusted.',
+      },
+    }
   await sandbox.close()
   return {
     finding: { driver: 'process', works: false, detail: `A plain process could not be run: ${failure}.` },

@@ -220,6 +220,17 @@ describe('findings about the server itself', () => {
     expect(renderText([advice])).toMatch(
       /advice +a +slow\n +fix: make it fast\n\n.*one thing could be better/,
     )
-    expect(renderText([advice, missing])).toMatch(/MISSING +b[^]*cannot run isolated here: b\./)
+    expect(renderText([advice, missing])).toMatch(/MISSING +b[^]*: b\./)
+  })
+
+  test('the last sentence tells what keeps functions from isolation apart from what keeps the server from starting', () => {
+    const dataDir: Finding = { name: 'data directory', ok: false, required: true, detail: 'is a file' }
+    const bwrap: Finding = { ...dataDir, name: 'sandbox bwrap' }
+    const last = (findings: readonly Finding[]): string | undefined =>
+      renderText(findings).trim().split('\n').at(-1)
+    const stops = 'server with these settings does not start: data directory.'
+    expect(last([dataDir])).toBe(`Functions can run isolated here, but a ${stops}`)
+    expect(last([bwrap])).toBe('Functions cannot run isolated here: sandbox bwrap.')
+    expect(last([bwrap, dataDir])).toBe(`Functions cannot run isolated here: sandbox bwrap. A ${stops}`)
   })
 })

@@ -60,6 +60,15 @@ describe('explainStart', () => {
     expect(explained.complaint.fix).not.toBe('')
   })
 
+  test.each([new SandboxUnavailable('x'), new NetworkUnavailable('x')])(
+    'names the command that helps with a %s',
+    (error) => {
+      const explained = explainStart(error, config)
+      if (!(explained instanceof CommandFailed)) throw new Error('not explained')
+      expect(explained.complaint.fix).toContain('`anvoke doctor`')
+    },
+  )
+
   test('leaves a mistake of ours as it is', () => {
     const mistake = new TypeError('undefined is not a function')
     expect(explainStart(mistake, config)).toBe(mistake)

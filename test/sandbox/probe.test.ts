@@ -23,7 +23,11 @@ describe('choosing a sandbox', () => {
   test('tells about every driver', async () => {
     const findings = await probeSandboxes()
     expect(findings.map(({ driver }) => driver)).toEqual(['bwrap', 'process'])
-    expect(findings[1]).toEqual({ driver: 'process', works: true, detail: 'isolates nothing.' })
+    expect(findings[1]).toEqual({
+      driver: 'process',
+      works: true,
+      detail: 'runs functions without isolation, for code that is trusted.',
+    })
   })
 
   test('takes bwrap by itself, without a warning, exactly where it works', async () => {

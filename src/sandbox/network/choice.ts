@@ -24,6 +24,10 @@ const DETAILS: Record<NetworkPolicy, string> = {
   host: 'functions share the network of the host, with everything that listens on its loopback.',
 }
 
+/** What has to be known of the command, which can be typed with it. */
+const UNTIL_BOOT =
+  'until the next boot; to last: the line KERNEL=="tun", MODE="0666", OPTIONS+="static_node=net/tun" in /etc/udev/rules.d/90-tun.rules'
+
 const LAUNCHERS = ['slirp4netns', 'iproute2', 'util-linux']
 
 /**
@@ -84,7 +88,7 @@ async function tryEgress(sandbox: Sandbox): Promise<string | undefined> {
     await (trial.prepared ?? ended)
     return undefined
   } catch (error) {
-    return `${error instanceof Error ? error.message : String(error)}.`
+    return `${inPlainWords(error instanceof Error ? error.message : String(error))}.`
   } finally {
     trial.kill()
     await trial.exited
@@ -92,9 +96,18 @@ async function tryEgress(sandbox: Sandbox): Promise<string | undefined> {
   }
 }
 
-function adviceFor(failure: string): string | undefined {
+/** Without what is said around it anyway, and without the last line of slirp4netns, which tells only that a child of its own ended. */
+export function inPlainWords(failure: string): string {
+  return failure
+    .replace(/^it has no network: /, '')
+    .replace(/; child failed\(\d+\)$/, '')
+    .replace(/open\("([^"]+)"\): /, 'cannot open $1: ')
+}
+
+/** @returns A command to type, or a sentence; undefined when nothing is known. */
+export function adviceFor(failure: string): string | undefined {
   if (/not installed|ENOENT/.test(failure)) return installCommand(LAUNCHERS)
-  if (/\/dev\/net\/tun.*denied/i.test(failure)) return asRoot('chmod 666 /dev/net/tun')
+  if (/\/dev\/net\/tun.*denied/i.test(failure)) return asRoot(`chmod 666 /dev/net/tun # ${UNTIL_BOOT}`)
   if (/\/dev\/net\/tun/.test(failure)) return 'modprobe tun; for a container: --device /dev/net/tun'
   if (/netlink|RTNETLINK|xfrm/i.test(failure)) return asRoot('modprobe xfrm_user')
   return undefined

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { BwrapSandbox } from '../../../src/sandbox/bwrap/driver.ts'
 import { chooseNetwork, type NetworkSetting } from '../../../src/sandbox/network/choice.ts'
@@ -52,6 +55,28 @@ describe.runIf(bwrap?.works)('choosing the network of functions in bwrap', () =>
     }
     const { policy, detail } = await chooseNetwork('auto', sandboxWith(broken))
     expect([policy, detail]).toEqual(['none', expect.stringContaining('slirp4netns: ended by 1')])
+  })
+
+  test('says in plain words that the device is closed, and how long its opening lasts', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'anvoke-helper-'))
+    try {
+      const complaining = join(dir, 'slirp4netns')
+      const said = String.raw`open("/dev/net/tun"): Permission denied\nchild failed(1)\n`
+      writeFileSync(complaining, `#!/bin/sh\nprintf '${said}' >&2\nexit 1\n`, { mode: 0o755 })
+      const programs = {
+        slirp4netns: complaining,
+        ip: '/bin/true',
+        nsenter: '/usr/bin/nsenter',
+        unshare: '/usr/bin/unshare',
+      }
+      const { detail } = await chooseNetwork('auto', sandboxWith(programs))
+      expect(detail).toContain(
+        'A way out does not work here: slirp4netns: cannot open /dev/net/tun: Permission denied. ',
+      )
+      expect(detail).toMatch(/chmod 666 \/dev\/net\/tun # until the next boot; to last: .*KERNEL=="tun"/)
+    } finally {
+      rmSync(dir, { recursive: true })
+    }
   })
 
   // The guard says why where a way out cannot be made.
