@@ -212,7 +212,10 @@ export async function startServer(
     kept.follow(changes)
     if (changes.some(({ kind }) => kind === 'scaling')) pool.applyCaps()
     for (const { kind, value } of changes)
-      if (kind === 'function' && value !== undefined && 'spec' in value) launches.expect(value.spec)
+      if (kind === 'function' && value !== undefined && 'spec' in value) {
+        launches.expect(value.spec)
+        pool.expect({ ...value, id: value.stateId, memoryMib: value.spec.memoryMib })
+      }
     for (const name of functionsThatEnded(changes, catalogue)) void logs.remove(name)
   }
 

@@ -1,8 +1,7 @@
-import type { FunctionVersion } from '../model/function.ts'
 import type { Crew } from './crew.ts'
 import { chooseVictims } from './eviction.ts'
 import type { Instance } from './instance.ts'
-import type { PoolLimits } from './pool-setup.ts'
+import type { FunctionState, PoolLimits } from './pool-setup.ts'
 
 /** Part of the starts that may be under way at once which no call asked for: a call that comes meanwhile finds one. */
 const AHEAD_SHARE = 1 / 2
@@ -53,8 +52,8 @@ export class Capacity {
     return crew.instances.length < Math.min(this.capOf(crew) ?? Infinity, maxInstancesPerFunction)
   }
 
-  /** Whether the host could have an instance of this version at all, if it had no other. */
-  canEverHave({ memoryMib }: FunctionVersion): boolean {
+  /** Whether the host could have an instance of this state at all, if it had no other. */
+  canEverHave({ memoryMib }: FunctionState): boolean {
     return memoryMib <= this.#given.limits.memoryBudgetMib
   }
 

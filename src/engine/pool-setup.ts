@@ -29,12 +29,18 @@ export interface PoolLimits {
   readonly queueTimeoutMs: number
 }
 
+/** A state of a function, by its id, and what an instance of it is promised. */
+export type FunctionState = Pick<
+  FunctionVersion,
+  'id' | 'account' | 'namespace' | 'name' | 'version' | 'memoryMib'
+>
+
 /** What the pool tells the operator's log and metrics. Must not throw. */
 export interface PoolObserver {
   instanceStarted(instance: Instance): void
   instanceEnded(instance: Instance, ending: InstanceEnding): void
-  /** A call was refused because one instance of this state wants more than `memoryBudgetMib`; told once for each state. */
-  memoryUnavailable(version: FunctionVersion, memoryBudgetMib: number): void
+  /** Calls of this state are refused, because one instance wants more than `memoryBudgetMib`; told once for each state. */
+  memoryUnavailable(state: FunctionState, memoryBudgetMib: number): void
 }
 
 /** Keeps instances ready without a call; the pool tells it what happens. Must not throw. */

@@ -8,7 +8,7 @@ import { Collected } from './collected.ts'
 import { Crew, type Standing } from './crew.ts'
 import type { InstanceRoom, LaunchPlan } from './instance-setup.ts'
 import { Instance } from './instance.ts'
-import type { Keeper, PoolLimits, PoolObserver } from './pool-setup.ts'
+import type { FunctionState, Keeper, PoolLimits, PoolObserver } from './pool-setup.ts'
 
 /** How often idle instances, waiting calls and calls that should have begun are looked at. */
 const SWEEP_MS = 250
@@ -86,8 +86,9 @@ export class Pool {
       call.refuse(new EngineError(this.#closing ? 'platform/draining' : 'caller/gone', {}))
       return
     }
-    if (!this.#capacity.canEverHave(call.version)) {
-      this.#refuseForMemory(call)
+    if (!this.expect(call.version)) {
+      const details = { neededMib: call.version.memoryMib, availableMib: this.#limits.memoryBudgetMib }
+      call.refuse(new EngineError('caller/memory-unavailable', details))
       return
     }
     const crew = this.#crewOf(call.version)
@@ -97,6 +98,20 @@ export class Pool {
       this.#watch(crew)
       this.#startFor(crew)
     } else if (crew.instances[0]?.ahead !== 0) this.#watch(crew)
+  }
+
+  /**
+   * A state was deployed or is called: tells the observer, once, when its memory can never be had.
+   *
+   * @returns Whether it can.
+   */
+  expect(state: FunctionState): boolean {
+    if (this.#capacity.canEverHave(state)) return true
+    if (!this.#beyondMemory.has(state.id)) {
+      this.#beyondMemory.add(state.id)
+      this.#observer.memoryUnavailable(state, this.#limits.memoryBudgetMib)
+    }
+    return false
   }
 
   /**
@@ -192,17 +207,6 @@ export class Pool {
       call.refuse(new EngineError('caller/gone', {}))
       this.#drainIfRetired(crew)
     }
-  }
-
-  #refuseForMemory(call: Call): void {
-    const { version } = call
-    const { memoryBudgetMib } = this.#limits
-    if (!this.#beyondMemory.has(version.id)) {
-      this.#beyondMemory.add(version.id)
-      this.#observer.memoryUnavailable(version, memoryBudgetMib)
-    }
-    const details = { neededMib: version.memoryMib, availableMib: memoryBudgetMib }
-    call.refuse(new EngineError('caller/memory-unavailable', details))
   }
 
   #crewOf(version: FunctionVersion): Crew {

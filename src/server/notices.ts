@@ -1,8 +1,7 @@
 import type { DeliveryEvent } from '../async/delivery-event.ts'
 import type { DestinationEvent } from '../async/destinations/destination-event.ts'
 import type { KeptEvent } from '../engine/kept.ts'
-import type { PoolObserver } from '../engine/pool-setup.ts'
-import type { FunctionVersion } from '../model/function.ts'
+import type { FunctionState, PoolObserver } from '../engine/pool-setup.ts'
 import type { OperatorLog } from '../observe/operator-log.ts'
 
 /** What the operator is told of instances. */
@@ -18,14 +17,14 @@ export function tellInstances(log: OperatorLog): PoolObserver {
         ending: ending.kind,
         ...('reason' in ending ? { reason: ending.reason } : {}),
       }),
-    memoryUnavailable: (version, memoryBudgetMib) => tellMemory(log, version, memoryBudgetMib),
+    memoryUnavailable: (state, memoryBudgetMib) => tellMemory(log, state, memoryBudgetMib),
   }
 }
 
 /** The operator is told of a function that can have no instance here. */
 function tellMemory(
   log: OperatorLog,
-  { account, namespace, name, version, memoryMib }: FunctionVersion,
+  { account, namespace, name, version, memoryMib }: FunctionState,
   memoryBudgetMib: number,
 ): void {
   log.warn('calls are refused: one instance wants more memory than all together may have (memoryBudgetMib)', {

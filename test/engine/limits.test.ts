@@ -301,6 +301,7 @@ describe('room', () => {
     expect(rig.beyondMemory).toEqual([huge])
     expect(rig.instance(0).state).toBe('idle')
     rig.pool.retire([huge.id])
+    expect([rig.pool.expect(fits), rig.pool.expect(huge)]).toEqual([true, false])
     expect(await rig.call(huge).ending).toBe('caller/memory-unavailable')
     expect(rig.beyondMemory).toEqual([huge, huge])
     expect(await rig.call(fits).ending).toBe('returned')

@@ -7,7 +7,7 @@ import type { LaunchPlan } from '../../src/engine/instance-setup.ts'
 import type { Instance } from '../../src/engine/instance.ts'
 import { PayloadBudget } from '../../src/engine/payload-budget.ts'
 import { Pool } from '../../src/engine/pool.ts'
-import type { PoolLimits } from '../../src/engine/pool-setup.ts'
+import type { FunctionState, PoolLimits } from '../../src/engine/pool-setup.ts'
 import type { EndedCall } from '../../src/model/call-record.ts'
 import type { FunctionVersion } from '../../src/model/function.ts'
 import type { Caller } from '../../src/model/invocation.ts'
@@ -73,7 +73,7 @@ export class Rig {
   readonly pool: Pool
   readonly endings: InstanceEnding[] = []
   /** States whose memory can never be had, as the pool told it. */
-  readonly beyondMemory: FunctionVersion[] = []
+  readonly beyondMemory: FunctionState[] = []
   readonly #contract: HandlerContract
   readonly #started: Instance[] = []
   readonly #news = new Set<() => void>()
