@@ -60,6 +60,8 @@ import { SqliteStore } from './store/sqlite/sqlite-store.ts'
 const PARALLEL_ASYNC_RUNS = 256
 const MIB = 1024 * 1024
 
+export { makeEphemeralDir } from './server/ephemeral-dir.ts'
+
 /** A server that answers. */
 export interface RunningServer {
   readonly address: { readonly host: string; readonly port: number }
@@ -308,15 +310,20 @@ export async function startServer(
   kept.begin()
   launches.expectRecent(catalogue.list('function', '').map(({ value }) => value))
   const compiling = new AbortController()
-  undo.defer(() => compiling.abort())
-  compilePython(bootstraps.python, runtimes.interpreters, compiling.signal).catch((error: unknown) => {
-    if (!compiling.signal.aborted) log.warn('Python functions start slower than they could', { error })
+  const slower = (language: string) => (error: unknown) => {
+    if (!compiling.signal.aborted) log.warn(`${language} functions start slower than they could`, { error })
+  }
+  const { interpreters } = runtimes
+  const compilations = [
+    compilePython(bootstraps.python, interpreters, compiling.signal).catch(slower('Python')),
+    compileNode(bootstraps.nodejs, interpreters, [...CONTRACTS.keys()], compiling.signal).catch(
+      slower('Node.js'),
+    ),
+  ]
+  undo.defer(async () => {
+    compiling.abort()
+    await Promise.all(compilations)
   })
-  compileNode(bootstraps.nodejs, runtimes.interpreters, [...CONTRACTS.keys()], compiling.signal).catch(
-    (error: unknown) => {
-      if (!compiling.signal.aborted) log.warn('Node.js functions start slower than they could', { error })
-    },
-  )
   const sweeper = new Sweeper({
     catalogue,
     pool,

@@ -1,11 +1,9 @@
-import { rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { ConfigError } from '../config/config-error.ts'
 import { DEV_KEY, keepCredentials } from '../config/credentials.ts'
 import { formatListenAddress, isLoopback } from '../config/listen-address.ts'
 import { DEFAULT_ORIGIN, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
-import { ServerDirectory } from '../sandbox/server-directory.ts'
+import { makeEphemeralDir } from '../main.ts'
 import { renderBanner } from './banner.ts'
 import { preflight } from './preflight.ts'
 import { runServer } from './run-server.ts'
@@ -51,11 +49,4 @@ function refuseOpenAddress({ listen }: Config): void {
       fix: 'use --listen 127.0.0.1:PORT, or `anvoke serve`',
     },
   ])
-}
-
-/** Makes a directory that is gone when the process is; one that is killed leaves it to the next server of the same user. */
-function makeEphemeralDir(): string {
-  const { path: dir } = new ServerDirectory(tmpdir(), 'anvoke-dev')
-  process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }))
-  return dir
 }

@@ -81,7 +81,10 @@ async function compiledFor(
 
 function endOf(child: ChildProcess, program: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    child.once('error', reject)
+    child.once('error', (error) => {
+      // One that runs has not ended when it is told to.
+      if (child.pid === undefined) reject(error)
+    })
     child.once('close', (code, signal) => {
       if (code === 0) resolve()
       else reject(new Error(`${program} ended with ${code ?? signal}`))

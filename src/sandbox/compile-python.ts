@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { chmod, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -25,10 +26,23 @@ export async function compilePython(
 ): Promise<void> {
   for (const { language, path } of interpreters) {
     if (language !== 'python') continue
-    const options = { cwd: '/', env: { LANG: 'C.UTF-8' }, timeout: TIMEOUT_MS, signal }
+    const options = {
+      cwd: '/',
+      env: { LANG: 'C.UTF-8' },
+      timeout: TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+      signal,
+    } as const
     const compiling = run(path, ['-s', '-E', '-m', 'compileall', '-q', bootstrapDir], options)
-    if (compiling.child.pid !== undefined) lowerPriority(compiling.child.pid)
-    await compiling
+    const { child } = compiling
+    const closed = child.pid === undefined ? undefined : once(child, 'close')
+    if (child.pid !== undefined) lowerPriority(child.pid)
+    try {
+      await compiling
+    } finally {
+      // One that is told to end has not ended yet.
+      await closed
+    }
   }
   // The server's umask must not close the files to functions' user ids.
   for (const entry of await readdir(bootstrapDir, { recursive: true, withFileTypes: true }))
