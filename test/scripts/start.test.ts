@@ -80,7 +80,9 @@ describe('npm start', () => {
     const started = start(['--listen', '127.0.0.1:0', ...tooLittle])
     await serving(started)
     for (const sample of ['hello-nodejs', 'hello-python'])
-      expect(output).toMatch(new RegExp(`${sample} \\(.*\\) could NOT be deployed and called: .*memoryBudgetMib`))
+      expect(output).toMatch(
+        new RegExp(`${sample} \\(.*\\) could NOT be deployed and called: .*memoryBudgetMib`),
+      )
     started.kill('SIGTERM')
     expect(await ended(started)).toBe(0)
   })
