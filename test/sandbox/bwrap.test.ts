@@ -39,6 +39,7 @@ test.runIf(plainBwrap.status === 0)('the bwrap sandbox works wherever bubblewrap
 
 const ways = ['started', ...(hasPython ? (['forked'] as const) : [])] as const
 
+// Where bwrap does not work there is nothing to hold to its promises; the probe's own tests tell why.
 describe.runIf(works).each(ways)('a function in the bwrap sandbox, its processes %s', (way) => {
   let workbench: Workbench
   let sandbox: Sandbox

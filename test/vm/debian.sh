@@ -3,7 +3,7 @@
 # debian.sh ARCHITECTURE SUITE DIRECTORY. apt checks the signatures; the keys are those of the package debian-archive-keyring.
 set -eu
 architecture=$1 suite=$2 directory=$3
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+mirror=${DEBIAN_MIRROR:?set it to the address of a Debian mirror, as in the sources of apt}
 programs='dash bash coreutils grep sed findutils hostname libc-bin util-linux mount procps iproute2 busybox-static bubblewrap slirp4netns
 python3 libstdc++6 libatomic1'
 

@@ -243,7 +243,8 @@ describe.each(ways)('the %s sandbox, its processes %s', (driver, way) => {
     watch.close()
   })
 
-  // What cgroups count is counted once by the kernel; the watch has to see to it where there are none.
+  // What cgroups count is counted once by the kernel; the watch has to see to it where there are none. Needs a program that forks with
+  // much memory of its own: Python.
   test.runIf(hasPython)(
     'counts what a fork shares once, and what its children write themselves',
     async () => {
