@@ -106,8 +106,11 @@ export async function startServer(
   const compiledDir = join(dataDir, 'compiled')
 
   let queueClock: Clock | undefined
-  const store = undo.adopt(
-    await SqliteStore.open({
+  const [packagesDir, stemsDir] = [join(dataDir, 'packages'), join(dataDir, 'stems')]
+  const makeTickets = (): TicketFile => makeTicketFile(memoryBackedDir())
+  // Side by side: each waits for threads or processes, and together they are most of a start.
+  const opening = [
+    SqliteStore.open({
       now: () => queueClock?.now() ?? Date.now(),
       file: join(dataDir, 'anvoke.db'),
       maxQueuedTasks: config.maxQueuedTasks,
@@ -118,20 +121,22 @@ export async function startServer(
           throw error
         })
       },
-    }),
-    (opened) => opened.close(),
-  )
-  const [packagesDir, stemsDir] = [join(dataDir, 'packages'), join(dataDir, 'stems')]
-  const packages = undo.adopt(await PackageStore.open({ dir: packagesDir }), (opened) => opened.close())
-  const makeTickets = (): TicketFile => makeTicketFile(memoryBackedDir())
-  const [chosen, bootstraps, runtimes, catalogue] = await Promise.all([
+    }).then((opened) => undo.adopt(opened, () => opened.close())),
     chooseSandbox(config.sandbox, {
       zygotes: { codeRoots: [packagesDir, stemsDir, compiledDir], makeTickets },
+    }).then(async (found) => {
+      undo.adopt(found.sandbox, (driver) => driver.close())
+      return { chosen: found, network: await chooseNetwork(config.network, found.sandbox) }
     }),
     materialiseBootstraps(join(dataDir, 'runtimes')),
     RuntimeTable.discover({ nodePath: config.nodePath, pythonPath: config.pythonPath }),
-    Catalogue.open(withLayers(store.definitions, packages)),
-  ])
+  ] as const
+  // Not before all have ended is everything that was opened known to `undo`; of several failures the first is told.
+  await Promise.allSettled(opening)
+  const [store, { chosen, network }, bootstraps, runtimes] = await Promise.all(opening)
+  // Only now that the store says that the directory is no other server's.
+  const packages = undo.adopt(await PackageStore.open({ dir: packagesDir }), (opened) => opened.close())
+  const catalogue = await Catalogue.open(withLayers(store.definitions, packages))
   const sandbox = undo.adopt(
     await PrestartedSandbox.open({
       driver: chosen.sandbox,
@@ -151,7 +156,6 @@ export async function startServer(
     }),
     (opened) => opened.close(),
   )
-  const network = await chooseNetwork(config.network, chosen.sandbox)
   const logs = undo.adopt(
     new LogFiles({
       dir: join(dataDir, 'logs'),

@@ -148,7 +148,7 @@ export interface Sandbox {
    * has to wait. Absent: there is nothing to make ready.
    */
   prepare?(spec: Omit<SandboxSpec, 'functionId' | 'ticketsFd'>): Promise<void>
-  /** Ends every process that was started and resolves when none runs. */
+  /** Ends every process that was started and resolves when none runs. May be called again. */
   close(): Promise<void>
 }
 

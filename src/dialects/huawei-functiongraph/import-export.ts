@@ -2,7 +2,6 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
-import { stringify } from 'yaml'
 import { Slots } from '../../intake/slots.ts'
 import { storedZip, type StoredFile } from '../../intake/stored-zip.ts'
 import { payloadOf } from '../../model/payload.ts'
@@ -16,7 +15,9 @@ import { readSettings } from './function-settings.ts'
 import { makeFunction, newNameOf, packageOf, requireFree } from './functions.ts'
 import type { Answer, Call, JsonObject, Operation, Rooms } from './operation.ts'
 import { requireAt, urnOf } from './target.ts'
-import { MAX_DESCRIPTION_BYTES, readDescription } from './yaml-description.ts'
+
+/** Loaded when it is needed: the library is an eighth of all that a server would load at its start. */
+const yaml = () => import('./yaml-description.ts')
 
 /** What an exported archive holds beside each other. */
 const CONFIG_SUFFIX = '.yaml'
@@ -50,7 +51,7 @@ export const exportFunction: Operation = async (call, rooms) => {
   const { value } = requireAt(rooms.catalogue, call.accountId, urnOf(call))
   const { config, code } = wishesOf(call.query)
   if (!config) return zipAnswer(await rooms.packages.openArchive(value.spec.code.digest))
-  const settings = { path: value.name + CONFIG_SUFFIX, content: describe(call, rooms, value) }
+  const settings = { path: value.name + CONFIG_SUFFIX, content: await describe(call, rooms, value) }
   return zipAnswer(code ? await withCode(settings, rooms, value) : payloadOf(storedZip([settings])))
 }
 
@@ -97,10 +98,11 @@ function zipAnswer(body: NonNullable<Answer['raw']>['body']): Answer {
   return { status: 200, raw: { contentType: 'application/zip', body } }
 }
 
-function describe(call: Call, rooms: Rooms, record: FunctionRecord): Buffer {
+async function describe(call: Call, rooms: Rooms, record: FunctionRecord): Promise<Buffer> {
+  const { writeDescription } = await yaml()
   const body = functionBody(rooms.catalogue, call, record)
   const settings = Object.fromEntries(EXPORTED.map((name) => [name, body[name]]))
-  return Buffer.from(stringify({ functions: { [record.name]: settings } }))
+  return Buffer.from(writeDescription(record.name, settings))
 }
 
 /** A function's settings and its code in one archive, which is held until the client has taken it. */
@@ -149,6 +151,7 @@ async function openExport(
   const code = names.find((name) => name.endsWith(CODE_SUFFIX))
   if (code === undefined)
     throw new FssError('FSS.1012', 'the archive has no code: export the function with its code')
+  const { MAX_DESCRIPTION_BYTES, readDescription } = await yaml()
   return {
     description: readDescription((await bytesOf(join(tree, config), MAX_DESCRIPTION_BYTES)).toString('utf8')),
     zip: await bytesOf(join(tree, code), MAX_PACKAGE_BYTES),

@@ -1,4 +1,4 @@
-import { isMap, isScalar, isSeq, parseDocument, type Document } from 'yaml'
+import { isMap, isScalar, isSeq, parseDocument, stringify, type Document } from 'yaml'
 import { isJsonObject } from '../../model/json.ts'
 import { FssError } from './errors.ts'
 import type { JsonObject } from './operation.ts'
@@ -27,6 +27,11 @@ export function readDescription(text: string): JsonObject {
   if (!isJsonObject(first)) throw new FssError('FSS.1057', 'the YAML file describes no function')
   if (others.length > 0) throw invalid('the YAML file describes more than one function')
   return first
+}
+
+/** The YAML that {@link readDescription} reads the settings of this function from. */
+export function writeDescription(functionName: string, settings: JsonObject): string {
+  return stringify({ functions: { [functionName]: settings } })
 }
 
 /** Keys are compared here: the library compares each with every other. */

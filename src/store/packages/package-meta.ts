@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import type { CodePackage } from '../../model/function.ts'
 import { parsedJson } from '../../model/json.ts'
 
