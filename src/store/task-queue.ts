@@ -237,6 +237,12 @@ export interface TaskFilter {
   readonly statuses?: readonly TaskRecord['status'][]
   /** Whether a run of it has failed already. */
   readonly isRepeat?: boolean
+  /**
+   * Those that came in so: exactly this {@link NewTask.source}. With a function's name a page costs what it returns, however many
+   * tasks of other sources the function has. Two cases walk over tasks that do not fit, at worst all of the function: `orderBy` ended,
+   * and statuses that more than {@link COUNTED_TASKS} tasks of the function are in and hardly any of this source.
+   */
+  readonly source?: string
   /** Those with an id of their own that begins so; the empty text for all of them. */
   readonly taskIdPrefix?: string
   readonly acceptedFromMs?: number

@@ -81,6 +81,7 @@ function searchOf(filter: TaskFilter, queue: FunctionQueue | undefined): Search 
   require('namespace = ?', filter.namespace)
   require('function_name = ?', filter.functionName)
   require('qualifier = ?', filter.qualifier)
+  require('source = ?', filter.source)
   require('request_id IN (SELECT value FROM json_each(?))', listOf(filter.requestIds))
   require('accepted_at_ms >= ?', filter.acceptedFromMs)
   require('accepted_at_ms < ?', filter.acceptedToMs)
@@ -119,8 +120,9 @@ function statusCondition(statuses: readonly TaskRecord['status'][]): string {
 
 /** The table, with the index to go by where the choice is known to matter. */
 function sourceOf(filter: TaskFilter, queue: FunctionQueue | undefined): string {
-  const { statuses = [], orderBy = 'accepted', requestIds, taskIdPrefix } = filter
-  if (queue === undefined || requestIds !== undefined) return 'tasks'
+  const { statuses = [], orderBy = 'accepted', requestIds, taskIdPrefix, source } = filter
+  if (requestIds !== undefined) return 'tasks INDEXED BY tasks_by_request'
+  if (queue === undefined) return 'tasks'
   if (orderBy === 'ended') return 'tasks INDEXED BY tasks_by_end'
   if (taskIdPrefix !== undefined) return 'tasks INDEXED BY tasks_with_own_id'
   const isFew = countOf(queue, statuses) <= COUNTED_TASKS
@@ -129,6 +131,7 @@ function sourceOf(filter: TaskFilter, queue: FunctionQueue | undefined): string 
     if (statuses.every((status) => !isEnding(status))) return 'tasks INDEXED BY tasks_by_function'
     if (statuses.every((status) => isEnding(status))) return 'tasks INDEXED BY tasks_by_ending'
   }
+  if (source !== undefined) return 'tasks INDEXED BY tasks_by_source'
   if (statuses.length === 1 && statuses.every((status) => isEnding(status)))
     return 'tasks INDEXED BY tasks_by_ending'
   return 'tasks INDEXED BY tasks_by_acceptance'

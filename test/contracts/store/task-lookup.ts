@@ -156,10 +156,49 @@ export function describeTaskLookup(
       expect(await page(6)).toEqual([5])
     })
 
+    test('lists those of one source, page by page, also by what became of them', async () => {
+      for (let index = 0; index < 3; index += 1) {
+        await runToEnd({ requestId: `task-${index}`, acceptedAtMs: index, source: 'task' }, 'failed', index)
+        await runToEnd({ requestId: `call-${index}`, acceptedAtMs: index, source: 'call' }, 'failed', index)
+        await runToEnd({ requestId: `none-${index}`, acceptedAtMs: index }, 'succeeded', index)
+      }
+      await enqueue({ requestId: 'elsewhere', acceptedAtMs: 3, functionName: 'other', source: 'task' })
+      await enqueue({ requestId: 'waiting', acceptedAtMs: 4, taskId: 'own', source: 'task' })
+      const one = { namespace: 'default', functionName: 'resize', source: 'task' }
+      expect(await listed({ source: 'task' })).toEqual(['waiting', 'elsewhere', 'task-2', 'task-1', 'task-0'])
+      expect(await listed(one)).toEqual(['waiting', 'task-2', 'task-1', 'task-0'])
+      expect(await listed({ ...one, order: 'oldest', acceptedFromMs: 1 })).toEqual([
+        'task-1',
+        'task-2',
+        'waiting',
+      ])
+      expect(await listed({ ...one, statuses: ['failed', 'succeeded'] })).toEqual([
+        'task-2',
+        'task-1',
+        'task-0',
+      ])
+      expect(await listed({ ...one, statuses: ['waiting', 'running'] })).toEqual(['waiting'])
+      expect(await listed({ ...one, orderBy: 'ended' })).toEqual(['task-2', 'task-1', 'task-0'])
+      expect(await listed({ ...one, taskIdPrefix: '' })).toEqual(['waiting'])
+      expect(await listed({ ...one, requestIds: ['task-1', 'call-1', 'elsewhere'] })).toEqual(['task-1'])
+      for (const other of ['', 'tas', 'task ', 'TASK', '%'])
+        expect(await listed({ ...one, source: other })).toEqual([])
+
+      const pages: (readonly string[])[] = []
+      for (let after: string | undefined = ''; after !== undefined;) {
+        const page = await harness.tasks().list({ account, ...one, limit: 3, after })
+        expect(page.total).toBe(4)
+        pages.push(page.tasks.map(({ requestId }) => requestId))
+        after = page.next
+      }
+      expect(pages).toEqual([['waiting', 'task-2', 'task-1'], ['task-0']])
+    })
+
     test('takes a filter for text, never for a part of the query', async () => {
       await enqueue({ requestId: 'r1' })
       const hostile = "' OR 1=1 --"
       expect(await listed({ functionName: hostile })).toEqual([])
+      expect(await listed({ source: hostile })).toEqual([])
       expect(await listed({ requestIds: [hostile, '"]'] })).toEqual([])
       expect(await harness.tasks().find(account, hostile)).toBeUndefined()
     })
