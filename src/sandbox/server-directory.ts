@@ -15,8 +15,8 @@ export function memoryBackedDir(): string {
 }
 
 /**
- * A directory of this server alone, mode 0700. One that a killed server of the same user left behind is removed, in the
- * background, by the next server that makes one in the same place.
+ * A directory of this server alone, mode 0700. What a killed server of the same user left behind under its name, such a directory or
+ * a file, is removed, in the background, by the next server that makes one in the same place.
  */
 export class ServerDirectory {
   readonly path: string
@@ -43,7 +43,7 @@ function removeStale(parent: string): void {
   for (const name of readdirSync(parent)) {
     if (!isOfDeadServer(name)) continue
     const stat = lstatSync(join(parent, name), { throwIfNoEntry: false })
-    if (stat?.isDirectory() === true && stat.uid === process.getuid?.()) void removeTree(join(parent, name))
+    if (stat?.uid === process.getuid?.()) void removeTree(join(parent, name))
   }
 }
 

@@ -36,6 +36,7 @@ test('what a dead server left is removed by the next one, and nothing else is', 
     mkdirSync(join(parent, name))
     writeFileSync(join(parent, name, 'file'), '')
   }
+  writeFileSync(join(parent, `anvoke-${namespace}-4194999-2-abcdef`), '')
   const next = new ServerDirectory(parent)
   const expected = [...kept, basename(next.path)].sort()
   await eventually(() => readdirSync(parent).length === expected.length)
