@@ -50,6 +50,7 @@ import { memoryBackedDir } from './sandbox/server-directory.ts'
 import { Launches } from './server/launches.ts'
 import { tellDelivery, tellDestinations, tellInstances, tellKept } from './server/notices.ts'
 import { poolLimitsOf } from './server/pool-limits.ts'
+import { queueLimitsOf } from './server/queue-limits.ts'
 import { noteOf, readinessOf, type SandboxNote } from './server/readiness.ts'
 import { Sweeper } from './server/sweeper.ts'
 import { restoreLayers, withLayers } from './store/packages/layered-definitions.ts'
@@ -113,7 +114,7 @@ export async function startServer(
     SqliteStore.open({
       now: () => queueClock?.now() ?? Date.now(),
       file: join(dataDir, 'anvoke.db'),
-      maxQueuedTasks: config.maxQueuedTasks,
+      ...queueLimitsOf(config),
       onFailure: (error) => {
         log.error('the store failed; the server ends, a new start can recover', { error })
         // What was acknowledged is safe, nothing more can be: better no server than one that forgets.
@@ -243,7 +244,7 @@ export async function startServer(
     tell: (ended) => planDelivery(ended, words),
     told: () => destinations.notify(),
     invoke: (request, caller) => engine.invoke(request, caller),
-    terminate: (account, requestId, graceMs) => engine.terminate(account, requestId, graceMs),
+    terminate: (run, graceMs) => engine.terminate(run, graceMs),
     parallelRuns: PARALLEL_ASYNC_RUNS,
     observe: (event) => tellDelivery(log, event),
   })

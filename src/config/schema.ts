@@ -28,6 +28,11 @@ export const configSchema = z.strictObject({
   startTimeoutSeconds: wholeNumber(1, 300),
   payloadBudgetMib: wholeNumber(64, 1_048_576),
   maxQueuedTasks: wholeNumber(1, 100_000_000),
+  maxQueuedTasksPerFunction: wholeNumber(1, 100_000_000),
+  maxQueuedMib: wholeNumber(1, 1_048_576),
+  maxEndedTasks: wholeNumber(1, 100_000_000),
+  maxKeptMib: wholeNumber(1, 1_048_576),
+  taskRetentionDays: wholeNumber(1, 3_650),
   webhookAddresses: oneOf(['public', 'any']),
   shutdownGraceSeconds: wholeNumber(0, 3_600),
   logFileMib: wholeNumber(1, 1_024),
@@ -150,7 +155,37 @@ export const settingDocs: { readonly [Key in SettingKey]: SettingDoc } = {
     fallback: '10',
   },
   payloadBudgetMib: { why: 'payload bytes held in memory at once', unit: 'MiB', fallback: '512' },
-  maxQueuedTasks: { why: 'asynchronous calls waiting at once', unit: 'count', fallback: '100000' },
+  maxQueuedTasks: {
+    why: 'asynchronous calls waiting and running at once; over it, only functions with hardly any are taken in, a tenth more in all',
+    unit: 'count',
+    fallback: '1000000',
+  },
+  maxQueuedTasksPerFunction: {
+    why: 'asynchronous calls of one function waiting and running at once, where nothing else is set for it',
+    unit: 'count',
+    fallback: '1000000',
+  },
+  maxQueuedMib: {
+    why: 'events of asynchronous calls waiting and running at once, on disk; over it as over maxQueuedTasks',
+    unit: 'MiB',
+    fallback: '1024',
+  },
+  maxEndedTasks: {
+    why: 'ended asynchronous calls that are kept to be looked at; the oldest of the function that has the most go first',
+    unit: 'count',
+    fallback: '1000000',
+  },
+  maxKeptMib: {
+    why: 'events, results and logs kept of ended asynchronous calls, on disk; those of the function that has the most go first',
+    unit: 'MiB',
+    fallback: '1024',
+  },
+  // Source: Alibaba Cloud Function Compute, task mode: records of asynchronous tasks are kept for 7 days.
+  taskRetentionDays: {
+    why: 'how long ended asynchronous calls and undeliverable messages are kept; so long the id of a call stays taken',
+    unit: 'days',
+    fallback: '7',
+  },
   webhookAddresses: {
     why: 'where endings of asynchronous calls may be posted: to the public Internet, or to whatever this host reaches, itself too',
     unit: 'addresses',

@@ -190,7 +190,7 @@ export interface TaskQueue {
   nextDueAtMs(share?: FunctionShare): Promise<number | undefined>
 }
 
-/** A task as it is now, for those who look at it. Ended ones are kept for seven days. */
+/** A task as it is now, for those who look at it. Ended ones are kept for the retention time. */
 export interface TaskRecord extends Explained {
   readonly requestId: string
   readonly account: string

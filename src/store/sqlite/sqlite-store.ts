@@ -16,7 +16,11 @@ const PURGE_ROWS = 500
 export interface SqliteStoreOptions {
   /** The database file; made when it does not exist, with mode 0600. Its directory must exist. */
   readonly file: string
-  /** Tasks that have not ended, 1 or more; more are refused with `caller/queue-full`. Default 1 000 000. */
+  /**
+   * Tasks that have not ended, 1 or more; more are refused with `caller/queue-full`. Default 1 000 000.
+   * Over this and {@link SqliteStoreOptions.maxQueuedBytes} a function that has less than a hundredth of it is still taken in, up to
+   * a tenth more in all: so one that fills the queue keeps none out that calls seldom.
+   */
   readonly maxQueuedTasks?: number
   /** The same for one function, where nothing else is set for it. Default: as many as all. */
   readonly maxQueuedTasksPerFunction?: number

@@ -100,6 +100,31 @@ describe('what is kept of tasks', () => {
     await expect(enqueue({ functionName: 'other' })).rejects.toMatchObject({ details: { limit: 0 } })
   })
 
+  test('still takes in functions with few tasks when another one has filled the queue, up to a bound', async () => {
+    await open({ maxQueuedTasks: 200, maxQueuedTasksPerFunction: 1000 })
+    await Promise.all(Array.from({ length: 200 }, () => enqueue({ functionName: 'floods' })))
+    const full = { code: 'caller/queue-full', details: { scope: 'server', limit: 200 } }
+    await expect(enqueue({ functionName: 'floods' })).rejects.toMatchObject(full)
+    await enqueue({ functionName: 'rare' })
+    await enqueue({ functionName: 'rare' })
+    await expect(enqueue({ functionName: 'rare' })).rejects.toMatchObject(full)
+    for (let index = 0; index < 18; index += 1) await enqueue({ functionName: `other${index}` })
+    await expect(enqueue({ functionName: 'one more' })).rejects.toMatchObject(full)
+  })
+
+  test('still takes in functions with small events when another one has filled the bytes, up to a bound', async () => {
+    await open({ maxQueuedBytes: 1000 })
+    const bytes = (functionName: string, size: number): Promise<void> =>
+      enqueue({ functionName, payload: Buffer.alloc(size) })
+    await bytes('floods', 990)
+    const full = { code: 'caller/queue-full', details: { scope: 'server', limit: 1000 } }
+    await expect(bytes('floods', 11)).rejects.toMatchObject(full)
+    await bytes('floods', 10)
+    await expect(bytes('rare', 11)).rejects.toMatchObject(full)
+    for (let index = 0; index < 10; index += 1) await bytes(`other${index}`, 10)
+    await expect(bytes('rare', 1)).rejects.toMatchObject(full)
+  })
+
   test('never goes back in time, over a restart too', async () => {
     await open()
     expect(await harness.tasks().latestMs()).toBe(0)
