@@ -15,6 +15,7 @@ import {
   leftBehind,
   readMounts,
   serverName,
+  sharedMemoryEntries,
   takeCensus,
   type Census,
   type ServerPlaces,
@@ -64,9 +65,11 @@ async function soak() {
   // Never the driver that isolates nothing: some of the functions would harm the host.
   const flags = ['--sandbox', 'bwrap', '--idle-timeout-seconds', String(IDLE_SECONDS)]
   const mountsBefore = readMounts()
+  const sharedMemoryBefore = new Set(sharedMemoryEntries())
   const server = await createAnvoke(directory).start(signal, { flags })
   const { pid } = server.child
-  const places: ServerPlaces = { pid, name: serverName(pid), dataDir: server.dataDir, temporaryDir }
+  const { dataDir } = server
+  const places: ServerPlaces = { pid, name: serverName(pid), dataDir, temporaryDir, sharedMemoryBefore }
   await server.client.createService(server.service)
   for (const { settings } of soakFunctions) {
     await server.client.createFunction(server.service, settings)
@@ -117,6 +120,8 @@ async function soak() {
     ...load.tally,
     interruptions: Object.fromEntries(load.tally.interruptions),
     accepted: [...load.tally.accepted.values()].reduce((sum, count) => sum + count, 0),
+    /** Not counted, because it was there before the server: names in `/dev/shm`, and how many mounts. */
+    leftOut: { sharedMemory: [...sharedMemoryBefore], mounts: mountsBefore.trimEnd().split('\n').length },
     rests,
     serverWords,
     violations: [...new Set(violations)],

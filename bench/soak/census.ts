@@ -19,8 +19,8 @@ export interface Census {
   readonly stateEntries: number
   /** Code that lies ready for processes started ahead, below the data directory. */
   readonly slots: number
-  /** Files in `/dev/shm` that still have the name of a ticket book. */
-  readonly ticketFiles: number
+  /** Entries of `/dev/shm` that came since `sharedMemoryBefore` was read and have no server's name. */
+  readonly sharedMemoryEntries: number
   /** Other entries of the temporary directory. */
   readonly temporaryEntries: number
   readonly descriptors: number
@@ -39,7 +39,7 @@ const ALLOWED: Readonly<Record<keyof Census, { readonly perTree: number; readonl
   mounts: { perTree: 0, slack: 0 },
   stateEntries: { perTree: 6, slack: 16 },
   slots: { perTree: 3, slack: 16 },
-  ticketFiles: { perTree: 0, slack: 0 },
+  sharedMemoryEntries: { perTree: 0, slack: 0 },
   temporaryEntries: { perTree: 0, slack: 4 },
   // A zygote that had no children yet holds all their descriptors, one whose children have ended none.
   descriptors: { perTree: 12, slack: 16 + DESCRIPTORS_PER_ZYGOTE },
@@ -66,7 +66,8 @@ export function takeCensus(server: ServerPlaces): Census {
     slots: list(join(dataDir, 'stems'))
       .map((dir) => list(join(dataDir, 'stems', dir)).length)
       .reduce((sum, count) => sum + count, 0),
-    ticketFiles: list('/dev/shm').filter((entry) => entry.startsWith('tickets-')).length,
+    sharedMemoryEntries: sharedMemoryEntries().filter((entry) => !server.sharedMemoryBefore.has(entry))
+      .length,
     temporaryEntries: list(temporaryDir).filter((entry) => !entry.includes(name)).length,
     descriptors: list(`/proc/${pid}/fd`).length,
     rssMib: tree.length === 0 ? 0 : readMemory(pid).rssMib,
@@ -80,6 +81,13 @@ export interface ServerPlaces {
   readonly name: string
   readonly dataDir: string
   readonly temporaryDir: string
+  /** {@link sharedMemoryEntries} before it was started: none of its doing. */
+  readonly sharedMemoryBefore: ReadonlySet<string>
+}
+
+/** What lies in `/dev/shm` without the name of a server: whose directories and files are whose is known by their names. */
+export function sharedMemoryEntries(): readonly string[] {
+  return list('/dev/shm').filter((entry) => !/^anvoke-(?:dev-)?\d+-\d+-\d+-/.test(entry))
 }
 
 /** The part of names that tells one server from every other. */
@@ -123,7 +131,7 @@ export function leftBehind(
     'cgroups',
     'stateEntries',
     'slots',
-    'ticketFiles',
+    'sharedMemoryEntries',
     'temporaryEntries',
   ] as const
   return [
@@ -154,7 +162,7 @@ const censusKeys = [
   'mounts',
   'stateEntries',
   'slots',
-  'ticketFiles',
+  'sharedMemoryEntries',
   'temporaryEntries',
   'descriptors',
   'rssMib',

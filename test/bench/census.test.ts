@@ -9,7 +9,7 @@ const NOTHING: Census = {
   mounts: 0,
   stateEntries: 0,
   slots: 0,
-  ticketFiles: 0,
+  sharedMemoryEntries: 0,
   temporaryEntries: 0,
   descriptors: 0,
   rssMib: 0,
