@@ -35,8 +35,14 @@ export interface FcClient {
    * Headers that sign a call of one function with {@link contentType}; valid for fifteen minutes.
    *
    * @param invocationType Default: the call is answered when it has ended.
+   * @param extra Further headers that begin with `x-fc-`, in lower case.
    */
-  invokeHeaders(service: string, functionName: string, invocationType?: 'Async'): Record<string, string>
+  invokeHeaders(
+    service: string,
+    functionName: string,
+    invocationType?: 'Async',
+    extra?: Readonly<Record<string, string>>,
+  ): Record<string, string>
   /** The URL that such a call goes to. */
   invokeUrl(service: string, functionName: string): string
   createService(service: string): Promise<void>
@@ -58,7 +64,7 @@ export function sign(
     readonly method: string
     readonly path: string
     readonly contentType: string
-    /** Further headers that begin with `x-fc-`, in lower case, in the order of their names. */
+    /** Further headers that begin with `x-fc-`, in lower case. */
     readonly fcHeaders?: Readonly<Record<string, string>>
   },
   date = new Date(),
@@ -70,7 +76,9 @@ export function sign(
     '',
     request.contentType,
     dateText,
-    ...Object.entries(fcHeaders).map(([name, value]) => `${name}:${value}`),
+    ...Object.entries(fcHeaders)
+      .map(([name, value]) => `${name}:${value}`)
+      .sort(),
     request.path,
   ].join('\n')
   const signature = createHmac('sha256', credentials.accessKeySecret).update(stringToSign).digest('base64')
@@ -103,12 +111,12 @@ export function createFcClient(origin: string, credentials: Credentials): FcClie
   }
 
   return {
-    invokeHeaders: (service, name, type) =>
+    invokeHeaders: (service, name, type, extra) =>
       sign(credentials, {
         method: 'POST',
         path: invokePath(service, name),
         contentType,
-        ...(type === undefined ? {} : { fcHeaders: { 'x-fc-invocation-type': type } }),
+        fcHeaders: { ...(type === undefined ? {} : { 'x-fc-invocation-type': type }), ...extra },
       }),
     invokeUrl: (service, name) => origin + invokePath(service, name),
     createService: (service) => callJson('POST', `${apiPrefix}/services`, { serviceName: service }),

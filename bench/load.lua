@@ -1,9 +1,10 @@
 -- What wrk sends and counts. Settings come from the environment, written by load.ts:
---   BENCH_HEADERS      "Name: value" lines
---   BENCH_BODY_FILE    request body
---   BENCH_BODIES_FILE  or one request body per line, sent in turn
---   BENCH_EXPECT_FILE  the only right response body: every response is compared with it
---   BENCH_EXPECT_PART  or text that every response must contain
+--   BENCH_HEADERS        "Name: value" lines
+--   BENCH_BODY_FILE      request body
+--   BENCH_BODIES_FILE    or one request body per line, sent in turn
+--   BENCH_EXPECT_FILE    the only right response body: every response is compared with it
+--   BENCH_EXPECT_STATUS  the only right status
+--   BENCH_EXPECT_PART    or text that every response must contain
 -- The last line of output is one JSON object.
 
 local function slurp(path)
@@ -15,6 +16,7 @@ end
 
 local expectedFile = os.getenv('BENCH_EXPECT_FILE')
 local expected = expectedFile and slurp(expectedFile)
+local expectedStatus = tonumber(os.getenv('BENCH_EXPECT_STATUS'))
 local expectedPart = os.getenv('BENCH_EXPECT_PART')
 local bodiesFile = os.getenv('BENCH_BODIES_FILE')
 local threads = {}
@@ -49,7 +51,7 @@ end
 
 function response(status, headers, body)
   checked = checked + 1
-  if status ~= 200 or not isRight(body) then
+  if status ~= expectedStatus or not isRight(body) then
     wrong = wrong + 1
     if firstWrong == '' then firstWrong = status .. ' ' .. string.sub(body, 1, 200) end
   end

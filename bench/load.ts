@@ -21,6 +21,8 @@ export interface Load {
   /** The only right answer, or a part of every right one. */
   readonly expectedFile?: string
   readonly expectedPart?: string
+  /** The only right status. Default 200. */
+  readonly expectedStatus?: number
 }
 
 /** How to load: closed loop, one request at a time per connection. */
@@ -40,7 +42,7 @@ export interface LoadResult {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly maxMs: number
-  /** Socket errors, time-outs, statuses other than 200 and bodies other than the expected one. */
+  /** Socket errors, time-outs, statuses and bodies other than the expected ones. */
   readonly errors: number
   /** The first thing that went wrong, for the reader. */
   readonly firstError: string | undefined
@@ -67,6 +69,7 @@ export async function runLoad(target: Target, load: Load, options: LoadOptions):
     BENCH_HEADERS: Object.entries(headers)
       .map(([name, value]) => `${name}: ${value}`)
       .join('\n'),
+    BENCH_EXPECT_STATUS: String(load.expectedStatus ?? 200),
     [load.bodies === undefined ? 'BENCH_BODY_FILE' : 'BENCH_BODIES_FILE']: load.bodyFile,
     ...(load.expectedFile === undefined
       ? { BENCH_EXPECT_PART: load.expectedPart ?? '' }

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** A function under bench/functions, by folder name. */
-export type FunctionName = 'hello' | 'echo'
+export type FunctionName = 'hello' | 'echo' | 'clock'
 
 /** One kind of request, with the only answer that counts as right. */
 export interface Workload {

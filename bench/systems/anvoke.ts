@@ -31,6 +31,8 @@ export interface AnvokeSettings {
   readonly inspected?: boolean
   /** Flags of `anvoke serve`; default none. */
   readonly flags?: readonly string[]
+  /** Where everything is kept: an existing directory. Default: a new, empty one. */
+  readonly dataDir?: string
 }
 
 /** The server program, whose start gives more than the common contract asks for. */
@@ -45,7 +47,7 @@ export function functionSource(name: FunctionName, language: 'js' | 'py' = 'js')
 
 /**
  * `anvoke serve` as a user starts it: defaults, so signatures are checked and logs and accounting are on;
- * driven through its FC 2.0 API only. Each start gets an empty data directory below `directory`.
+ * driven through its FC 2.0 API only. Where no data directory is given, a start gets an empty one below `directory`.
  */
 export function createAnvoke(directory: string): AnvokeServer {
   return { name: 'anvoke', systems: ['anvoke', 'anvoke-16'], start }
@@ -53,7 +55,7 @@ export function createAnvoke(directory: string): AnvokeServer {
   async function start(signal: AbortSignal, settings: AnvokeSettings = {}): Promise<RunningAnvoke> {
     const port = await freePort()
     const origin = `http://127.0.0.1:${port}`
-    const data = mkdtempSync(join(directory, 'data-'))
+    const data = settings.dataDir ?? mkdtempSync(join(directory, 'data-'))
     const credentials = {
       accountId: '1234567890123456',
       accessKeyId: `bench${randomBytes(6).toString('hex')}`,
