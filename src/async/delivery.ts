@@ -3,20 +3,23 @@ import type { Caller, InvokeRequest } from '../model/invocation.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { NewDelivery } from '../store/outbox.ts'
 import type { ClaimedTask, FunctionShare, TaskLookup, TaskQueue } from '../store/task-queue.ts'
+import { Alarm } from './alarm.ts'
 import { startClock, type Clock } from './clock.ts'
 import type { DeliveryEvent, DeliveryMode } from './delivery-event.ts'
 import type { EndedTask } from './destination-words.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
-import { afterRefusal, afterRun, afterTermination, beforeRun, type NextStep } from './retry-policy.ts'
-import { Settlements } from './settlements.ts'
-import { taskResultOf } from './task-result.ts'
+import {
+  afterRefusal,
+  afterRun,
+  afterStoppedRun,
+  afterTermination,
+  beforeRun,
+  type NextStep,
+} from './retry-policy.ts'
+import { RunFinisher } from './run-finisher.ts'
 import { TaskRun } from './task-run.ts'
 import type { Termination } from './tasks.ts'
 
-/** A wake-up is never sooner than this, so that a queue that calls a task due but yields none cannot spin us. */
-const SHORTEST_SLEEP_MS = 20
-/** Nor later: timers count no longer, and a long one is cheap to set anew. */
-const LONGEST_SLEEP_MS = 60_000
 /** Wait before the queue is asked again after it failed. */
 const QUEUE_RETRY_MS = 1000
 /** A task may begin or end its run while it is looked for; it is looked for again this often. */
@@ -26,8 +29,8 @@ export interface AsyncDeliveryOptions {
   readonly tasks: TaskQueue & Pick<TaskLookup, 'requestStop'>
   /** Runs one call; rejects when the function was never given the event. */
   readonly invoke: (request: InvokeRequest, caller: Caller) => Promise<Outcome>
-  /** Ends the run with this request id, at the latest after `graceMs`; false when the engine has none. */
-  readonly terminate: (account: string, requestId: string, graceMs: number) => boolean
+  /** Ends the call of this caller, at the latest after `graceMs`; false when the engine has none. */
+  readonly terminate: (caller: Caller, graceMs: number) => boolean
   /** What is told of an ending, if anybody is to be told; asked just before the ending is written, and written with it. */
   readonly tell?: (ended: EndedTask) => NewDelivery | undefined
   /** An ending was written together with its telling. */
@@ -75,8 +78,6 @@ export class AsyncDelivery {
   readonly #tasks: AsyncDeliveryOptions['tasks']
   readonly #invoke: AsyncDeliveryOptions['invoke']
   readonly #terminate: AsyncDeliveryOptions['terminate']
-  readonly #tell: (ended: EndedTask) => NewDelivery | undefined
-  readonly #told: () => void
   readonly #parallelRuns: number
   readonly #firstRuns: number
   readonly #parallelRunsPerFunction: number
@@ -88,21 +89,18 @@ export class AsyncDelivery {
   /** Never more than `parallelRuns` and `firstRuns` together. */
   readonly #runs = new Set<TaskRun>()
   readonly #leases: LeaseKeeper
-  readonly #settlements: Settlements
+  readonly #finisher: RunFinisher
   #looking: Promise<void> | undefined
   /** Something may have become due since the look under way claimed. */
   #lookAgain = false
-  #wakeUp: { readonly atMs: number; readonly cancel: () => void } | undefined
+  readonly #alarm: Alarm
   readonly #graceOver = Promise.withResolvers<void>()
   #drained: Promise<void> | undefined
-  #droppedResults = 0
 
   constructor(options: AsyncDeliveryOptions) {
     this.#tasks = options.tasks
     this.#invoke = options.invoke
     this.#terminate = options.terminate
-    this.#tell = options.tell ?? (() => undefined)
-    this.#told = options.told ?? (() => undefined)
     this.#parallelRuns = options.parallelRuns ?? 16
     this.#firstRuns = options.firstRuns ?? 3 * this.#parallelRuns
     this.#parallelRunsPerFunction = options.parallelRunsPerFunction ?? 32
@@ -119,15 +117,20 @@ export class AsyncDelivery {
       },
       onFailure: (error) => this.#emit({ kind: 'queueFailed', operation: 'renew', error }),
     })
-    this.#settlements = new Settlements({
+    this.#finisher = new RunFinisher({
+      tasks: this.#tasks,
       clock: this.#clock,
-      onFull: (error) => this.#emit({ kind: 'queueFailed', operation: 'settle', error }),
+      tell: options.tell ?? (() => undefined),
+      told: options.told ?? (() => undefined),
+      onPostponed: (dueAtMs) => this.#wakeAt(dueAtMs),
+      emit: (event) => this.#emit(event),
     })
+    this.#alarm = new Alarm(this.#clock, () => this.#look())
   }
 
   /** Results that came when the lease of their run was not current any more. */
   get droppedResults(): number {
-    return this.#droppedResults
+    return this.#finisher.droppedResults
   }
 
   /** Begins to deliver; once. */
@@ -154,7 +157,7 @@ export class AsyncDelivery {
     for (let tries = 0; tries < TERMINATION_TRIES; tries += 1) {
       const run = this.#runOf(account, requestId)
       // At once: should it fail meanwhile, it is over.
-      if (run !== undefined) run.terminated = true
+      if (run !== undefined) run.stop(graceMs)
       const found = await this.#requestStop(account, requestId)
       if (found === undefined) return 'unknown'
       if (found === 'waiting') return 'cancelled'
@@ -165,10 +168,9 @@ export class AsyncDelivery {
         await this.#looking
         continue
       }
-      if (!run.finishing) this.#terminate(account, requestId, graceMs)
+      if (!run.finishing) this.#terminate(run, graceMs)
       await run.done
-      if (run.ending === 'cancelled') return 'terminated'
-      if (run.ending === 'succeeded') return 'ended'
+      if (run.ending !== undefined) return run.ending === 'cancelled' ? 'terminated' : 'ended'
     }
     return 'unknown'
   }
@@ -202,12 +204,11 @@ export class AsyncDelivery {
 
   async #drain(): Promise<void> {
     this.#setMode('draining')
-    this.#wakeUp?.cancel()
-    this.#wakeUp = undefined
+    this.#alarm.stop()
     await this.#looking
     const settled = Promise.all([...this.#runs].map(({ done }) => done))
     await Promise.race([settled, this.#graceOver.promise])
-    this.#settlements.giveUp()
+    this.#finisher.giveUp()
     const finishing = [...this.#runs].filter((run) => run.finishing).map(({ done }) => done)
     const unfinished = [...this.#runs].filter((run) => !run.finishing && !run.gone)
     await Promise.all([...finishing, ...unfinished.map((run) => this.#giveBack(run))])
@@ -232,7 +233,7 @@ export class AsyncDelivery {
     const places = Math.max(0, this.#parallelRuns - running)
     const firstRuns = this.#firstRuns - Math.max(0, running - this.#parallelRuns)
     if (places + firstRuns <= 0) return
-    if (this.#settlements.unwritten > 0) {
+    if (this.#finisher.unwritten > 0) {
       this.#wakeAt(this.#clock.now() + QUEUE_RETRY_MS)
       return
     }
@@ -251,18 +252,9 @@ export class AsyncDelivery {
     }
   }
 
-  /** Looks at `atMs`, or earlier when that was already planned. */
+  /** Looks at `atMs`, or earlier. */
   #wakeAt(atMs: number): void {
-    if (this.#mode !== 'delivering') return
-    const nowMs = this.#clock.now()
-    const sleepMs = Math.min(Math.max(atMs - nowMs, SHORTEST_SLEEP_MS), LONGEST_SLEEP_MS)
-    if (this.#wakeUp !== undefined && this.#wakeUp.atMs <= nowMs + sleepMs) return
-    this.#wakeUp?.cancel()
-    const cancel = this.#clock.after(sleepMs, () => {
-      this.#wakeUp = undefined
-      this.#look()
-    })
-    this.#wakeUp = { atMs: nowMs + sleepMs, cancel }
+    if (this.#mode === 'delivering') this.#alarm.setTo(atMs)
   }
 
   #take(task: ClaimedTask): void {
@@ -285,18 +277,19 @@ export class AsyncDelivery {
     run.hasBegun = true
     const step = await this.#runOnce(run)
     if (!run.gone) await this.#finish(run, step)
-    else if (step.kind === 'settle') this.#droppedResults += 1
+    else this.#finisher.drop(step)
   }
 
   async #runOnce(run: TaskRun): Promise<NextStep> {
     try {
       const outcome = await this.#invoke(run.request, run)
       run.outcome = outcome
-      if (run.terminated && outcome.kind !== 'returned') return afterTermination(run.task, true)
-      return afterRun(run.task, outcome, this.#clock.now())
+      return run.stopped === undefined
+        ? afterRun(run.task, outcome, this.#clock.now())
+        : afterStoppedRun(run.task, outcome, run.stopped)
     } catch (error) {
       if (!(error instanceof EngineError)) this.#emit({ kind: 'engineFaulted', task: run.label, error })
-      if (run.terminated) return afterTermination(run.task, false)
+      if (run.stopped !== undefined) return afterTermination(run.task, false)
       return afterRefusal(run.task, error, this.#clock.now())
     }
   }
@@ -311,74 +304,10 @@ export class AsyncDelivery {
     await finished
   }
 
-  async #finish(run: TaskRun, next: NextStep): Promise<void> {
+  async #finish(run: TaskRun, step: NextStep): Promise<void> {
     run.finishing = true
-    const step = this.#withTelling(run, next)
-    const { lease } = run.task
-    try {
-      const current = await this.#settlements.write(() =>
-        step.kind === 'settle'
-          ? this.#tasks.settle(lease, step.settlement)
-          : this.#tasks.postpone(lease, step.postponement),
-      )
-      if (current) this.#tellFinished(run, step)
-      else {
-        this.#droppedResults += 1
-        this.#emit({ kind: 'leaseLost', task: run.label })
-      }
-    } catch (error) {
-      this.#emit({ kind: 'queueFailed', operation: step.kind, error })
-    }
+    await this.#finisher.finish(run, step)
     this.#leases.letGo(run)
-  }
-
-  #tellFinished(run: TaskRun, step: NextStep): void {
-    if (step.kind === 'settle') {
-      const { ending, lastError, delivery } = step.settlement
-      run.ending = ending
-      if (delivery !== undefined) this.#told()
-      this.#emit({ kind: 'ended', task: run.label, ending, ...explained(lastError) })
-    } else {
-      const { dueAtMs, lastError } = step.postponement
-      this.#wakeAt(dueAtMs)
-      this.#emit({ kind: 'postponed', task: run.label, dueAtMs, ...explained(lastError) })
-    }
-  }
-
-  /** Adds to an ending what is kept of the run, and what is told of it. */
-  #withTelling(run: TaskRun, step: NextStep): NextStep {
-    if (step.kind !== 'settle') return step
-    const { task, outcome } = run
-    const { ending, attempts, lastError } = step.settlement
-    const isKept = task.keepsDetails === true || ending === 'failed' || ending === 'expired'
-    const result = isKept && outcome !== undefined ? taskResultOf(outcome) : undefined
-    const delivery =
-      ending === 'cancelled'
-        ? undefined
-        : this.#tellingOf({
-            task,
-            ending,
-            attempts,
-            endedAtMs: this.#clock.now(),
-            ...explained(lastError),
-            ...(outcome === undefined ? {} : { outcome }),
-          })
-    const settlement = {
-      ...step.settlement,
-      ...(result === undefined ? {} : { result }),
-      ...(delivery === undefined ? {} : { delivery }),
-    }
-    return { kind: 'settle', settlement }
-  }
-
-  #tellingOf(ended: EndedTask): NewDelivery | undefined {
-    try {
-      return this.#tell(ended)
-    } catch (error) {
-      const { payload: _payload, ...label } = ended.task
-      this.#emit({ kind: 'tellingFailed', task: label, error })
-      return undefined
-    }
   }
 
   #setMode(mode: DeliveryMode): void {
@@ -393,8 +322,4 @@ export class AsyncDelivery {
       // An observer cannot break the delivery; it has no better place to complain either.
     }
   }
-}
-
-function explained(lastError: string | undefined): { readonly lastError?: string } {
-  return lastError === undefined ? {} : { lastError }
 }

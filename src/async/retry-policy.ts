@@ -86,6 +86,22 @@ export function afterTermination(task: RetryState, hasRun: boolean): NextStep {
 }
 
 /**
+ * After a run that was to end: a success counts, and no other run follows. A failure that it came to by itself in the time that it was
+ * given is the reason of its end.
+ */
+export function afterStoppedRun(
+  task: RetryState,
+  ending: Ending,
+  { graceMs }: { readonly graceMs: number },
+): NextStep {
+  const attempts = task.attempts + 1
+  if (ending.kind === 'returned') return { kind: 'settle', settlement: { ending: 'succeeded', attempts } }
+  if (graceMs <= 0 || ending.kind === 'terminated' || ending.kind === 'cancelled')
+    return afterTermination(task, true)
+  return { kind: 'settle', settlement: { ending: 'cancelled', attempts, lastError: failureNameOf(ending) } }
+}
+
+/**
  * After the engine refused to run the task, which is no attempt.
  *
  * @param error What it threw; anything but an {@link EngineError} is a fault of ours and waited out.

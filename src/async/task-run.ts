@@ -4,6 +4,12 @@ import { payloadOf } from '../model/payload.ts'
 import type { ClaimedTask, TaskEnding } from '../store/task-queue.ts'
 import type { TaskLabel } from './delivery-event.ts'
 
+/** A run is to end. */
+export interface Stop {
+  /** How long it may go on, and end by itself, milliseconds. */
+  readonly graceMs: number
+}
+
 /** One run of a claimed task, and the caller that the engine sees behind it. */
 export class TaskRun implements Caller {
   readonly task: ClaimedTask
@@ -11,8 +17,7 @@ export class TaskRun implements Caller {
   /** Nobody waits for the result any more: the lease is lost or given back. */
   gone = false
   onGone: (() => void) | undefined
-  /** Somebody asked for it to be ended: whatever comes of it but a success, the task is cancelled. */
-  terminated = false
+  #stopped: Stop | undefined
   /** How its task ended, once the queue knows it; undefined also for one that was put back. */
   ending: TaskEnding | undefined
   /** The engine was asked to run it. */
@@ -39,6 +44,16 @@ export class TaskRun implements Caller {
       payload: payloadOf(payload),
       retryCount: attempts,
     }
+  }
+
+  /** How it is to be ended, once somebody asked for that: no other run follows. */
+  get stopped(): Stop | undefined {
+    return this.#stopped
+  }
+
+  /** Somebody asks for it to be ended; asked again, the shorter time holds. */
+  stop(graceMs: number): void {
+    this.#stopped = { graceMs: Math.min(graceMs, this.#stopped?.graceMs ?? graceMs) }
   }
 
   /** Tells the engine that nobody waits for the result; once. */

@@ -2,7 +2,6 @@ import type { FunctionName } from '../model/function.ts'
 import { toBuffer } from '../model/payload.ts'
 import type {
   ControlChange,
-  NewTask,
   QueueAudit,
   QueueControl,
   QueueCounters,
@@ -41,7 +40,8 @@ export class TaskService implements Tasks {
     const { target, requestId, taskId, payload, policy, delayMs = 0 } = submission
     const { qualifier } = target
     const acceptedAtMs = this.#clock.now()
-    await this.enqueue({
+    const dueAtMs = acceptedAtMs + delayMs
+    await this.#queue.enqueue({
       requestId,
       account: target.account,
       namespace: target.namespace,
@@ -50,20 +50,15 @@ export class TaskService implements Tasks {
       ...(taskId === undefined ? {} : { taskId }),
       payload: toBuffer(payload),
       acceptedAtMs,
-      dueAtMs: acceptedAtMs + delayMs,
+      dueAtMs,
       maxRetries: policy.maxRetries,
       expiresAtMs: acceptedAtMs + policy.maxAgeMs,
       ...(policy.backoff === undefined ? {} : { backoff: policy.backoff }),
       ...(policy.refusals === undefined ? {} : { refusals: policy.refusals }),
       ...rarely(submission),
     })
+    this.#delivery.notify(dueAtMs)
     return { requestId, acceptedAtMs, ...(taskId === undefined ? {} : { taskId }) }
-  }
-
-  /** Adds a task whose times are set already. @throws {EngineError} as {@link TaskService.submit} */
-  async enqueue(task: NewTask): Promise<void> {
-    await this.#queue.enqueue(task)
-    this.#delivery.notify(task.dueAtMs)
   }
 
   find(account: string, requestId: string): Promise<TaskRecord | undefined> {

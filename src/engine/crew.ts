@@ -1,5 +1,6 @@
 import { EngineError } from '../model/errors.ts'
 import type { FunctionVersion } from '../model/function.ts'
+import type { Caller } from '../model/invocation.ts'
 import type { Call } from './call.ts'
 import { Durations } from './durations.ts'
 import type { Instance } from './instance.ts'
@@ -232,23 +233,23 @@ export class Crew {
   }
 
   /**
-   * Ends the call with this request id: one that has not begun alone and at once, one that has with the instance that runs it, which
-   * gets `graceMs` to finish. False when no call has it.
+   * Ends the call of this caller: one that has not begun alone and at once, one that has with the instance that runs it, which
+   * gets `graceMs` to finish. False when it has no call here.
    */
-  terminate(requestId: string, graceMs: number): boolean {
-    if (this.#terminateWaiting(requestId)) return true
-    const instance = this.instances.find((one) => one.holds(requestId))
+  terminate(caller: Caller, graceMs: number): boolean {
+    if (this.#terminateWaiting(caller)) return true
+    const instance = this.instances.find((one) => one.holds(caller))
     if (instance === undefined) return false
     this.#takeBack(instance)
-    const hasBegun = instance.holds(requestId)
-    const wasWaiting = this.#terminateWaiting(requestId)
-    if (hasBegun) instance.terminate(requestId, graceMs)
+    const hasBegun = instance.holds(caller)
+    const wasWaiting = this.#terminateWaiting(caller)
+    if (hasBegun) instance.terminate(caller, graceMs)
     this.feed()
     return hasBegun || wasWaiting
   }
 
-  #terminateWaiting(requestId: string): boolean {
-    const call = this.waiting.find(({ request }) => request.requestId === requestId)
+  #terminateWaiting(caller: Caller): boolean {
+    const call = this.waiting.find((waiting) => waiting.caller === caller)
     if (call === undefined || !this.forget(call)) return false
     call.settle({ kind: 'terminated' }, { instanceId: '', durationMs: 0, maxMemoryBytes: 0 })
     return true

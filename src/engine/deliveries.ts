@@ -1,3 +1,4 @@
+import type { Caller } from '../model/invocation.ts'
 import type { Call } from './call.ts'
 import { type TicketBook, TICKETS_AHEAD } from './ticket-book.ts'
 
@@ -87,9 +88,9 @@ export class Deliveries {
     return this.#calls.find((call) => call.callId === callId)
   }
 
-  /** Whether a call with this request id is among them. Looks at all of them. */
-  holds(requestId: string): boolean {
-    return this.#calls.some(({ request }) => request.requestId === requestId)
+  /** Whether the call of this caller is among them. Looks at all of them. */
+  holds(caller: Caller): boolean {
+    return this.#calls.some((call) => call.caller === caller)
   }
 
   /** Takes an answered call out, which lets the next one run. */

@@ -78,16 +78,18 @@ export class Engine {
   }
 
   /**
-   * Ends the call with this request id, whether it waits or runs. One that runs ends with its instance: others that have
+   * Ends the call of this caller, whether it waits or runs. One that runs ends with its instance: others that have
    * begun there are told that it crashed, those that have not begun are delivered again. The call's outcome is
    * `terminated`, unless it came to its end meanwhile. Rare and slow beside a call.
    *
-   * @param graceMs How long the instance may go on after its code was told to end (SIGTERM), before all of it is killed. 0, the default:
-   *   at once, and nothing is told.
-   * @returns False when no such call of this account waits or runs here.
+   * @param caller The very object that {@link Engine.invoke} was given, of one call alone: request ids may be chosen by clients, and be
+   *   those of several calls.
+   * @param graceMs How long the instance may go on after its code was told to end (SIGTERM), before all of it is killed; what it
+   *   comes to by itself in that time is the outcome. 0, the default: at once, and nothing is told.
+   * @returns False when no such call waits or runs here.
    */
-  terminate(account: string, requestId: string, graceMs = 0): boolean {
-    return this.#rooms.pool.terminate(account, requestId, graceMs)
+  terminate(caller: Caller, graceMs = 0): boolean {
+    return this.#rooms.pool.terminate(caller, graceMs)
   }
 
   /** Refuses every further call. */

@@ -1,7 +1,9 @@
+import type { Caller } from '../model/invocation.ts'
+
 /** The time that an instance was given to finish, after it was told to end because of calls of it. */
 export class Grace {
-  /** The calls that are to end. */
-  readonly requestIds = new Set<string>()
+  /** Whose calls are to end. */
+  readonly callers = new Set<Caller>()
   readonly #onOver: () => void
   readonly #clock: () => number
   #endsAtMs = Infinity
@@ -16,9 +18,9 @@ export class Grace {
     this.#clock = clock
   }
 
-  /** This call is to end, too; the time is over in `graceMs`, or earlier when that was said before. */
-  add(requestId: string, graceMs: number): void {
-    this.requestIds.add(requestId)
+  /** The call of this caller is to end, too; the time is over in `graceMs`, or earlier when that was said before. */
+  add(caller: Caller, graceMs: number): void {
+    this.callers.add(caller)
     const endsAtMs = this.#clock() + graceMs
     if (endsAtMs >= this.#endsAtMs) return
     this.#endsAtMs = endsAtMs

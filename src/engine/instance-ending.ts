@@ -1,3 +1,4 @@
+import type { Caller } from '../model/invocation.ts'
 import type { Ending } from '../model/outcome.ts'
 import type { MemoryUsage, SandboxExit } from '../sandbox/sandbox.ts'
 import type { Call } from './call.ts'
@@ -11,8 +12,8 @@ const MEMORY_READ_MS = 500
 /** Every ending of an instance has one of these names; `README.md` says what each means for its calls. */
 export type InstanceEnding =
   | { readonly kind: 'evicted' | 'retired' | 'killed' | 'timed-out' }
-  /** On request, because of the call with this id. */
-  | { readonly kind: 'terminated'; readonly requestId: string }
+  /** On request, because of the call of this caller. */
+  | { readonly kind: 'terminated'; readonly caller: Caller }
   | { readonly kind: 'start-failed'; readonly reason: string }
   | { readonly kind: 'init-failed'; readonly failure: Extract<Ending, { kind: 'initFailed' }> }
   | { readonly kind: 'crashed'; readonly exit: SandboxExit }
@@ -56,8 +57,7 @@ function endingOf(call: Call, ending: InstanceEnding, durationMs: number): Endin
   const { timeoutMs } = call.version
   if (ending.kind === 'timed-out' && durationMs >= timeoutMs - TIMER_SLACK_MS)
     return { kind: 'timedOut', afterMs: timeoutMs }
-  if (ending.kind === 'terminated' && ending.requestId === call.request.requestId)
-    return { kind: 'terminated' }
+  if (ending.kind === 'terminated' && ending.caller === call.caller) return { kind: 'terminated' }
   return crashOf(ending)
 }
 

@@ -1,5 +1,6 @@
 import type { HandlerContract, LoggedCall } from '../contracts/contract.ts'
 import type { FunctionVersion } from '../model/function.ts'
+import type { Caller } from '../model/invocation.ts'
 import type { Ending } from '../model/outcome.ts'
 import { payloadOf } from '../model/payload.ts'
 import type { SandboxExit, SandboxProcess } from '../sandbox/sandbox.ts'
@@ -249,29 +250,30 @@ export class Instance {
     this.#end({ kind: 'killed' })
   }
 
-  /** Whether a call with this request id was delivered and is not answered. */
-  holds(requestId: string): boolean {
-    return this.#deliveries.holds(requestId)
+  /** Whether the call of this caller was delivered and is not answered. */
+  holds(caller: Caller): boolean {
+    return this.#deliveries.holds(caller)
   }
 
   /**
-   * Ends it because the call with this id is to end; the others that had begun are told that it crashed.
+   * Ends it because the call of this caller is to end; the others that had begun are told that it crashed.
    *
-   * @param graceMs With more than 0 it gets no more calls, its code is told (SIGTERM), and it may finish what it has for so long; told
-   *   again, the shorter time holds.
+   * @param graceMs With more than 0 it gets no more calls, its code is told (SIGTERM), and it may finish what it has for so long, or end
+   *   by itself; told again, the shorter time holds.
    */
-  terminate(requestId: string, graceMs: number): void {
+  terminate(caller: Caller, graceMs: number): void {
     if (this.#state === 'dead') return
     if (graceMs <= 0 || this.#process.terminate === undefined) {
-      this.#end({ kind: 'terminated', requestId })
+      this.#end({ kind: 'terminated', caller })
       return
     }
     const isTold = this.#grace !== undefined
     this.#grace ??= new Grace(() => this.#graceOver(), this.#room.clock)
-    this.#grace.add(requestId, graceMs)
+    this.#grace.add(caller, graceMs)
     if (isTold) return
     this.#state = 'draining'
-    this.#process.terminate().catch((error: unknown) => this.#break(`it cannot be told: ${String(error)}`))
+    // Who cannot be told cannot make use of the time.
+    this.#process.terminate().catch(() => this.#graceOver())
   }
 
   /** The text of loading and the initializer that no call has taken yet. */
@@ -373,19 +375,16 @@ export class Instance {
   /** An end it brought upon itself has another name while it starts. */
   #leave(ending: InstanceEnding, reason: string): void {
     if (this.#state === 'starting' || this.#state === 'initialising') this.#start.breakOff(reason)
-    else this.#end(this.#termination ?? ending)
+    else this.#end(ending)
   }
 
   /** Calls that were not to end may finish, when those that were have. */
   #graceOver(): void {
-    if (this.#termination !== undefined) this.#end(this.#termination)
-  }
-
-  /** Its ending, when it was told to end because of a call that it still has. */
-  get #termination(): InstanceEnding | undefined {
-    for (const requestId of this.#grace?.requestIds ?? [])
-      if (this.holds(requestId)) return { kind: 'terminated', requestId }
-    return undefined
+    for (const caller of this.#grace?.callers ?? [])
+      if (this.holds(caller)) {
+        this.#end({ kind: 'terminated', caller })
+        return
+      }
   }
 
   /** The one way to dead. Tickets first: from here on no delivered call can begin. */

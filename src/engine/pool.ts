@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { HandlerContract } from '../contracts/contract.ts'
 import { EngineError } from '../model/errors.ts'
 import type { FunctionVersion } from '../model/function.ts'
+import type { Caller } from '../model/invocation.ts'
 import type { Call } from './call.ts'
 import { Capacity } from './capacity.ts'
 import { Collected } from './collected.ts'
@@ -115,12 +116,12 @@ export class Pool {
   }
 
   /**
-   * Ends the call of this account with this request id, one that runs after `graceMs` at the latest; false when there is none. Looks at
-   * every call there is, so that no call pays for being found.
+   * Ends the call of this caller, one that runs after `graceMs` at the latest; false when there is none. Looks at every call there is,
+   * so that no call pays for being found.
    */
-  terminate(account: string, requestId: string, graceMs = 0): boolean {
+  terminate(caller: Caller, graceMs = 0): boolean {
     for (const crew of this.#crews.values()) {
-      if (crew.version.account !== account || !crew.terminate(requestId, graceMs)) continue
+      if (!crew.terminate(caller, graceMs)) continue
       if (crew.waiting.length > 0) this.#watch(crew)
       this.#drainIfRetired(crew)
       this.#dropIfEmpty(crew)

@@ -766,12 +766,41 @@ describe('AsyncDelivery', () => {
           return true
         },
       })
-      const { end } = await nextCall()
+      const { end, caller } = await nextCall()
       expect(await delivery.terminate(account, 'r1', 5000)).toBe('terminated')
-      expect(ended).toEqual([[account, 'r1', 5000]])
+      expect(ended).toEqual([[caller, 5000]])
+      // Equal is not enough: the engine finds the call by this object.
+      expect(ended.flat()[0]).toBe(caller)
       expect(await event('ended')).toMatchObject({ ending: 'cancelled', lastError: 'terminated' })
       expect(await harness.tasks().find(account, 'r1')).toMatchObject({ status: 'cancelled', attempts: 1 })
       expect(await harness.tasks().nextDueAtMs()).toBeUndefined()
+    })
+
+    test('is told by the reason of the end when a run failed by itself in the time that it was given', async () => {
+      await enqueue({ requestId: 'r1', maxRetries: 3 })
+      const delivery = deliver({
+        terminate: () => {
+          end({ kind: 'crashed', cause: 'signalled', signal: 'SIGTERM' })
+          return true
+        },
+      })
+      const { end } = await nextCall()
+      expect(await delivery.terminate(account, 'r1', 5000)).toBe('terminated')
+      expect(await harness.tasks().find(account, 'r1')).toMatchObject({
+        status: 'cancelled',
+        attempts: 1,
+        lastError: 'signalled',
+      })
+      expect(await harness.tasks().nextDueAtMs()).toBeUndefined()
+    })
+
+    test('has no such reason when the time was taken back', async () => {
+      await enqueue({ requestId: 'r1', maxRetries: 3 })
+      const delivery = deliver({ terminate: (_, graceMs) => graceMs === 0 && (end(crashed), true) })
+      const { end } = await nextCall()
+      const terminations = [delivery.terminate(account, 'r1', 5000), delivery.terminate(account, 'r1')]
+      expect(await Promise.all(terminations)).toEqual(['terminated', 'terminated'])
+      expect(await event('ended')).toMatchObject({ ending: 'cancelled', lastError: 'terminated' })
     })
 
     test('has its stop on disk before the run is ended: it is over also when the server dies in between', async () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import {
   afterRefusal,
   afterRun,
+  afterStoppedRun,
   beforeRun,
   LOST_RUN_ALLOWANCE,
   type NextStep,
@@ -106,6 +107,21 @@ describe('afterRun', () => {
   test('starts the waits for refusals anew after a run', () => {
     const step = afterRun({ ...FRESH, deferrals: 9 }, TIMED_OUT, 0)
     expect(step).toMatchObject({ kind: 'postpone', postponement: { deferrals: 0 } })
+  })
+})
+
+describe('afterStoppedRun', () => {
+  const crashed: Ending = { kind: 'crashed', cause: 'exited', exitCode: 0 }
+
+  test.each<[string, Ending, number, object]>([
+    ['was ended', { kind: 'terminated' }, 5000, { ending: 'cancelled', lastError: 'terminated' }],
+    ['nobody waits for', { kind: 'cancelled' }, 5000, { ending: 'cancelled', lastError: 'terminated' }],
+    ['succeeded', RETURNED, 0, { ending: 'succeeded' }],
+    ['failed', crashed, 0, { ending: 'cancelled', lastError: 'terminated' }],
+    ['failed in its time', crashed, 1, { ending: 'cancelled', lastError: 'exited' }],
+  ])('ends the task of a run that %s', (_, ending, graceMs, expected) => {
+    const step = afterStoppedRun({ ...FRESH, attempts: 1 }, ending, { graceMs })
+    expect(step).toEqual({ kind: 'settle', settlement: { ...expected, attempts: 2 } })
   })
 })
 

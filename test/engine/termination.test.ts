@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { Rig, type Pending, type RigOptions } from '../helpers/engine-rig.ts'
+import { Rig, TestCaller, type Pending, type RigOptions } from '../helpers/engine-rig.ts'
 import { echo, type Script } from '../helpers/scripted-sandbox.ts'
 import { aVersion } from '../helpers/versions.ts'
 
@@ -26,7 +26,7 @@ test('ends a running call and its process; its neighbours there crashed', async 
   process.peakBytes = 5000
   await rig.until(() => rig.sandbox.begun.size === 2)
   rig.nowMs += 40
-  expect(rig.pool.terminate(version.account, requestIdOf(named))).toBe(true)
+  expect(rig.pool.terminate(named.caller)).toBe(true)
   expect(await named.outcome).toMatchObject({
     kind: 'terminated',
     instanceId: rig.instance(0).id,
@@ -36,7 +36,7 @@ test('ends a running call and its process; its neighbours there crashed', async 
   expect(named.log()).toMatch(/^START .*\nEND .* terminated\n$/)
   expect(await neighbour.outcome).toMatchObject({ kind: 'crashed', cause: 'signalled' })
   await process.exited
-  expect(rig.endings).toMatchObject([{ kind: 'terminated', requestId: requestIdOf(named) }])
+  expect(rig.endings).toMatchObject([{ kind: 'terminated', caller: named.caller }])
 })
 
 test('delivers again what had not begun in the process that was ended', async () => {
@@ -48,7 +48,7 @@ test('delivers again what had not begun in the process that was ended', async ()
   const named = rig.call(version)
   await rig.until(() => rig.sandbox.begun.size === 1)
   const behind = rig.call(version)
-  rig.pool.terminate(version.account, requestIdOf(named))
+  rig.pool.terminate(named.caller)
   expect(await named.ending).toBe('terminated')
   expect(await behind.outcome).toMatchObject({ kind: 'returned', instanceId: rig.instance(1).id })
 })
@@ -72,7 +72,7 @@ test('ends a call alone that was delivered and has not begun', async () => {
   const [named, last] = [rig.call(version), rig.call(version)]
   await rig.until(() => rig.sandbox.begun.has(requestIdOf(running)))
   expect(rig.instance(0).delivered).toBe(3)
-  expect(rig.pool.terminate(version.account, requestIdOf(named))).toBe(true)
+  expect(rig.pool.terminate(named.caller)).toBe(true)
   expect(await named.outcome).toMatchObject({ kind: 'terminated', instanceId: '', durationMs: 0 })
   gate.resolve()
   expect(await Promise.all([running.ending, last.ending])).toEqual(['returned', 'returned'])
@@ -86,24 +86,19 @@ test('ends a call that waits for an instance, and takes no instance from another
   const running = rig.call(version)
   await rig.until(() => rig.sandbox.begun.size === 1)
   const named = rig.call(aVersion({ id: 'other', functionId: 'other' }))
-  expect(rig.pool.terminate(version.account, requestIdOf(named))).toBe(true)
+  expect(rig.pool.terminate(named.caller)).toBe(true)
   expect(await named.ending).toBe('terminated')
   expect(rig.instance(0).state).toBe('busy')
   expect(running.call.settled).toBe(false)
 })
 
-test('finds no call of another account, none that has ended and none that never was', async () => {
+test('finds no call that has ended, and none that never was', async () => {
   await open({ script: () => echo })
   const version = aVersion()
   const ended = rig.call(version)
   await ended.outcome
-  expect(rig.pool.terminate(version.account, requestIdOf(ended))).toBe(false)
-  rig.sandbox.play(() => busyWith(1))
-  const other = aVersion({ id: 'other', functionId: 'other' })
-  const running = rig.call(other)
-  await rig.until(() => rig.sandbox.begun.has(requestIdOf(running)))
-  expect(rig.pool.terminate('9999', requestIdOf(running))).toBe(false)
-  expect(rig.pool.terminate(version.account, 'nobody')).toBe(false)
+  expect(rig.pool.terminate(ended.caller)).toBe(false)
+  expect(rig.pool.terminate(new TestCaller())).toBe(false)
   expect(rig.instance(0).state).toBe('idle')
 })
 
@@ -128,7 +123,7 @@ test('a call that is given time may finish in it, and nothing else is delivered 
   const process = await rig.sandbox.process(0)
   process.onTold = () => undefined
   await rig.until(() => rig.sandbox.begun.size === 1)
-  expect(rig.pool.terminate(version.account, requestIdOf(named), LONG_MS)).toBe(true)
+  expect(rig.pool.terminate(named.caller, LONG_MS)).toBe(true)
   expect([rig.instance(0).state, process.told]).toEqual(['draining', 1])
   expect(await rig.call(version).outcome).toMatchObject({
     kind: 'returned',
@@ -141,14 +136,35 @@ test('a call that is given time may finish in it, and nothing else is delivered 
   expect(rig.endings).toEqual([{ kind: 'retired' }])
 })
 
-test('a call that is given time ends with its process when the code ends that', async () => {
+test('a call that is given time crashed when its process ended by itself', async () => {
   await open({ script: () => busyWith(1) })
   const version = aVersion()
   const named = rig.call(version)
   await rig.until(() => rig.sandbox.begun.size === 1)
-  rig.pool.terminate(version.account, requestIdOf(named), LONG_MS)
-  expect(await named.ending).toBe('terminated')
-  expect(rig.endings).toMatchObject([{ kind: 'terminated', requestId: requestIdOf(named) }])
+  rig.pool.terminate(named.caller, LONG_MS)
+  expect(await named.outcome).toMatchObject({ kind: 'crashed', cause: 'signalled', signal: 'SIGTERM' })
+  expect(rig.endings).toMatchObject([{ kind: 'crashed' }])
+})
+
+test('ends the call of one caller, and none of another that goes by the same request id', async () => {
+  await open({ script: () => busyWith(1), limits: { maxInstancesPerFunction: 1 } })
+  const requestId = 'chosen by a client'
+  const version = aVersion()
+  const [elsewhere, running] = [
+    rig.call(aVersion({ id: 'other', functionId: 'other' }), 'event', { requestId }),
+    rig.call(version, 'event', { requestId }),
+  ]
+  await rig.until(() => rig.started.length === 2 && rig.started.every(({ state }) => state === 'busy'))
+  const [behind, last] = [
+    rig.call(version, 'event', { requestId }),
+    rig.call(version, 'event', { requestId }),
+  ]
+  expect(rig.pool.terminate(last.caller)).toBe(true)
+  expect(await last.ending).toBe('terminated')
+  expect(rig.pool.terminate(running.caller)).toBe(true)
+  expect(await running.ending).toBe('terminated')
+  await rig.until(() => rig.started.length === 3)
+  expect([elsewhere, behind].map(({ call }) => call.settled)).toEqual([false, false])
 })
 
 test('when the time is over, the process is killed', async () => {
@@ -158,7 +174,7 @@ test('when the time is over, the process is killed', async () => {
   const process = await rig.sandbox.process(0)
   process.onTold = () => undefined
   await rig.until(() => rig.sandbox.begun.size === 1)
-  rig.pool.terminate(version.account, requestIdOf(named), 1)
+  rig.pool.terminate(named.caller, 1)
   expect(await named.ending).toBe('terminated')
   expect(await process.exited).toEqual({ kind: 'signalled', signal: 'SIGKILL' })
 })
@@ -170,8 +186,7 @@ test('told again, the shorter time holds, and the code is told once', async () =
   const process = await rig.sandbox.process(0)
   process.onTold = () => undefined
   await rig.until(() => rig.sandbox.begun.size === 1)
-  for (const graceMs of [LONG_MS, 1, LONG_MS])
-    rig.pool.terminate(version.account, requestIdOf(named), graceMs)
+  for (const graceMs of [LONG_MS, 1, LONG_MS]) rig.pool.terminate(named.caller, graceMs)
   expect(await named.ending).toBe('terminated')
   expect(process.told).toBe(1)
 })
@@ -183,8 +198,8 @@ test('a time that was given can be taken back', async () => {
   const process = await rig.sandbox.process(0)
   process.onTold = () => undefined
   await rig.until(() => rig.sandbox.begun.size === 1)
-  rig.pool.terminate(version.account, requestIdOf(named), LONG_MS)
-  rig.pool.terminate(version.account, requestIdOf(named), 0)
+  rig.pool.terminate(named.caller, LONG_MS)
+  rig.pool.terminate(named.caller, 0)
   expect(await named.ending).toBe('terminated')
 })
 
@@ -207,7 +222,7 @@ test('neighbours may finish for as long as they want once the call that was to e
   process.onTold = () => gates[0].resolve()
   await rig.until(() => rig.sandbox.begun.size === 2)
   const timers = vi.spyOn(globalThis, 'setTimeout')
-  rig.pool.terminate(version.account, requestIdOf(named), LONG_MS)
+  rig.pool.terminate(named.caller, LONG_MS)
   const [over] = timers.mock.calls.find(([, afterMs]) => afterMs === LONG_MS) ?? []
   timers.mockRestore()
   expect(await named.ending).toBe('returned')
@@ -224,7 +239,7 @@ test('a process that cannot be told ends at once', async () => {
   const process = await rig.sandbox.process(0)
   process.onTold = () => Promise.reject(new Error('it stands still'))
   await rig.until(() => rig.sandbox.begun.size === 1)
-  rig.pool.terminate(version.account, requestIdOf(named), LONG_MS)
+  rig.pool.terminate(named.caller, LONG_MS)
   expect(await named.ending).toBe('terminated')
   expect(await process.exited).toEqual({ kind: 'signalled', signal: 'SIGKILL' })
 })
@@ -252,7 +267,7 @@ test('what was delivered behind a call that is given time does not wait for it',
   const behind = rig.call(version)
   await rig.until(() => rig.sandbox.begun.has(requestIdOf(named)))
   expect(rig.instance(0).delivered).toBe(2)
-  rig.pool.terminate(version.account, requestIdOf(named), LONG_MS)
+  rig.pool.terminate(named.caller, LONG_MS)
   expect(await behind.outcome).toMatchObject({ kind: 'returned', instanceId: rig.instance(1).id })
   expect(named.call.settled).toBe(false)
   gate.resolve()

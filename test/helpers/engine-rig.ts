@@ -136,7 +136,7 @@ export class Rig {
   call(
     version: FunctionVersion,
     event: Buffer | string = 'event',
-    more: { retryCount?: number } = {},
+    more: { retryCount?: number; requestId?: string } = {},
   ): Pending {
     const caller = new TestCaller()
     const pieces: string[] = []
@@ -147,7 +147,7 @@ export class Rig {
         version,
         request: {
           target: { account: version.account, namespace: version.namespace, name: version.name },
-          requestId: randomUUID(),
+          requestId: more.requestId ?? randomUUID(),
           payload: payloadOf(event),
           retryCount: more.retryCount ?? 0,
         },
