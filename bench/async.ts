@@ -7,7 +7,7 @@ import { measureRates, prepareRates, type Rate } from './async/rates.ts'
 import { formatAsync, type AsyncResults, type Percentiles, type Starts } from './async/report.ts'
 import { CLOCK, measureStart, measureSyncStart, type Start } from './async/start-delay.ts'
 import { judgeAsync } from './async/targets.ts'
-import { measureWaiting } from './async/waiting.ts'
+import { measureWaiting, ROOM } from './async/waiting.ts'
 import { describeMachine } from './machine.ts'
 import { stopCleanly } from './process.ts'
 import { attempts, Program, progress, publish } from './program.ts'
@@ -54,7 +54,7 @@ async function measure(): Promise<AsyncResults> {
   const syncStarts: number[] = []
   const rates: readonly Rate[] =
     (await attempt('rates', async () => {
-      const server = await anvoke.start(signal, { flags: ['--max-queued-tasks', '10000000'] })
+      const server = await anvoke.start(signal, { flags: ROOM })
       await server.prepare()
       await prepareRates(server, functionSource('hello'))
       await server.client.createFunction(server.service, {

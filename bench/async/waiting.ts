@@ -17,8 +17,12 @@ const CONNECTIONS = 16
 const PAGE_TASKS = 100
 /** Between readiness and the reading of memory. */
 const SETTLE_MS = 500
-/** More than any server of the benchmark has: what is measured is not the refusal. */
-const ROOM = ['--max-queued-tasks', '10000000']
+/** Flags of a server that refuses no call for want of room. */
+export const ROOM = [
+  ...['--max-queued-tasks', '10000000'],
+  ...['--max-queued-tasks-per-function', '10000000'],
+  ...['--max-queued-mib', '100000'],
+]
 
 /** What is measured with calls waiting, and its unit. */
 export const waitingFigures = {
