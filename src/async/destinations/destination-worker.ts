@@ -1,4 +1,5 @@
 import type { ClaimedDelivery, Outbox } from '../../store/outbox.ts'
+import { Alarm } from '../alarm.ts'
 import type { Clock } from '../clock.ts'
 import { Settlements } from '../settlements.ts'
 import { afterTry, type NextTry, type Verdict } from './delivery-policy.ts'
@@ -10,8 +11,6 @@ const LEASE_MS = 60_000
 const PARALLEL_TRIES = 32
 /** Tries at one webhook's host: one that answers slowly, or never, leaves places for others. */
 const PARALLEL_TRIES_PER_ORIGIN = 8
-const SHORTEST_SLEEP_MS = 20
-const LONGEST_SLEEP_MS = 60_000
 /** Wait before the outbox is asked again after it failed. */
 const OUTBOX_RETRY_MS = 1000
 
@@ -43,7 +42,7 @@ export class DestinationWorker {
   #mode: 'idle' | 'delivering' | 'draining' = 'idle'
   #looking: Promise<void> | undefined
   #lookAgain = false
-  #wakeUp: { readonly atMs: number; readonly cancel: () => void } | undefined
+  readonly #alarm: Alarm
   #drained: Promise<void> | undefined
 
   constructor({ outbox, attempt, clock, observe = () => undefined }: DestinationWorkerOptions) {
@@ -55,6 +54,7 @@ export class DestinationWorker {
       clock,
       onFull: (error) => this.#emit({ kind: 'outboxFailed', operation: 'settle', error }),
     })
+    this.#alarm = new Alarm(clock, () => this.#look())
   }
 
   /** Begins to deliver; once. */
@@ -78,8 +78,7 @@ export class DestinationWorker {
 
   async #drain(): Promise<void> {
     this.#mode = 'draining'
-    this.#wakeUp?.cancel()
-    this.#wakeUp = undefined
+    this.#alarm.stop()
     await this.#looking
     await Promise.all(this.#tries)
   }
@@ -123,16 +122,7 @@ export class DestinationWorker {
   }
 
   #wakeAt(atMs: number): void {
-    if (this.#mode !== 'delivering') return
-    const nowMs = this.#clock.now()
-    const sleepMs = Math.min(Math.max(atMs - nowMs, SHORTEST_SLEEP_MS), LONGEST_SLEEP_MS)
-    if (this.#wakeUp !== undefined && this.#wakeUp.atMs <= nowMs + sleepMs) return
-    this.#wakeUp?.cancel()
-    const cancel = this.#clock.after(sleepMs, () => {
-      this.#wakeUp = undefined
-      this.#look()
-    })
-    this.#wakeUp = { atMs: nowMs + sleepMs, cancel }
+    if (this.#mode === 'delivering') this.#alarm.setTo(atMs)
   }
 
   #take(delivery: ClaimedDelivery): void {
