@@ -12,6 +12,7 @@ import { KeyRing } from './auth/keyring.ts'
 import type { Config } from './config/schema.ts'
 import type { Credentials } from './config/credentials.ts'
 import { CONTRACTS } from './contracts/registry.ts'
+import { openControl } from './control/open-control.ts'
 import { destinationWords as alibabaFcWords } from './dialects/alibaba-fc/destination-words.ts'
 import { createAlibabaFc } from './dialects/alibaba-fc/dialect.ts'
 import { DIALECT as ALIBABA_FC } from './dialects/alibaba-fc/own-extras.ts'
@@ -59,6 +60,8 @@ import { SqliteStore } from './store/sqlite/sqlite-store.ts'
 
 /** Asynchronous calls run at a time: many, so that a function that takes long leaves room for others. */
 const PARALLEL_ASYNC_RUNS = 256
+/** Of one function, where nothing else is set for it. */
+const PARALLEL_ASYNC_RUNS_PER_FUNCTION = 32
 const MIB = 1024 * 1024
 
 export { makeEphemeralDir } from './server/ephemeral-dir.ts'
@@ -246,6 +249,7 @@ export async function startServer(
     invoke: (request, caller) => engine.invoke(request, caller),
     terminate: (run, graceMs) => engine.terminate(run, graceMs),
     parallelRuns: PARALLEL_ASYNC_RUNS,
+    parallelRunsPerFunction: PARALLEL_ASYNC_RUNS_PER_FUNCTION,
     observe: (event) => tellDelivery(log, event),
   })
   const links = new CodeLinks({
@@ -255,12 +259,13 @@ export async function startServer(
   })
   let ownPort: number | undefined
   const tasks = new TaskService({ queue: store.tasks, delivery, clock: queueClock })
+  const webhookKey = derivedKey(credentials, 'webhooks')
   const means = {
     words,
     tasks,
     requireFunction: (target: InvokeTarget): void => void catalogue.resolve(target),
     webhooks: new WebhookClient({
-      key: derivedKey(credentials, 'webhooks'),
+      key: webhookKey,
       addresses: config.webhookAddresses,
       clock: queueClock,
     }),
@@ -313,6 +318,19 @@ export async function startServer(
   delivery.start()
   destinations.start()
   kept.begin()
+  undo.adopt(
+    await openControl({
+      dataDir,
+      account: config.accountId,
+      tasks,
+      outbox: store.outbox,
+      catalogue,
+      usualLimits: { maxRuns: PARALLEL_ASYNC_RUNS_PER_FUNCTION, maxTasks: config.maxQueuedTasks },
+      webhookKey,
+      log,
+    }),
+    (door) => door.close(),
+  )
   launches.expectRecent(catalogue.list('function', '').map(({ value }) => value))
   const compiling = new AbortController()
   const slower = (language: string) => (error: unknown) => {
