@@ -1,7 +1,7 @@
 import { LATEST } from '../../model/function.ts'
 import type { TaskFilter, TaskRecord } from '../../store/task-queue.ts'
 import { INVOKE_TYPE } from './async-settings.ts'
-import { STATUSES, statusCodeOf } from './async-status.ts'
+import { STATES, statusCodeOf, statusOf, type Status } from './async-status.ts'
 import { ScfError } from './errors.ts'
 import { booleanField, invalidValue, objectField, textField, textListField } from './fields.ts'
 import type { JsonObject, Operation, Rooms } from './operation.ts'
@@ -12,7 +12,7 @@ import { formatTimeMicros, parseTime } from './times.ts'
 /** Source: the vendor's ListAsyncEvents page. */
 const MAX_PAGE_ENTRIES = 100
 const MAX_REQUEST_ID_CHARS = 128
-/** Events looked through, and at once, where those of the latest state alone are wanted. */
+/** Events looked through, and at once, where the queue cannot tell those that are wanted from others. */
 const MAX_SCANNED_EVENTS = 10_000
 const SCANNED_AT_ONCE = 1000
 
@@ -27,7 +27,7 @@ export const getAsyncEventStatus: Operation = async (call, { tasks }) => {
   const task = await tasks.find(call.accountId, requestId)
   if (task === undefined) throw eventNotFound(requestId)
   return {
-    Result: { Status: STATUSES[task.status], StatusCode: statusCodeOf(task), InvokeRequestId: requestId },
+    Result: { Status: statusOf(task), StatusCode: statusCodeOf(task), InvokeRequestId: requestId },
   }
 }
 
@@ -49,26 +49,32 @@ export const listAsyncEvents: Operation = async (call, rooms) => {
   const [endedFromMs, endedToMs] = readInterval(call.params, 'EndTimeInterval')
   const statuses = readStatuses(call.params)
   if (types.length > 0 && !types.includes(INVOKE_TYPE)) return { TotalCount: 0, EventList: [] }
-  const found = await find(rooms, page, {
+  // The queue knows the latest state by two names, and what was stopped by one.
+  const isExact = qualifier !== LATEST && statuses?.includes('FAILED') === statuses?.includes('ABORTED')
+  const filter = {
     account: target.account,
     namespace: target.namespace,
     functionName: target.name,
-    ...(qualifier === undefined ? {} : { qualifier }),
+    ...(qualifier === undefined || qualifier === LATEST ? {} : { qualifier }),
     ...(requestId ? { requestIds: [requestId] } : {}),
-    ...(statuses === undefined ? {} : { statuses }),
+    ...(statuses === undefined ? {} : { statuses: [...new Set(statuses.flatMap((one) => STATES[one]))] }),
     ...(acceptedFromMs === undefined ? {} : { acceptedFromMs }),
     ...(acceptedToMs === undefined ? {} : { acceptedToMs }),
     ...(endedFromMs === undefined ? {} : { endedFromMs }),
     ...(endedToMs === undefined ? {} : { endedToMs }),
     orderBy: key,
     order: descending ? 'newest' : 'oldest',
-  })
+  } as const
+  const isWanted = (task: TaskRecord): boolean =>
+    (statuses?.includes(statusOf(task)) ?? true) &&
+    (qualifier === undefined || qualifier === (task.qualifier ?? LATEST))
+  const found = isExact ? await find(rooms, page, filter) : await search(rooms, page, filter, isWanted)
   return { TotalCount: found.total, EventList: found.tasks.map(eventBody) }
 }
 
 /**
  * Ends an asynchronous call: its run, or before it began. It is not repeated. Answers when it has ended. With `GraceShutdown` the code
- * gets SIGTERM and may come to an end of its own; what it returns counts then.
+ * gets SIGTERM and may come to an end of its own: what it returns counts then, and its failure.
  *
  * @throws {ScfError} `ResourceNotFound.AsyncEvent`, `FailedOperation.AsyncEventStatus`: it has ended
  */
@@ -79,7 +85,7 @@ export const terminateAsyncEvent: Operation = async (call, { tasks }) => {
   const task = await tasks.find(target.account, requestId)
   if (task?.functionName !== target.name || task.namespace !== target.namespace)
     throw eventNotFound(requestId)
-  if (STATUSES[task.status] !== 'RUNNING') throw hasEnded(requestId)
+  if (statusOf(task) !== 'RUNNING') throw hasEnded(requestId)
   const termination = await tasks.terminate(target.account, requestId, isGraceful ? GRACE_MS : 0)
   if (termination === 'unknown') throw eventNotFound(requestId)
   // A run that was told to end and did so by itself has done what it was to.
@@ -87,34 +93,36 @@ export const terminateAsyncEvent: Operation = async (call, { tasks }) => {
   return {}
 }
 
-async function find(
-  { tasks }: Pick<Rooms, 'tasks'>,
-  page: Page,
-  filter: Omit<TaskFilter, 'limit' | 'offset'>,
-): Promise<{ readonly tasks: readonly TaskRecord[]; readonly total: number }> {
-  if (filter.qualifier === LATEST) return await findLatest({ tasks }, page, filter)
+interface Found {
+  readonly tasks: readonly TaskRecord[]
+  readonly total: number
+}
+
+type Filter = Omit<TaskFilter, 'limit' | 'offset'>
+
+async function find({ tasks }: Pick<Rooms, 'tasks'>, page: Page, filter: Filter): Promise<Found> {
   const found = await tasks.list({ ...filter, offset: page.offset, limit: Math.max(1, page.limit) })
   return page.limit === 0 ? { tasks: [], total: found.total } : found
 }
 
-/** Calls of the latest state name no qualifier, or `LATEST`: the filter on it is applied here. */
-async function findLatest(
+/** Of what the filter finds some are not wanted: it is looked through, as far as the bound goes. */
+async function search(
   { tasks }: Pick<Rooms, 'tasks'>,
   { offset, limit }: Page,
-  filter: Omit<TaskFilter, 'limit' | 'offset'>,
-): Promise<{ readonly tasks: readonly TaskRecord[]; readonly total: number }> {
-  const { qualifier: _, ...others } = filter
+  filter: Filter,
+  isWanted: (task: TaskRecord) => boolean,
+): Promise<Found> {
   const shown: TaskRecord[] = []
   let total = 0
   let after: string | undefined
   for (let looked = 0; looked < MAX_SCANNED_EVENTS; looked += SCANNED_AT_ONCE) {
     const found = await tasks.list({
-      ...others,
+      ...filter,
       limit: SCANNED_AT_ONCE,
       ...(after === undefined ? {} : { after }),
     })
     for (const task of found.tasks) {
-      if ((task.qualifier ?? LATEST) !== LATEST) continue
+      if (!isWanted(task)) continue
       if (total >= offset && shown.length < limit) shown.push(task)
       total += 1
     }
@@ -129,24 +137,24 @@ function eventBody(task: TaskRecord): JsonObject {
     InvokeRequestId: task.requestId,
     InvokeType: INVOKE_TYPE,
     Qualifier: shownQualifier(task.qualifier),
-    Status: STATUSES[task.status],
+    Status: statusOf(task),
     StartTime: formatTimeMicros(task.acceptedAtMs),
     EndTime: task.endedAtMs === undefined ? '' : formatTimeMicros(task.endedAtMs),
   }
 }
 
-function readStatuses(params: JsonObject): TaskRecord['status'][] | undefined {
+function readStatuses(params: JsonObject): readonly Status[] | undefined {
   const code = 'InvalidParameterValue.Status'
   const words = textListField(params, 'Status', { max: 20, code })
   if (words === undefined || words.length === 0) return undefined
-  const known: readonly string[] = Object.values(STATUSES)
-  for (const word of words)
-    if (!known.includes(word))
-      throw invalidValue('Status', 'RUNNING, FINISHED, ABORTED or FAILED', word, code)
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the keys of that table are the statuses
-  return (Object.keys(STATUSES) as TaskRecord['status'][]).filter((status) =>
-    words.includes(STATUSES[status]),
-  )
+  return words.map((word) => {
+    if (!isStatus(word)) throw invalidValue('Status', 'RUNNING, FINISHED, ABORTED or FAILED', word, code)
+    return word
+  })
+}
+
+function isStatus(word: string): word is Status {
+  return Object.hasOwn(STATES, word)
 }
 
 /** A half-open interval. */

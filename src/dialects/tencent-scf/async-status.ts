@@ -1,15 +1,37 @@
 import type { TaskRecord } from '../../store/task-queue.ts'
 
-export type Status = 'RUNNING' | 'FINISHED' | 'ABORTED' | 'FAILED'
+/** The words of the API, and the states behind them. */
+export const STATES = {
+  RUNNING: ['waiting', 'running'],
+  FINISHED: ['succeeded'],
+  ABORTED: ['cancelled'],
+  FAILED: ['failed', 'expired', 'cancelled'],
+} as const satisfies Readonly<Record<string, readonly TaskRecord['status'][]>>
 
-export const STATUSES: Readonly<Record<TaskRecord['status'], Status>> = {
-  waiting: 'RUNNING',
-  running: 'RUNNING',
-  succeeded: 'FINISHED',
-  failed: 'FAILED',
-  expired: 'FAILED',
-  cancelled: 'ABORTED',
+export type Status = keyof typeof STATES
+
+type Ended = Pick<TaskRecord, 'status' | 'lastError' | 'stopRequestedAtMs'>
+
+/** A run that was given time to end and failed in it has failed: the one that was ended is aborted. Source: the vendor's page. */
+export function statusOf({ status, lastError, stopRequestedAtMs }: Ended): Status {
+  switch (status) {
+    case 'waiting':
+    case 'running':
+      return 'RUNNING'
+    case 'succeeded':
+      return 'FINISHED'
+    case 'cancelled': {
+      const hasFailed = stopRequestedAtMs !== undefined && (lastError ?? STOPPED) !== STOPPED
+      return hasFailed ? 'FAILED' : 'ABORTED'
+    }
+    case 'failed':
+    case 'expired':
+      return 'FAILED'
+  }
 }
+
+/** The reason of the end of a task whose run was ended. */
+const STOPPED = 'terminated'
 
 /** The vendor's invocation status of what a failed event ended with; anything else is an exception of the code. */
 const FAILURE_CODES: Readonly<Record<string, number>> = {
@@ -32,8 +54,8 @@ const TERMINATED = 499
 export const SUCCESS_CODE = 200
 
 /** The vendor's invocation status code of an event; 0 while it runs. */
-export function statusCodeOf({ status, lastError }: Pick<TaskRecord, 'status' | 'lastError'>): number {
-  switch (STATUSES[status]) {
+export function statusCodeOf(task: Ended): number {
+  switch (statusOf(task)) {
     case 'RUNNING':
       return 0
     case 'FINISHED':
@@ -41,7 +63,7 @@ export function statusCodeOf({ status, lastError }: Pick<TaskRecord, 'status' | 
     case 'ABORTED':
       return TERMINATED
     case 'FAILED':
-      return failureCodeOf(lastError)
+      return failureCodeOf(task.lastError)
   }
 }
 

@@ -96,6 +96,8 @@ export const getRequestStatus: Operation = async (call, rooms) => {
     max: MAX_REQUEST_ID_CHARS,
   })
   const [startMs, endMs] = readSpan(call.params)
+  if (startMs !== undefined && endMs === undefined)
+    throw new ScfError('InvalidParameterValue.StartTimeOrEndTime', 'StartTime needs an EndTime')
   requireLatest(rooms.catalogue, target)
   const nowMs = rooms.now()
   const filter = {

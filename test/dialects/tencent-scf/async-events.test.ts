@@ -271,6 +271,42 @@ describe('an event that runs', () => {
   })
 })
 
+describe('events that were stopped', () => {
+  test('are listed as what they are shown as, page by page', async () => {
+    const stopped = 'stopped'
+    await server.call('CreateFunction', await functionParams(stopped))
+    const ids: Record<'ABORTED' | 'FAILED', string[]> = { ABORTED: [], FAILED: [] }
+    for (const [Status, lastError] of [
+      ['FAILED', 'signalled'],
+      ['ABORTED', 'terminated'],
+      ['FAILED', 'exited'],
+      ['FAILED', 'signalled'],
+      ['ABORTED', 'terminated'],
+    ] as const) {
+      server.clockMs += 1
+      const id = await enqueue({ FunctionName: stopped })
+      const claimed = await server.store.tasks.claim(10, server.clockMs, 60_000)
+      const lease = claimed.find(({ requestId }) => requestId === id)?.lease ?? ''
+      await server.store.tasks.requestStop(ACCOUNT, id, server.clockMs)
+      expect(await server.store.tasks.settle(lease, { ending: 'cancelled', attempts: 1, lastError })).toBe(
+        true,
+      )
+      ids[Status].unshift(id)
+    }
+    const list = async (params: object): Promise<unknown> => {
+      const { response } = await call('ListAsyncEvents', { FunctionName: stopped, ...params })
+      const events = response['EventList'] as { InvokeRequestId: string }[]
+      return [response['TotalCount'], ...events.map(({ InvokeRequestId }) => InvokeRequestId)]
+    }
+    expect(await list({ Status: ['FAILED'] })).toEqual([3, ...ids.FAILED])
+    expect(await list({ Status: ['ABORTED'] })).toEqual([2, ...ids.ABORTED])
+    expect(await list({ Status: ['ABORTED', 'RUNNING'], Qualifier: '$LATEST' })).toEqual([2, ...ids.ABORTED])
+    expect(await list({ Status: ['FAILED'], Offset: 1, Limit: 1 })).toEqual([3, ids.FAILED[1]])
+    expect(await list({ Status: ['FAILED', 'ABORTED'], Limit: 0 })).toEqual([5])
+    expect(await list({ Status: ['FINISHED'] })).toEqual([0])
+  })
+})
+
 describe('the status of a request', () => {
   const statusOf = async (FunctionRequestId: string, more: object = {}): Promise<unknown> => {
     const { response, message } = await call('GetRequestStatus', { FunctionRequestId, ...more })

@@ -162,8 +162,14 @@ describe('the status of one call', () => {
     const old = await call('GetRequestStatus', { FunctionRequestId: 'old' })
     expect(old.response).toMatchObject({ TotalCount: 0, Data: [] })
     const StartTime = '2026-11-21 16:00:00'
-    const found = await call('GetRequestStatus', { FunctionRequestId: 'old', StartTime })
+    const found = await call('GetRequestStatus', {
+      FunctionRequestId: 'old',
+      StartTime,
+      EndTime: '2026-11-21 18:00:00',
+    })
     expect(found.response).toMatchObject({ TotalCount: 1, Data: [{ RetCode: 0 }] })
+    const open = await call('GetRequestStatus', { FunctionRequestId: 'old', StartTime })
+    expect(open.code).toBe('InvalidParameterValue.StartTimeOrEndTime')
   })
 
   test('that still waits is running', async () => {

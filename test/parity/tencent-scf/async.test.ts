@@ -187,11 +187,19 @@ describe('an event that is terminated', () => {
     expect(await runsOf('sleeper', id)).toBe(1)
   })
 
-  test('with grace ends by the signal where the code does not listen for it', async () => {
+  test('with grace fails of the signal where the code does not listen for it', async () => {
     const id = await submit('sleeper')
     await untilRuns('sleeper', id)
     await suite.scf.TerminateAsyncEvent({ FunctionName: 'sleeper', InvokeRequestId: id, GraceShutdown: true })
-    expect(await statusOf(id)).toMatchObject({ Status: 'ABORTED', StatusCode: 499 })
+    expect(await statusOf(id)).toMatchObject({ Status: 'FAILED', StatusCode: 439 })
+    const { Data } = await suite.scf.GetRequestStatus({ FunctionName: 'sleeper', FunctionRequestId: id })
+    expect(Data).toMatchObject([{ RetCode: -1, RetMsg: expect.stringContaining('"statusCode":439') }])
+    const listed = async (Status: string) => {
+      const { EventList } = await suite.scf.ListAsyncEvents({ FunctionName: 'sleeper', Status: [Status] })
+      return (EventList ?? []).map(({ InvokeRequestId, Status: shown }) => [InvokeRequestId, shown])
+    }
+    expect(await listed('FAILED')).toEqual([[id, 'FAILED']])
+    expect(await listed('ABORTED')).not.toContainEqual([id, expect.anything()])
     expect(await runsOf('sleeper', id)).toBe(1)
   })
 
