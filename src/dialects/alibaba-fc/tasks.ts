@@ -24,7 +24,10 @@ const TASK_ID_CHARS = 128
 /** What the queue gives as the end of a page. */
 const CURSOR = /^\d{1,15}\.\d{1,15}$/
 
-/** Looks at the queue for one page: what is not wanted is left out of what they find, so a page may be short before the last. */
+/**
+ * Looks at the queue for one page. Where the queue cannot tell the wanted state or qualifier from others, what is not wanted is left out of
+ * what they find, so that a page may be short before the last.
+ */
 const LOOKS_PER_PAGE = 32
 
 /**
@@ -77,12 +80,14 @@ export const listStatefulAsyncInvocations: Operation = async (call, rooms) => {
   const limit = queryInteger(query, 'limit', PAGE_TASKS) ?? DEFAULT_PAGE_TASKS
   const beginMs = queryInteger(query, 'startedTimeBegin', TIMES)
   const endMs = queryInteger(query, 'startedTimeEnd', TIMES)
+  const prefix = prefixOf(query)
   const cursor = cursorOf(query)
   const filter: Omit<TaskFilter, 'limit' | 'after'> = {
     account,
     namespace: service,
     functionName: name,
-    taskIdPrefix: prefixOf(query),
+    source: TASK_SOURCE,
+    ...(prefix !== '' && { taskIdPrefix: prefix }),
     ...(qualifier !== undefined && qualifier !== LATEST && { qualifier }),
     ...(beginMs !== undefined && { acceptedFromMs: beginMs }),
     ...(endMs !== undefined && { acceptedToMs: endMs + 1 }),
@@ -91,7 +96,6 @@ export const listStatefulAsyncInvocations: Operation = async (call, rooms) => {
     ...search,
   }
   const isWanted = (task: TaskRecord): boolean =>
-    task.source === TASK_SOURCE &&
     (state === undefined || stateOf(task) === state) &&
     (qualifier === undefined || (task.qualifier ?? LATEST) === qualifier)
   const found = search === undefined ? { tasks: [] } : await collect(rooms, filter, limit, cursor, isWanted)

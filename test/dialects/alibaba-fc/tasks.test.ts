@@ -228,6 +228,24 @@ describe('a list of tasks', () => {
     expect(await listed('sortOrderByTime=asc&limit=2')).toEqual(['order-1', 'order-2'])
   })
 
+  test('has whole pages however many calls of the function are no tasks', async () => {
+    const plain = async (count: number): Promise<void> => {
+      for (let number = 0; number < count; number += 1)
+        await send('POST', `${V2}${WORK}/invocations`, '', { 'x-fc-invocation-type': 'Async' })
+    }
+    await submit('order-1')
+    await plain(20)
+    await submit('order-2')
+    await plain(80)
+    for (const query of ['', 'status=Enqueued&', 'invocationIdPrefix=order&']) {
+      const first = await send('GET', `${TASKS}?${query}limit=1`)
+      expect(ids(first)).toEqual(['order-2'])
+      const last = await send('GET', `${TASKS}?${query}limit=1&nextToken=${String(first.json['nextToken'])}`)
+      expect(ids(last)).toEqual(['order-1'])
+      expect(last.json).not.toHaveProperty('nextToken')
+    }
+  })
+
   test('is narrowed by state, time and the beginning of the id, all together', async () => {
     await submit('order-1')
     await end()
