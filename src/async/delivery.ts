@@ -290,18 +290,22 @@ export class AsyncDelivery {
     } catch (error) {
       if (!(error instanceof EngineError)) this.#emit({ kind: 'engineFaulted', task: run.label, error })
       if (run.stopped !== undefined) return afterTermination(run.task, false)
+      // It is the server that ends, not the engine that has no room: the next one runs it at once.
+      const isDrained = error instanceof EngineError && error.code === 'platform/draining'
+      if (isDrained && this.#mode !== 'delivering') return this.#asItWas(run, 'refused')
       return afterRefusal(run.task, error, this.#clock.now())
     }
   }
 
   /** Puts the task back as it was, due now. */
   async #giveBack(run: TaskRun): Promise<void> {
-    const { attempts, deferrals } = run.task
-    const how = run.hasBegun ? 'interrupted' : 'refused'
-    const postponement = { dueAtMs: this.#clock.now(), attempts, deferrals, how } as const
-    const finished = this.#finish(run, { kind: 'postpone', postponement })
+    const finished = this.#finish(run, this.#asItWas(run, run.hasBegun ? 'interrupted' : 'refused'))
     run.abandon()
     await finished
+  }
+
+  #asItWas({ task: { attempts, deferrals } }: TaskRun, how: 'interrupted' | 'refused'): NextStep {
+    return { kind: 'postpone', postponement: { dueAtMs: this.#clock.now(), attempts, deferrals, how } }
   }
 
   async #finish(run: TaskRun, step: NextStep): Promise<void> {

@@ -462,6 +462,17 @@ describe('AsyncDelivery', () => {
     expect(again).toMatchObject({ requestId: 'r1', attempts: 0, deferrals: 0, lostRuns: 0 })
   })
 
+  test('puts back what the engine does not begin any more because it drains, as it was and due at once', async () => {
+    await enqueue({ requestId: 'r1', refusals: { firstMs: 60_000, longestMs: 60_000, forMs: 3_600_000 } })
+    const delivery = deliver()
+    const { refuse } = await nextCall()
+    const drained = delivery.drain(10_000)
+    refuse(new EngineError('platform/draining', {}))
+    await drained
+    const [again] = await harness.tasks().claim(1, clock.now(), 1)
+    expect(again).toMatchObject({ requestId: 'r1', attempts: 0, deferrals: 0, lostRuns: 0 })
+  })
+
   test('cuts the grace short when it is drained again', async () => {
     await enqueue()
     const delivery = deliver()
