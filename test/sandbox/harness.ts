@@ -169,6 +169,13 @@ export function pidsWith(word: string): number[] {
     })
 }
 
+/** Clock ticks that a process has used. */
+export function ticksOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return Number(fields[11]) + Number(fields[12])
+}
+
 /** Polls, for at most ten seconds unless told otherwise, until `probe` is satisfied. For what other processes do and nobody reports. */
 export async function eventually(
   probe: () => boolean | Promise<boolean>,

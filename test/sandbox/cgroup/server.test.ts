@@ -1,10 +1,13 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { CgroupTree } from '../../../src/sandbox/cgroup/tree.ts'
 import { probeSandboxes } from '../../../src/sandbox/probe.ts'
 import { send } from '../../helpers/fc-request.ts'
 import { TestServer } from '../../helpers/server.ts'
 import { zipOf } from '../../helpers/zip.ts'
-import { eventually } from '../harness.ts'
+import { eventually, ticksOf } from '../harness.ts'
 import { figureOf, groupsNamed } from './groups-of.ts'
 
 const FUNCTIONS = '/2021-04-06/services/demo/functions'
@@ -25,11 +28,24 @@ describe.runIf(has).each(['0', '2'])('a server whose host has cgroups, with %s p
   }
 
   async function deploy(functionName: string, body: string, memorySize = 256): Promise<void> {
-    const code = `exports.handler = async (event) => { ${body} }`
-    const zipFile = (await zipOf({ 'index.js': code })).toString('base64')
+    await deployFile(
+      functionName,
+      'nodejs20',
+      { 'index.js': `exports.handler = async (event) => { ${body} }` },
+      memorySize,
+    )
+  }
+
+  async function deployFile(
+    functionName: string,
+    runtime: string,
+    files: Record<string, string>,
+    memorySize = 256,
+  ): Promise<void> {
+    const zipFile = (await zipOf(files)).toString('base64')
     await manage(FUNCTIONS, {
       functionName,
-      runtime: 'nodejs20',
+      runtime,
       handler: 'index.handler',
       memorySize,
       timeout: 20,
@@ -63,16 +79,46 @@ describe.runIf(has).each(['0', '2'])('a server whose host has cgroups, with %s p
     expect(groupsNamed(`-${pid}-`)).toEqual([])
   })
 
-  test('freezes an instance between its calls, and both are answered', async () => {
-    await deploy('counter', 'globalThis.calls = (globalThis.calls ?? 0) + 1; return globalThis.calls')
-    expect((await call('counter')).text).toBe('1')
-    const isFrozen = (): boolean =>
-      groupsNamed(`-${server.pid}-`).some((group) => figureOf([group], 'cgroup.events', 'frozen') === 1)
-    for (const calls of ['2', '3']) {
-      await eventually(isFrozen)
-      expect((await call('counter')).text).toBe(calls)
-    }
-  })
+  /** Groups of the server that are frozen now. */
+  const frozenGroups = (): string[] =>
+    groupsNamed(`-${server.pid}-`).filter((group) => figureOf([group], 'cgroup.events', 'frozen') === 1)
+
+  // Python's processes are forked from a zygote, Node.js's are not.
+  test.each([
+    [
+      'nodejs20',
+      'index.js',
+      `setInterval(() => { for (let i = 0; i < 1e5; i++); }, 0)
+       let calls = 0
+       exports.handler = async () => (calls += 1)`,
+    ],
+    [
+      'python3.9',
+      'index.py',
+      'import threading\n' +
+        'def spin():\n    while True: sum(range(1000))\n' +
+        'threading.Thread(target=spin, daemon=True).start()\n' +
+        'calls = 0\n' +
+        'def handler(event, context):\n    global calls\n    calls += 1\n    return calls\n',
+    ],
+  ])(
+    'freezes an instance between its calls, whatever it goes on with, and all are answered: %s',
+    async (runtime, file, source) => {
+      const others = frozenGroups()
+      await deployFile(`counter-${runtime.slice(0, 6)}`, runtime, { [file]: source })
+      for (const calls of ['1', '2', '3']) {
+        expect((await call(`counter-${runtime.slice(0, 6)}`)).text).toBe(calls)
+        await eventually(() => frozenGroups().some((group) => !others.includes(group)))
+        const group = frozenGroups().find((one) => !others.includes(one)) ?? ''
+        const pids = readFileSync(join(group, 'cgroup.procs'), 'latin1').trim().split('\n').map(Number)
+        expect(pids.length).toBeGreaterThan(1)
+        const before = pids.map(ticksOf)
+        // Ten times what it needs to use a tick.
+        await delay(100)
+        expect(pids.map(ticksOf)).toEqual(before)
+      }
+    },
+  )
 
   test('tells a slow call the memory of all that it started', async () => {
     await deploy(
@@ -92,6 +138,6 @@ describe.runIf(has).each(['0', '2'])('a server whose host has cgroups, with %s p
     await deploy('greedy', 'const kept = []; for (;;) kept.push(Buffer.alloc(8 * 1024 * 1024, 1))', 128)
     const { text, errorType } = await call('greedy')
     expect([text, errorType]).toEqual([expect.stringMatching(/memory|OOM/i), expect.anything()])
-    expect((await call('counter')).text).toMatch(/^\d+$/)
+    expect((await call('counter-nodejs')).text).toMatch(/^\d+$/)
   })
 })

@@ -12,7 +12,7 @@ import { CgroupTree } from '../../../src/sandbox/cgroup/tree.ts'
 import { MemoryWatch } from '../../../src/sandbox/memory.ts'
 import { chooseSandbox, probeSandboxes } from '../../../src/sandbox/probe.ts'
 import type { Sandbox, SandboxProcess } from '../../../src/sandbox/sandbox.ts'
-import { eventually, firstLine, NODE, pidsWith, run, uniqueSleep, Workbench } from '../harness.ts'
+import { eventually, firstLine, NODE, pidsWith, run, ticksOf, uniqueSleep, Workbench } from '../harness.ts'
 import { figureOf, groupsNamed, groupsOf } from './groups-of.ts'
 
 const MIB = 1024 * 1024
@@ -187,13 +187,6 @@ describe.runIf(limits)('a function in its group', () => {
 
   // Freezing needs a writable cgroup v2.
   describe.runIf(freezes)('when it is frozen', () => {
-    /** Clock ticks that it has used. */
-    const ticksOf = (pid: number): number => {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      return Number(fields[11]) + Number(fields[12])
-    }
-
     async function startBusy(): Promise<{ process: SandboxProcess; pid: number; mark: string }> {
       const mark = uniqueSleep()
       const busy = 'setInterval(() => { for (let i = 0; i < 1e5; i++); }, 0);'

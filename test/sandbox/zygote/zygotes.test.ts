@@ -11,7 +11,6 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { CgroupTree } from '../../../src/sandbox/cgroup/tree.ts'
 import { sendKill } from '../../../src/sandbox/child.ts'
@@ -21,25 +20,13 @@ import { ForkedProcess } from '../../../src/sandbox/zygote/forked-process.ts'
 import { MOST_CHILDREN } from '../../../src/sandbox/zygote/zygote.ts'
 import { groupsNamed } from '../cgroup/groups-of.ts'
 import { eventually, hasPython, pidsWith, run, start, uniqueSleep, Workbench } from '../harness.ts'
+import { Servant, SERVANT } from './servant.ts'
 
 const MIB = 1024 * 1024
 const works = (await probeSandboxes()).some((finding) => finding.driver === 'bwrap' && finding.works)
 const tree = await CgroupTree.open()
 await tree.close()
 const limitsMemory = tree.finding.controllers.has('memory')
-
-/** Python that runs each line that it is sent and tells what it made of `told`. */
-const SERVANT = `
-import os, socket, sys
-lines = open(3, 'r+b', buffering=0, closefd=False)
-while True:
-    line = lines.readline()
-    if not line:
-        break
-    names = globals()
-    exec(line.decode().replace(';;', chr(10)), names)
-    lines.write((str(names.pop('told', '')) + chr(10)).encode())
-`
 
 /** What the tests hold open themselves, but for stand-ins. */
 function descriptors(): string[] {
@@ -50,25 +37,6 @@ function descriptors(): string[] {
       return false
     }
   })
-}
-
-/** A process that runs {@link SERVANT}. */
-class Servant {
-  readonly process: SandboxProcess
-  readonly #lines: AsyncIterator<string>
-
-  constructor(process: SandboxProcess) {
-    this.process = process
-    this.#lines = createInterface(process.channel)[Symbol.asyncIterator]()
-  }
-
-  /** @param source Python; \`;;\` ends a line. */
-  async ask(source: string): Promise<string> {
-    this.process.channel.write(`${source}\n`)
-    const { value, done } = await this.#lines.next()
-    if (done === true) throw new Error(`it ended: ${JSON.stringify(await this.process.exited)}`)
-    return value
-  }
 }
 
 // Needs a sandbox, and a Python in it.

@@ -13,7 +13,9 @@ if sys.argv[-1] == "--zygote":
     from _anvoke.zygote import Zygote
 
     del sys.argv[-1]
-    Zygote().serve()
+    # Kept, so that what it leaves in memory stays where it is found.
+    zygote = Zygote()
+    zygote.serve()
 
 if sys.argv[1] == "-c":
     exec(compile(sys.argv[2], "<test>", "exec"), {"__name__": "__main__"})
