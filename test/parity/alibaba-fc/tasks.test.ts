@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { setQueue, undeliverableOf } from '../../helpers/queue-door.ts'
 import { ACCOUNT } from '../../helpers/server.ts'
 import { Open, Suite } from './clients.ts'
 
@@ -319,6 +320,27 @@ describe('a stop', () => {
   })
 })
 
+describe('a full queue', () => {
+  test('refuses calls in the words of the vendor, through both clients, until there is room', async () => {
+    await suite.deploy('full', `exports.handler = async () => 1`)
+    await switchOn('full')
+    await setQueue(suite.server, ['tasks', 'full'], { isPaused: true, maxTasks: 2 })
+    await submit('full', '', 'order-1')
+    await suite.invokeAsync('full', '', { 'x-fc-stateful-async-invocation-id': 'order-2' })
+    const refused = {
+      code: 'ResourceExhausted',
+      message: expect.stringContaining('the queue of asynchronous invocations of the function is full (2)'),
+    }
+    await expect(submit('full', '', 'order-3')).rejects.toMatchObject({ ...refused, statusCode: 429 })
+    await expect(suite.invokeAsync('full')).rejects.toMatchObject({ ...refused })
+    expect(await list('full')).toEqual(['order-2', 'order-1'])
+    await stop('full', 'order-1')
+    await submit('full', '', 'order-3')
+    await setQueue(suite.server, ['tasks', 'full'], { isPaused: false })
+    expect((await until('full', 'order-3')).status).toBe('Succeeded')
+  })
+})
+
 describe('a destination', () => {
   const arn = (name: string): string => `acs:fc:cn-hangzhou:${ACCOUNT}:services/tasks/functions/${name}`
 
@@ -358,6 +380,28 @@ describe('a destination', () => {
       requestContext: { condition: 'UnhandledInvocationError' },
       requestPayload: 'bad',
       responseContext: { statusCode: 200, functionError: 'UnhandledInvocationError' },
+    })
+  })
+
+  test('that only the vendor has is kept with what it would have been told', async () => {
+    await suite.deploy('queued', `exports.handler = async (event) => 'well, ' + event`)
+    const queue = `acs:mns:cn-hangzhou:${ACCOUNT}:/queues/orders/messages`
+    const onSuccess = new Open.Destination({ destination: queue })
+    await switchOn('queued', { destinationConfig: new Open.DestinationConfig({ onSuccess }) })
+    const requestId = (await submit('queued', 'good'))['x-fc-request-id']
+    const undeliverable = () => undeliverableOf(suite.server, ['tasks', 'queued'])
+    await expect.poll(undeliverable, { timeout: WITHIN_MS }).toHaveLength(1)
+    const [delivery] = await undeliverable()
+    expect(delivery).toMatchObject({
+      requestId,
+      on: 'success',
+      destination: { target: { kind: 'unreachable', name: queue } },
+      lastError: 'target-unreachable',
+    })
+    expect(delivery?.told).toMatchObject({
+      requestContext: { requestId, functionArn: arn('queued'), condition: '' },
+      requestPayload: 'good',
+      responsePayload: 'well, good',
     })
   })
 })

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { setQueue, undeliverableOf } from '../../helpers/queue-door.ts'
 import { TestServer } from '../../helpers/server.ts'
 import { deploy, fgClient, refusal, untilEnded, wire, type Wire } from './clients.ts'
 
@@ -273,6 +274,48 @@ describe('the official client', () => {
         response_payload: answer,
       })
     }
+  })
+
+  test('has endings kept that only the vendor could tell', async () => {
+    const urn = await deploy(client, 'queued', NODE)
+    const topic_urn = 'urn:smn:cn-north-4:7aad83af3e8d42e99ac194e8419e2c9b:orders'
+    const topic = new fg.FuncDestinationConfig()
+      .withDestination('SMN')
+      .withParam(JSON.stringify({ topic_urn }))
+    const onFailure = new fg.FuncAsyncDestinationConfig().withOnFailure(topic)
+    await configure(urn, settings().withMaxAsyncRetryAttempts(0).withDestinationConfig(onFailure))
+    await untilEnded(client, urn, await submit(urn, {}))
+    const requestId = await submit(urn, { do: 'throw' })
+    const undeliverable = () => undeliverableOf(server, ['default', 'queued'])
+    await expect.poll(undeliverable, { timeout: 20_000 }).toHaveLength(1)
+    const [delivery] = await undeliverable()
+    expect(delivery).toMatchObject({
+      requestId,
+      on: 'failure',
+      destination: { target: { kind: 'unreachable', name: `SMN ${topic_urn}` } },
+      lastError: 'target-unreachable',
+    })
+    expect(delivery?.told).toMatchObject({
+      request_context: { request_id: requestId, function_urn: urn, condition: 'UnhandledInvocationError' },
+      request_payload: '{"do":"throw"}',
+      response_context: { status_code: 500, function_error: 'TypeError' },
+    })
+  })
+
+  test('is refused calls that its queue has no room for', async () => {
+    const urn = await deploy(client, 'full', NODE)
+    await setQueue(server, ['default', 'full'], { isPaused: true, maxTasks: 1 })
+    const first = await submit(urn, {})
+    expect(await refusal(submit(urn, {}))).toMatchObject({
+      httpStatusCode: 429,
+      errorCode: 'FSS.0429',
+      errorMsg: 'too many requests: the queue of asynchronous calls is full (1)',
+    })
+    expect(await active(urn)).toMatchObject([{ request_id: first, status: 'WAIT' }])
+    await cancel(urn, first)
+    const second = await submit(urn, {})
+    await setQueue(server, ['default', 'full'], { isPaused: false })
+    expect(await untilEnded(client, urn, second)).toMatchObject({ status: 'SUCCESS' })
   })
 
   test('is refused a destination that is none, and reads back what it wrote', async () => {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { setQueue, undeliverableOf } from '../../helpers/queue-door.ts'
 import { Suite } from './clients.ts'
 
 let suite: Suite
@@ -264,6 +265,71 @@ describe('settings of asynchronous calls', () => {
         RetryConfig: [{ RetryNum: 1 }, { RetryNum: -1 }],
       })
     }
+  })
+})
+
+describe('a full queue', () => {
+  test('refuses events in the words of the vendor, until there is room', async () => {
+    const FunctionName = 'full'
+    await suite.deploy(FunctionName, 'exports.main_handler = async () => 1')
+    await setQueue(suite.server, ['default', FunctionName], { isPaused: true, maxTasks: 1 })
+    const first = await submit(FunctionName)
+    await expect(submit(FunctionName)).rejects.toMatchObject({
+      code: 'RequestLimitExceeded',
+      message: expect.stringContaining('the queue of asynchronous invocations of the function is full (1)'),
+    })
+    await suite.scf.TerminateAsyncEvent({ FunctionName, InvokeRequestId: first })
+    const second = await submit(FunctionName)
+    await setQueue(suite.server, ['default', FunctionName], { isPaused: false })
+    expect(await untilOver(second)).toMatchObject({ Status: 'FINISHED' })
+  })
+})
+
+describe('a dead letter', () => {
+  test('is kept for the queue that only the vendor has, in the form of its messages', async () => {
+    const FunctionName = 'letters'
+    await suite.deploy(
+      FunctionName,
+      `exports.main_handler = async (event) => { if (event.fail) throw new TypeError('no') }`,
+      { DeadLetterConfig: { Type: 'CMQ-QUEUE', Name: 'lost', FilterType: '' } },
+    )
+    await suite.scf.UpdateFunctionEventInvokeConfig({
+      FunctionName,
+      AsyncTriggerConfig: { RetryConfig: [{ RetryNum: 0 }], MsgTTL: 3600 },
+    })
+    await untilOver(await submit(FunctionName))
+    const id = await submit(FunctionName, { fail: true })
+    const undeliverable = () => undeliverableOf(suite.server, ['default', FunctionName])
+    await expect.poll(undeliverable, { timeout: 20_000 }).toHaveLength(1)
+    const [delivery] = await undeliverable()
+    expect(delivery).toMatchObject({
+      requestId: id,
+      on: 'failure',
+      destination: { target: { kind: 'unreachable', name: 'CMQ-QUEUE/lost' } },
+      lastError: 'target-unreachable',
+    })
+    expect(delivery?.told).toEqual({
+      RequestId: id,
+      ErrorCode: 430,
+      ErrorMessage: expect.stringContaining('TypeError: no'),
+      Body: {
+        AppId: expect.any(Number),
+        Uin: expect.any(String),
+        SubAccountUin: expect.any(String),
+        RequestSource: 'API',
+        FunctionName,
+        Namespace: 'default',
+        Qualifier: '$LATEST',
+        InvocationType: 'Event',
+        ClientContext: '{"fail":true}',
+        LogType: '',
+        TimeStampForInvoker: expect.stringMatching(/^\d{13}$/),
+        RequestId: id,
+        PushTime: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}\+08:00$/),
+        RetryNum: 0,
+        Ttl: 3600,
+      },
+    })
   })
 })
 
