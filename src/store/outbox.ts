@@ -74,10 +74,39 @@ export interface DeliveryFilter {
   readonly withBody?: boolean
 }
 
-/** Deliveries that wait to be made. The leases are like those of tasks. */
+/** How many tries one function, and one webhook's host, may have under way, so that they do not keep others waiting. */
+export interface DeliveryShare {
+  /** 1 or more. */
+  readonly maxPerFunction: number
+  /** All functions together at one origin of webhooks, 1 or more. */
+  readonly maxPerOrigin: number
+  /** Deliveries beyond `limit` for functions that have none under way, one each. Default 0. */
+  readonly first?: number
+  /** Only functions that have none under way. Default false. */
+  readonly idleOnly?: boolean
+}
+
+/** Why a delivery is undeliverable that was not tried, as there were too many to be made already. */
+export const OUTBOX_FULL = 'outbox-full'
+
+/**
+ * Deliveries that wait to be made. The leases are like those of tasks.
+ *
+ * It is bounded. What ends while as many deliveries, or as many bytes, wait as may is kept as undeliverable at once, with
+ * {@link OUTBOX_FULL}; the tasks are not held up. Of undeliverable ones as many are kept; of more the oldest of the function that has
+ * the most are forgotten.
+ */
 export interface Outbox {
-  /** Takes up to `limit` due deliveries, the oldest due first. */
-  claimDeliveries(limit: number, nowMs: number, leaseMs: number): Promise<readonly ClaimedDelivery[]>
+  /**
+   * Takes up to `limit` due deliveries: each from the function that has the fewest under way, of its origins from the one that has the
+   * fewest, of those the one due longest.
+   */
+  claimDeliveries(
+    limit: number,
+    nowMs: number,
+    leaseMs: number,
+    share?: DeliveryShare,
+  ): Promise<readonly ClaimedDelivery[]>
   renewDeliveries(leases: readonly string[], untilMs: number): Promise<readonly boolean[]>
   /** It was delivered, and is forgotten; false when the lease was no longer current. */
   delivered(lease: string): Promise<boolean>
@@ -85,7 +114,12 @@ export interface Outbox {
   retryDelivery(lease: string, dueAtMs: number, lastError: string): Promise<boolean>
   /** It is given up: kept for the retention time. */
   undeliverable(lease: string, lastError: string, nowMs: number): Promise<boolean>
-  nextDeliveryAtMs(): Promise<number | undefined>
+  /**
+   * When the next is due, or undefined when there is none.
+   *
+   * @param share Of functions and origins that have theirs only ends of leases count.
+   */
+  nextDeliveryAtMs(share?: DeliveryShare): Promise<number | undefined>
   /** Newest first. */
   listDeliveries(filter: DeliveryFilter): Promise<{
     readonly deliveries: readonly DeliveryRecord[]

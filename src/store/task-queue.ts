@@ -312,6 +312,13 @@ export interface QueueCounters extends FunctionName {
   readonly duplicates: number
   /** Bytes of the events of waiting and running tasks. */
   readonly liveBytes: number
+  /** Tellings of their endings; absent before the first. Those that were delivered, or were not, are counted for ever. */
+  readonly deliveries?: {
+    readonly waiting: number
+    readonly delivering: number
+    readonly delivered: number
+    readonly undeliverable: number
+  }
   /** The task that is next in line; absent when none waits. */
   readonly next?: { readonly acceptedAtMs: number; readonly dueAtMs: number }
   readonly control: QueueControl
@@ -363,7 +370,7 @@ export interface Redriven {
 
 /** All members are 0 when the queue is sound. */
 export interface QueueAudit {
-  /** Sum over all functions of |accepted − waiting − running − ended|. */
+  /** Sum over all functions of |accepted − waiting − running − ended|, and the same of their deliveries. */
   readonly imbalance: number
   /** Sum over all functions and states of |counted − there|. */
   readonly miscounted: number

@@ -16,15 +16,13 @@ export type Verdict =
   | { readonly kind: 'failed'; readonly reason: string }
   /** It never works. */
   | { readonly kind: 'refused'; readonly reason: string }
-  /** It was not tried: the destination has as many tries under way as it may. */
-  | { readonly kind: 'busy' }
 
 export type NextTry =
   | { readonly kind: 'delivered' }
   | { readonly kind: 'retry'; readonly dueAtMs: number; readonly reason: string }
   | { readonly kind: 'undeliverable'; readonly reason: string }
 
-/** What follows a try. Waiting for a busy destination gives nothing up: at least the last thing before that is a real try. */
+/** What follows a try. */
 export function afterTry(
   delivery: Pick<ClaimedDelivery, 'attempts' | 'firstTriedAtMs'>,
   verdict: Verdict,
@@ -34,7 +32,6 @@ export function afterTry(
   if (verdict.kind === 'refused') return { kind: 'undeliverable', reason: verdict.reason }
   const { attempts, firstTriedAtMs = nowMs } = delivery
   const dueAtMs = nowMs + Math.min(TRIES.firstMs * 2 ** attempts, TRIES.longestMs)
-  if (verdict.kind === 'busy') return { kind: 'retry', dueAtMs, reason: 'destination-busy' }
   return dueAtMs > firstTriedAtMs + TRIES.forMs
     ? { kind: 'undeliverable', reason: verdict.reason }
     : { kind: 'retry', dueAtMs, reason: verdict.reason }

@@ -7,8 +7,12 @@ import type { DeliveryLabel, DestinationEvent } from './destination-event.ts'
 
 /** Several times what a try may take: a lease ends during one only when the process stood still. */
 const LEASE_MS = 60_000
-/** Also bounds the bodies in memory. */
+/** Tries that functions share. With those beyond it also bounds the bodies in memory. */
 const PARALLEL_TRIES = 32
+/** Beyond, for functions that have none under way, one each: so that those that wait for slow answers keep nobody waiting. */
+const FIRST_TRIES = 32
+/** Twice what one origin may have: a function with one destination that is silent still reaches its other one. */
+const PARALLEL_TRIES_PER_FUNCTION = 16
 /** Tries at one webhook's host: one that answers slowly, or never, leaves places for others. */
 const PARALLEL_TRIES_PER_ORIGIN = 8
 /** Wait before the outbox is asked again after it failed. */
@@ -27,8 +31,9 @@ export interface DestinationWorkerOptions {
  * Makes the deliveries of an outbox, each at least once and with the same id, until it is delivered or given up.
  *
  * It *looks* when told of a delivery, when a try ends, and when the outbox says that the next one is due; a look claims as many as there
- * are places. While what a try came to waits for room on a full disk nothing is claimed. When it is told to drain it claims no more,
- * lets tries end within the grace, and ends the rest: they keep their leases, which the next start takes from them.
+ * are places, which the outbox deals out between functions and between the origins of webhooks. While what a try came to waits for room
+ * on a full disk nothing is claimed. When it is told to drain it claims no more, lets tries end within the grace, and ends the rest: they
+ * keep their leases, which the next start takes from them.
  */
 export class DestinationWorker {
   readonly #outbox: Outbox
@@ -38,7 +43,6 @@ export class DestinationWorker {
   readonly #settlements: Settlements
   readonly #stopping = new AbortController()
   readonly #tries = new Set<Promise<void>>()
-  readonly #triesByOrigin = new Map<string, number>()
   #mode: 'idle' | 'delivering' | 'draining' = 'idle'
   #looking: Promise<void> | undefined
   #lookAgain = false
@@ -102,17 +106,25 @@ export class DestinationWorker {
   }
 
   async #claimDue(): Promise<void> {
-    const places = PARALLEL_TRIES - this.#tries.size
-    if (places <= 0) return
+    const underWay = this.#tries.size
+    const places = Math.max(0, PARALLEL_TRIES - underWay)
+    const first = FIRST_TRIES - Math.max(0, underWay - PARALLEL_TRIES)
+    if (places + first <= 0) return
     if (this.#settlements.unwritten > 0) {
       this.#wakeAt(this.#clock.now() + OUTBOX_RETRY_MS)
       return
     }
+    const share = {
+      maxPerFunction: PARALLEL_TRIES_PER_FUNCTION,
+      maxPerOrigin: PARALLEL_TRIES_PER_ORIGIN,
+      first,
+    }
     try {
-      const claimed = await this.#outbox.claimDeliveries(places, this.#clock.now(), LEASE_MS)
+      const claimed = await this.#outbox.claimDeliveries(places, this.#clock.now(), LEASE_MS, share)
       for (const delivery of claimed) this.#take(delivery)
-      if (claimed.length === places) return
-      const dueAtMs = await this.#outbox.nextDeliveryAtMs()
+      if (claimed.length === places + first) return
+      const idleOnly = this.#tries.size >= PARALLEL_TRIES
+      const dueAtMs = await this.#outbox.nextDeliveryAtMs({ ...share, idleOnly })
       if (dueAtMs !== undefined) this.#wakeAt(dueAtMs)
     } catch (error) {
       this.#emit({ kind: 'outboxFailed', operation: 'claim', error })
@@ -164,19 +176,11 @@ export class DestinationWorker {
   }
 
   async #tryOnce(delivery: ClaimedDelivery, label: DeliveryLabel): Promise<Verdict> {
-    const origin = originOf(delivery)
-    const underWay = this.#triesByOrigin.get(origin) ?? 0
-    if (origin !== '' && underWay >= PARALLEL_TRIES_PER_ORIGIN) return { kind: 'busy' }
-    this.#triesByOrigin.set(origin, underWay + 1)
     try {
       return await this.#attempt(delivery, this.#stopping.signal)
     } catch (error) {
       this.#emit({ kind: 'attemptFaulted', delivery: label, error })
       return { kind: 'failed', reason: 'internal' }
-    } finally {
-      const left = (this.#triesByOrigin.get(origin) ?? 1) - 1
-      if (left === 0) this.#triesByOrigin.delete(origin)
-      else this.#triesByOrigin.set(origin, left)
     }
   }
 
@@ -187,9 +191,4 @@ export class DestinationWorker {
       // An observer cannot break the deliveries; it has no better place to complain either.
     }
   }
-}
-
-/** Whose answer a try waits for; empty when for nobody's. */
-function originOf({ destination: { target } }: ClaimedDelivery): string {
-  return target.kind === 'webhook' ? (URL.parse(target.url)?.origin ?? '') : ''
 }

@@ -56,7 +56,7 @@ export class BatchRunner {
     this.#queues = queues
     this.#clock = clock
     const endings = new Endings(database, queues, limits)
-    const outbox = prepareOutbox(database)
+    const outbox = prepareOutbox(database, queues, limits)
     const claim = prepareClaim(database, queues, endings)
     this.#handlers = {
       ...prepareDefinitionOperations(database),
@@ -75,8 +75,10 @@ export class BatchRunner {
       findNextDelivery: outbox.findNextDelivery,
       listDeliveries: outbox.listDeliveries,
       purgeTasks({ endedBeforeMs, limit }) {
-        outbox.forget(endedBeforeMs, limit)
-        return endings.forget(endedBeforeMs, limit)
+        return {
+          tasks: endings.forget(endedBeforeMs, limit),
+          deliveries: outbox.forget(endedBeforeMs, limit),
+        }
       },
     }
     this.#changesSeen = this.#totalChanges()

@@ -19,6 +19,16 @@ export interface QueueCounts {
   forgottenFailed: number
   forgottenExpired: number
   forgottenCancelled: number
+  /** Ever written. */
+  deliveries: number
+  deliveriesWaiting: number
+  delivering: number
+  delivered: number
+  undeliverable: number
+  forgottenUndeliverable: number
+  /** Of those waiting and delivering. */
+  deliveryBytes: number
+  undeliverableBytes: number
 }
 
 export type Count = keyof QueueCounts
@@ -67,6 +77,14 @@ export const COUNT_COLUMNS: readonly (readonly [Count, string])[] = [
   ['forgottenFailed', 'forgotten_failed'],
   ['forgottenExpired', 'forgotten_expired'],
   ['forgottenCancelled', 'forgotten_cancelled'],
+  ['deliveries', 'deliveries'],
+  ['deliveriesWaiting', 'deliveries_waiting'],
+  ['delivering', 'delivering'],
+  ['delivered', 'delivered'],
+  ['undeliverable', 'undeliverable'],
+  ['forgottenUndeliverable', 'forgotten_undeliverable'],
+  ['deliveryBytes', 'delivery_bytes'],
+  ['undeliverableBytes', 'undeliverable_bytes'],
 ]
 
 export function noCounts(): QueueCounts {
@@ -87,6 +105,14 @@ export function noCounts(): QueueCounts {
     forgottenFailed: 0,
     forgottenExpired: 0,
     forgottenCancelled: 0,
+    deliveries: 0,
+    deliveriesWaiting: 0,
+    delivering: 0,
+    delivered: 0,
+    undeliverable: 0,
+    forgottenUndeliverable: 0,
+    deliveryBytes: 0,
+    undeliverableBytes: 0,
   }
 }
 
@@ -100,8 +126,30 @@ export function keptTasks(counts: QueueCounts, ending: TaskEnding): number {
   return counts[ending] - counts[FORGOTTEN[ending]]
 }
 
-/** Tasks that are accounted for in more than one state, or in none. */
+/** Deliveries that have not ended. */
+export function liveDeliveries({ deliveriesWaiting, delivering }: QueueCounts): number {
+  return deliveriesWaiting + delivering
+}
+
+/** Undeliverable ones that are not forgotten. */
+export function keptDeliveries({ undeliverable, forgottenUndeliverable }: QueueCounts): number {
+  return undeliverable - forgottenUndeliverable
+}
+
+/** Tasks, and deliveries, that are accounted for in more than one state, or in none. */
 export function imbalanceOf(counts: QueueCounts): number {
-  const { accepted, succeeded, failed, expired, cancelled } = counts
-  return accepted - liveTasks(counts) - succeeded - failed - expired - cancelled
+  const { accepted, succeeded, failed, expired, cancelled, deliveries, delivered, undeliverable } = counts
+  return (
+    Math.abs(accepted - liveTasks(counts) - succeeded - failed - expired - cancelled) +
+    Math.abs(deliveries - liveDeliveries(counts) - delivered - undeliverable)
+  )
+}
+
+/**
+ * Whether `more` fits into a limit on all functions. Over the limit it fits a function that has less than a hundredth of it, up to a
+ * tenth more: one that fills it leaves room for others.
+ */
+export function fits(more: number, own: number, all: number, limit: number): boolean {
+  if (all + more <= limit) return true
+  return own + more <= Math.floor(limit / 100) && all + more <= limit + Math.floor(limit / 10)
 }

@@ -4,6 +4,7 @@ import type { FunctionName } from '../../model/function.ts'
 import type { ControlChange, QueueControl, TaskEnding } from '../task-queue.ts'
 import {
   COUNT_COLUMNS,
+  fits,
   FORGOTTEN,
   liveTasks,
   noCounts,
@@ -161,6 +162,11 @@ export class FunctionQueues {
     this.count(queue, { [FORGOTTEN[ending]]: 1, keptBytes: -keptBytes })
   }
 
+  /** Something beside the counts changed: what to do when the transaction is rolled back to before it. */
+  onUndo(undo: () => void): void {
+    this.#undo.push(undo)
+  }
+
   control(queue: FunctionQueue, change: ControlChange): void {
     const before = queue.control
     const { isPaused = before.isPaused, maxRuns = before.maxRuns, maxTasks = before.maxTasks } = change
@@ -251,15 +257,6 @@ function prepareHead(
       isLeased: row['status'] === 'leased',
     }
   }
-}
-
-/**
- * Whether `more` fits into a limit on all functions. Over the limit it fits a function that has less than a hundredth of it, up to a
- * tenth more: one that fills it leaves room for others.
- */
-function fits(more: number, own: number, all: number, limit: number): boolean {
-  if (all + more <= limit) return true
-  return own + more <= Math.floor(limit / 100) && all + more <= limit + Math.floor(limit / 10)
 }
 
 /** No name contains a slash. */

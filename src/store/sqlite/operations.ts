@@ -1,7 +1,13 @@
 import type { EngineErrorCode, EngineErrorDetails } from '../../model/errors.ts'
 import type { FunctionName } from '../../model/function.ts'
 import type { RecordKind } from '../definition-store.ts'
-import type { ClaimedDelivery, DeliveryFilter, DeliveryRecord, NewDelivery } from '../outbox.ts'
+import type {
+  ClaimedDelivery,
+  DeliveryFilter,
+  DeliveryRecord,
+  DeliveryShare,
+  NewDelivery,
+} from '../outbox.ts'
 import type {
   ClaimedTask,
   ControlChange,
@@ -122,20 +128,23 @@ interface OperationMap {
   auditQueues: { input: null; output: QueueAudit }
   findLatestMs: { input: null; output: number }
   claimDeliveries: {
-    input: { limit: number; nowMs: number; leaseMs: number }
+    input: { limit: number; nowMs: number; leaseMs: number; share?: DeliveryShare }
     output: readonly DeliveryRow[]
   }
   renewDeliveries: { input: { leases: readonly string[]; untilMs: number }; output: readonly boolean[] }
   /** Without `lastError` it was delivered. */
   endDelivery: { input: { lease: string; lastError?: string; nowMs: number }; output: boolean }
   retryDelivery: { input: { lease: string; dueAtMs: number; lastError: string }; output: boolean }
-  findNextDelivery: { input: null; output: number | undefined }
+  findNextDelivery: { input: { share?: DeliveryShare }; output: number | undefined }
   listDeliveries: {
     input: { filter: DeliveryFilter }
     output: { readonly deliveries: readonly ListedDeliveryRow[]; readonly next?: string }
   }
-  /** Forgets up to `limit` tasks, and as many deliveries, that ended before `endedBeforeMs`; how many tasks. */
-  purgeTasks: { input: { endedBeforeMs: number; limit: number }; output: number }
+  /** Forgets up to `limit` tasks, and as many deliveries, that ended before `endedBeforeMs`; how many of each. */
+  purgeTasks: {
+    input: { endedBeforeMs: number; limit: number }
+    output: { readonly tasks: number; readonly deliveries: number }
+  }
 }
 
 export type OperationName = keyof OperationMap
@@ -172,6 +181,10 @@ export interface QueueLimits {
   /** What has ended and is kept. */
   readonly maxEndedTasks: number
   readonly maxKeptBytes: number
+  /** Deliveries to be made; and as many undeliverable ones that are kept. */
+  readonly maxDeliveries: number
+  /** The same for the bytes of their bodies. */
+  readonly maxDeliveryBytes: number
 }
 
 /** Given to the worker at its start. */

@@ -1,8 +1,18 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
-import type { DeliveryRecord, Destination, NewDelivery } from '../outbox.ts'
+import { OUTBOX_FULL, type DeliveryRecord, type Destination, type NewDelivery } from '../outbox.ts'
+import { DeliveryLines, type DueDelivery, type LineRow } from './delivery-lines.ts'
+import { fits, keptDeliveries, liveDeliveries, type FunctionQueue } from './function-queue.ts'
+import type { FunctionQueues, OwnerRow } from './function-queues.ts'
 import { shorten } from './history.ts'
 import { formatLease, parseLease } from './lease-name.ts'
-import type { DeliveryRow, InputOf, ListedDeliveryRow, NewDeliveryRow, OutputOf } from './operations.ts'
+import type {
+  DeliveryRow,
+  InputOf,
+  ListedDeliveryRow,
+  NewDeliveryRow,
+  OutputOf,
+  QueueLimits,
+} from './operations.ts'
 
 /** What can be done with deliveries; each runs inside the transaction of its batch. */
 export interface OutboxOperations {
@@ -11,7 +21,7 @@ export interface OutboxOperations {
   readonly renewDeliveries: (input: InputOf<'renewDeliveries'>) => readonly boolean[]
   readonly endDelivery: (input: InputOf<'endDelivery'>) => boolean
   readonly retryDelivery: (input: InputOf<'retryDelivery'>) => boolean
-  readonly findNextDelivery: () => number | undefined
+  readonly findNextDelivery: (input: InputOf<'findNextDelivery'>) => number | undefined
   readonly listDeliveries: (input: InputOf<'listDeliveries'>) => OutputOf<'listDeliveries'>
   /** Makes every leased delivery due: the process that leased it is gone. */
   readonly voidLeases: () => void
@@ -44,112 +54,205 @@ interface Row {
 
 const MAX_PAGE = 1000
 
-export function prepareOutbox(database: DatabaseSync): OutboxOperations {
+/** Columns of {@link EndedRow}, as statements return them. */
+const ENDED_COLUMNS = 'account, namespace, function_name, place, length(body) AS bytes'
+
+/** A delivery that was leased. */
+interface EndedRow extends LineRow {
+  readonly bytes: number
+}
+
+export function prepareOutbox(
+  database: DatabaseSync,
+  queues: FunctionQueues,
+  limits: QueueLimits,
+): OutboxOperations {
+  const lines = new DeliveryLines(database, queues)
   const insert = database.prepare(
-    `INSERT INTO deliveries (delivery_id, account, namespace, function_name, request_id, ending, destination, depth, body,
-       content_type, created_at_ms, due_at_ms)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO deliveries (delivery_id, account, namespace, function_name, request_id, ending, destination, place, depth, body,
+       content_type, created_at_ms, due_at_ms, status, ended_at_ms, last_error)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
-  const selectDue = database.prepare(
-    `SELECT * FROM deliveries INDEXED BY deliveries_by_due
-     WHERE ended_at_ms IS NULL AND due_at_ms <= ? ORDER BY due_at_ms, sequence LIMIT ?`,
-  )
+  const select = database.prepare('SELECT * FROM deliveries WHERE sequence = ?')
   const lease = database.prepare(
     `UPDATE deliveries SET status = 'leased', due_at_ms = ?, claims = claims + 1,
        first_tried_at_ms = coalesce(first_tried_at_ms, ?)
      WHERE sequence = ?`,
   )
   const renew = database.prepare(
-    `UPDATE deliveries SET due_at_ms = ? WHERE sequence = ? AND claims = ? AND status = 'leased'`,
+    `UPDATE deliveries SET due_at_ms = ? WHERE sequence = ? AND claims = ? AND status = 'leased'
+     RETURNING ${ENDED_COLUMNS}`,
   )
   const remove = database.prepare(
-    `DELETE FROM deliveries WHERE sequence = ? AND claims = ? AND status = 'leased'`,
+    `DELETE FROM deliveries WHERE sequence = ? AND claims = ? AND status = 'leased' RETURNING ${ENDED_COLUMNS}`,
   )
   const giveUp = database.prepare(
     `UPDATE deliveries SET status = 'undeliverable', ended_at_ms = ?, last_error = ?, attempts = attempts + 1
-     WHERE sequence = ? AND claims = ? AND status = 'leased'`,
+     WHERE sequence = ? AND claims = ? AND status = 'leased' RETURNING ${ENDED_COLUMNS}`,
   )
   const putBack = database.prepare(
     `UPDATE deliveries SET status = 'waiting', due_at_ms = ?, last_error = ?, attempts = attempts + 1
-     WHERE sequence = ? AND claims = ? AND status = 'leased'`,
+     WHERE sequence = ? AND claims = ? AND status = 'leased' RETURNING ${ENDED_COLUMNS}`,
   )
-  const selectNext = database.prepare(
-    'SELECT min(due_at_ms) AS due FROM deliveries WHERE ended_at_ms IS NULL',
+  const countLeased = database.prepare(
+    `SELECT account, namespace, function_name, count(*) AS leased FROM deliveries INDEXED BY deliveries_leased
+     WHERE status = 'leased' GROUP BY account, namespace, function_name`,
   )
   const voidAll = database.prepare(
-    `UPDATE deliveries SET status = 'waiting', due_at_ms = created_at_ms WHERE ended_at_ms IS NULL AND status = 'leased'`,
+    `UPDATE deliveries SET status = 'waiting', due_at_ms = created_at_ms WHERE status = 'leased'`,
   )
   const deleteOld = database.prepare(
     `DELETE FROM deliveries WHERE sequence IN
        (SELECT sequence FROM deliveries INDEXED BY deliveries_by_end
-        WHERE ended_at_ms IS NOT NULL AND ended_at_ms < ? ORDER BY ended_at_ms LIMIT ?)`,
+        WHERE ended_at_ms IS NOT NULL AND account = ? AND namespace = ? AND function_name = ? AND ended_at_ms < ?
+        ORDER BY ended_at_ms LIMIT ?)
+     RETURNING length(body) AS bytes`,
   )
 
-  const change = (leaseName: string, run: (sequence: number, claims: number) => unknown): boolean => {
+  /** Undefined: the lease is not current. */
+  const change = (
+    leaseName: string,
+    run: (sequence: number, claims: number) => unknown,
+  ): EndedRow | undefined => {
     const name = parseLease(leaseName)
-    return name !== undefined && run(name.sequence, name.claims) === 1
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statements return these columns
+    return name === undefined ? undefined : (run(name.sequence, name.claims) as EndedRow | undefined)
+  }
+
+  const forgetOf = (queue: FunctionQueue, endedBeforeMs: number, limit: number): number => {
+    const { account, namespace, name } = queue
+    const rows = deleteOld.all(account, namespace, name, endedBeforeMs, limit)
+    for (const row of rows)
+      queues.count(queue, { forgottenUndeliverable: 1, undeliverableBytes: -Number(row['bytes']) })
+    return rows.length
+  }
+
+  /** Each that is kept beyond the limits makes two older ones be forgotten: of the function that has the most. */
+  const keepWithinLimits = (): void => {
+    const { total } = queues
+    for (let times = 0; times < 2; times += 1) {
+      const isHeavy = total.undeliverableBytes > limits.maxDeliveryBytes
+      if (!isHeavy && keptDeliveries(total) <= limits.maxDeliveries) return
+      const measure = ({ counts }: FunctionQueue): number =>
+        isHeavy ? counts.undeliverableBytes : keptDeliveries(counts)
+      let most: FunctionQueue | undefined
+      for (const queue of queues.all) if (most === undefined || measure(queue) > measure(most)) most = queue
+      if (most !== undefined) forgetOf(most, Number.MAX_SAFE_INTEGER, 1)
+    }
+  }
+
+  const hasRoom = ({ counts }: FunctionQueue, bytes: number): boolean => {
+    const { total } = queues
+    return (
+      fits(1, liveDeliveries(counts), liveDeliveries(total), limits.maxDeliveries) &&
+      fits(bytes, counts.deliveryBytes, total.deliveryBytes, limits.maxDeliveryBytes)
+    )
+  }
+
+  const claimOne = (due: DueDelivery, nowMs: number, leaseMs: number): DeliveryRow => {
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects all columns
+    const row = select.get(due.sequence) as unknown as Row
+    lease.run(nowMs + leaseMs, nowMs, row.sequence)
+    if (!due.isLeased) queues.count(due.line.queue, { deliveriesWaiting: -1, delivering: 1 })
+    lines.taken(due, nowMs + leaseMs)
+    const { sequence, claims, attempts } = row
+    const firstTriedAtMs = row.first_tried_at_ms
+    return {
+      ...newDeliveryOf(row),
+      body: row.body,
+      lease: formatLease({ sequence, claims: claims + 1 }),
+      attempts,
+      ...(firstTriedAtMs === null ? {} : { firstTriedAtMs }),
+    }
   }
 
   return {
     addDelivery(delivery) {
-      insert.run(
+      const { account, namespace, functionName, createdAtMs, body, destination } = delivery
+      const queue = queues.of(account, namespace, functionName)
+      const isFull = !hasRoom(queue, body.length)
+      const place = placeOf(destination)
+      const { lastInsertRowid } = insert.run(
         delivery.deliveryId,
-        delivery.account,
-        delivery.namespace,
-        delivery.functionName,
+        account,
+        namespace,
+        functionName,
         delivery.requestId,
         delivery.on,
-        JSON.stringify(delivery.destination),
+        JSON.stringify(destination),
+        place,
         delivery.depth,
-        delivery.body,
+        body,
         delivery.contentType,
-        delivery.createdAtMs,
-        delivery.createdAtMs,
+        createdAtMs,
+        createdAtMs,
+        isFull ? 'undeliverable' : 'waiting',
+        isFull ? createdAtMs : null,
+        isFull ? OUTBOX_FULL : null,
+      )
+      if (isFull) {
+        queues.count(queue, { deliveries: 1, undeliverable: 1, undeliverableBytes: body.length })
+        keepWithinLimits()
+        return
+      }
+      queues.count(queue, { deliveries: 1, deliveriesWaiting: 1, deliveryBytes: body.length })
+      lines.added(
+        { account, namespace, function_name: functionName, place },
+        Number(lastInsertRowid),
+        createdAtMs,
       )
     },
 
-    claimDeliveries({ limit, nowMs, leaseMs }) {
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects all columns
-      const rows = selectDue.all(nowMs, limit) as unknown as Row[]
-      return rows.map((row) => {
-        lease.run(nowMs + leaseMs, nowMs, row.sequence)
-        const { sequence, claims, attempts } = row
-        const firstTriedAtMs = row.first_tried_at_ms
-        return {
-          ...newDeliveryOf(row),
-          body: row.body,
-          lease: formatLease({ sequence, claims: claims + 1 }),
-          attempts,
-          ...(firstTriedAtMs === null ? {} : { firstTriedAtMs }),
-        }
-      })
+    claimDeliveries({ limit, nowMs, leaseMs, share }) {
+      const claimed: DeliveryRow[] = []
+      let places = limit
+      let firstPlaces = share?.first ?? 0
+      for (;;) {
+        const due = lines.next(nowMs, share)
+        if (due === undefined) return claimed
+        if (places > 0) places -= 1
+        else if (firstPlaces > 0 && due.line.queue.counts.delivering === 0) firstPlaces -= 1
+        else return claimed
+        claimed.push(claimOne(due, nowMs, leaseMs))
+      }
     },
 
     renewDeliveries({ leases, untilMs }) {
-      return leases.map((name) =>
-        change(name, (sequence, claims) => renew.run(untilMs, sequence, claims).changes),
-      )
+      return leases.map((name) => {
+        const row = change(name, (sequence, claims) => renew.get(untilMs, sequence, claims))
+        if (row !== undefined) lines.renewed(row, untilMs)
+        return row !== undefined
+      })
     },
 
     endDelivery({ lease: name, lastError, nowMs }) {
-      return change(name, (sequence, claims) =>
+      const row = change(name, (sequence, claims) =>
         lastError === undefined
-          ? remove.run(sequence, claims).changes
-          : giveUp.run(nowMs, shorten(lastError), sequence, claims).changes,
+          ? remove.get(sequence, claims)
+          : giveUp.get(nowMs, shorten(lastError), sequence, claims),
       )
+      if (row === undefined) return false
+      lines.ended(row)
+      queues.count(queues.ofRow(row), {
+        delivering: -1,
+        deliveryBytes: -row.bytes,
+        ...(lastError === undefined ? { delivered: 1 } : { undeliverable: 1, undeliverableBytes: row.bytes }),
+      })
+      if (lastError !== undefined) keepWithinLimits()
+      return true
     },
 
     retryDelivery({ lease: name, dueAtMs, lastError }) {
-      return change(
-        name,
-        (sequence, claims) => putBack.run(dueAtMs, shorten(lastError), sequence, claims).changes,
+      const row = change(name, (sequence, claims) =>
+        putBack.get(dueAtMs, shorten(lastError), sequence, claims),
       )
+      if (row === undefined) return false
+      lines.putBack(row)
+      queues.count(queues.ofRow(row), { deliveriesWaiting: 1, delivering: -1 })
+      return true
     },
 
-    findNextDelivery() {
-      const due = selectNext.get()?.['due'] ?? undefined
-      return due === undefined ? undefined : Number(due)
-    },
+    findNextDelivery: ({ share }) => lines.nextDueMs(share),
 
     listDeliveries({ filter }) {
       const conditions = ['account = ?']
@@ -176,9 +279,28 @@ export function prepareOutbox(database: DatabaseSync): OutboxOperations {
       }
     },
 
-    voidLeases: () => void voidAll.run(),
-    forget: (endedBeforeMs, limit) => Number(deleteOld.run(endedBeforeMs, limit).changes),
+    voidLeases() {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
+      for (const row of countLeased.all() as unknown as (OwnerRow & { readonly leased: number })[])
+        queues.count(queues.ofRow(row), { deliveriesWaiting: row.leased, delivering: -row.leased })
+      voidAll.run()
+      lines.forgetAll()
+    },
+
+    forget(endedBeforeMs, limit) {
+      let count = 0
+      for (const queue of queues.all) {
+        if (count === limit) break
+        if (keptDeliveries(queue.counts) > 0) count += forgetOf(queue, endedBeforeMs, limit - count)
+      }
+      return count
+    },
   }
+}
+
+/** Whose answer it waits for. */
+function placeOf({ target }: Destination): string {
+  return target.kind === 'webhook' ? (URL.parse(target.url)?.origin ?? '') : ''
 }
 
 function newDeliveryOf(row: Row): Omit<NewDelivery, 'body'> {

@@ -1,4 +1,4 @@
-import type { ClaimedDelivery, DeliveryFilter, DeliveryRecord, Outbox } from '../outbox.ts'
+import type { ClaimedDelivery, DeliveryFilter, DeliveryRecord, DeliveryShare, Outbox } from '../outbox.ts'
 import { bufferOf } from './blobs.ts'
 import type { DatabaseThread } from './database-thread.ts'
 
@@ -12,8 +12,14 @@ export class SqliteOutbox implements Outbox {
     this.#now = now
   }
 
-  async claimDeliveries(limit: number, nowMs: number, leaseMs: number): Promise<readonly ClaimedDelivery[]> {
-    const rows = await this.#thread.run('claimDeliveries', { limit, nowMs, leaseMs })
+  async claimDeliveries(
+    limit: number,
+    nowMs: number,
+    leaseMs: number,
+    share?: DeliveryShare,
+  ): Promise<readonly ClaimedDelivery[]> {
+    const input = { limit, nowMs, leaseMs, ...(share === undefined ? {} : { share }) }
+    const rows = await this.#thread.run('claimDeliveries', input)
     return rows.map((row) => ({ ...row, body: bufferOf(row.body) }))
   }
 
@@ -33,8 +39,8 @@ export class SqliteOutbox implements Outbox {
     return this.#thread.run('endDelivery', { lease, lastError, nowMs })
   }
 
-  nextDeliveryAtMs(): Promise<number | undefined> {
-    return this.#thread.run('findNextDelivery', null)
+  nextDeliveryAtMs(share?: DeliveryShare): Promise<number | undefined> {
+    return this.#thread.run('findNextDelivery', share === undefined ? {} : { share })
   }
 
   async listDeliveries(

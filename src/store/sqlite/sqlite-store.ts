@@ -31,7 +31,14 @@ export interface SqliteStoreOptions {
   /** Bytes of events, results and logs of ended tasks; the oldest tasks are forgotten for more. Default 1 GiB. */
   readonly maxKeptBytes?: number
   /**
-   * How long an ended task is kept: so long its id stays taken. Default 7 days.
+   * Deliveries that wait to be made, 1 or more: more are undeliverable at once, and of those as many are kept. Default 100 000.
+   * Over this and {@link SqliteStoreOptions.maxDeliveryBytes} functions with few are still taken in, as for tasks.
+   */
+  readonly maxDeliveries?: number
+  /** Bytes of their bodies. Default 256 MiB. */
+  readonly maxDeliveryBytes?: number
+  /**
+   * How long an ended task, and an undeliverable message, is kept: so long its id stays taken. Default 7 days.
    * Source: Alibaba Cloud Function Compute, task mode: records of asynchronous tasks are kept for 7 days.
    */
   readonly retentionMs?: number
@@ -86,6 +93,8 @@ export class SqliteStore {
       maxQueuedBytes,
       maxEndedTasks: options.maxEndedTasks ?? 1_000_000,
       maxKeptBytes: options.maxKeptBytes ?? 1024 ** 3,
+      maxDeliveries: options.maxDeliveries ?? 100_000,
+      maxDeliveryBytes: options.maxDeliveryBytes ?? 256 * 1024 ** 2,
     }
     const thread = await DatabaseThread.start({ file, limits }, onFailure)
     return new SqliteStore(thread, limits, retentionMs, now)
@@ -97,7 +106,7 @@ export class SqliteStore {
   }
 
   /**
-   * Forgets the tasks whose retention is over, in small transactions; how many. Also runs by itself every minute.
+   * Forgets the tasks and undeliverable messages whose retention is over, in small transactions; how many tasks. Also runs by itself every minute.
    *
    * @throws {EngineError} `platform/store-failed`
    */
@@ -106,8 +115,8 @@ export class SqliteStore {
     let total = 0
     for (;;) {
       const purged = await this.#thread.run('purgeTasks', { endedBeforeMs, limit: PURGE_ROWS })
-      total += purged
-      if (purged < PURGE_ROWS) return total
+      total += purged.tasks
+      if (purged.tasks < PURGE_ROWS && purged.deliveries < PURGE_ROWS) return total
     }
   }
 

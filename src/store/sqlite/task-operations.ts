@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
 import {
   TASK_ENDINGS,
   type QueueAudit,
@@ -8,7 +8,7 @@ import {
   type Redriven,
 } from '../task-queue.ts'
 import { ENDING_COLUMNS, type EndingRow, type Endings } from './endings.ts'
-import { imbalanceOf, keptTasks, type FunctionQueue } from './function-queue.ts'
+import { imbalanceOf, keptDeliveries, keptTasks, type FunctionQueue } from './function-queue.ts'
 import type { FunctionQueues } from './function-queues.ts'
 import type { InputOf } from './operations.ts'
 import { formatPlan, parsePlan } from './plan.ts'
@@ -136,6 +136,16 @@ function countersOf(queues: FunctionQueues, queue: FunctionQueue): QueueCounters
     refusals,
     duplicates,
     liveBytes,
+    ...(counts.deliveries === 0
+      ? {}
+      : {
+          deliveries: {
+            waiting: counts.deliveriesWaiting,
+            delivering: counts.delivering,
+            delivered: counts.delivered,
+            undeliverable: counts.undeliverable,
+          },
+        }),
     ...(head === null ? {} : { next: { acceptedAtMs: head.acceptedAtMs, dueAtMs: head.dueAtMs } }),
     control,
   }
@@ -148,21 +158,33 @@ function audit(database: DatabaseSync, queues: FunctionQueues): QueueAudit {
        sum(payload_bytes) FILTER (WHERE ended_at_ms IS NULL) AS live_bytes, sum(kept_bytes) AS kept_bytes, count(*) AS there
      FROM tasks WHERE account = ? AND namespace = ? AND function_name = ?`,
   )
+  const selectDeliveries = database.prepare(
+    `SELECT sum(status = 'waiting') AS waiting, sum(status = 'leased') AS leased, sum(status = 'undeliverable') AS undeliverable,
+       sum(length(body)) FILTER (WHERE ended_at_ms IS NULL) AS live_bytes,
+       sum(length(body)) FILTER (WHERE ended_at_ms IS NOT NULL) AS kept_bytes
+     FROM deliveries WHERE account = ? AND namespace = ? AND function_name = ?`,
+  )
   let imbalance = 0
   let miscounted = 0
   let counted = 0
   for (const queue of queues.all) {
     const { counts } = queue
-    imbalance += Math.abs(imbalanceOf(counts))
+    imbalance += imbalanceOf(counts)
     const row = selectCounts.get(queue.account, queue.namespace, queue.name) ?? {}
-    const compare = (own: number, column: string): void => {
-      miscounted += Math.abs(own - Number(row[column] ?? 0))
+    const compare = (own: number, there: SQLOutputValue | undefined): void => {
+      miscounted += Math.abs(own - Number(there ?? 0))
     }
-    compare(counts.waiting, 'waiting')
-    compare(counts.running, 'running')
-    compare(counts.liveBytes, 'live_bytes')
-    compare(counts.keptBytes, 'kept_bytes')
-    for (const ending of TASK_ENDINGS) compare(keptTasks(counts, ending), ending)
+    compare(counts.waiting, row['waiting'])
+    compare(counts.running, row['running'])
+    compare(counts.liveBytes, row['live_bytes'])
+    compare(counts.keptBytes, row['kept_bytes'])
+    for (const ending of TASK_ENDINGS) compare(keptTasks(counts, ending), row[ending])
+    const told = selectDeliveries.get(queue.account, queue.namespace, queue.name) ?? {}
+    compare(counts.deliveriesWaiting, told['waiting'])
+    compare(counts.delivering, told['leased'])
+    compare(keptDeliveries(counts), told['undeliverable'])
+    compare(counts.deliveryBytes, told['live_bytes'])
+    compare(counts.undeliverableBytes, told['kept_bytes'])
     counted += Number(row['there'])
   }
   const number = (sql: string): number => Number(database.prepare(sql).get()?.['count'])

@@ -33,9 +33,4 @@ describe('after a try', () => {
       reason: 'webhook-status 400',
     })
   })
-
-  test('one whose destination was busy waits and is not given up, however long ago it was first looked at', () => {
-    const next = afterTry({ attempts: 40, firstTriedAtMs: 0 }, { kind: 'busy' }, 2 * TRIES.forMs)
-    expect(next).toMatchObject({ kind: 'retry', dueAtMs: 2 * TRIES.forMs + TRIES.longestMs })
-  })
 })

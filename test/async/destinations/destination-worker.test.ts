@@ -220,6 +220,35 @@ describe('a delivery to a webhook', () => {
   })
 })
 
+test('functions whose webhooks are silent, however many, keep no other function waiting', async () => {
+  const arrived = new Feed<string>()
+  const silent = await Promise.all(
+    Array.from({ length: 5 }, () =>
+      Receiver.open(({ headers }) => arrived.add(String(headers['webhook-id']))),
+    ),
+  )
+  for (const [index, { url }] of silent.entries())
+    for (let count = 0; count < 10; count += 1)
+      await tell({
+        deliveryId: `silent-${index}-${count}`,
+        requestId: `silent-${index}-${count}`,
+        functionName: `floods-${index}`,
+        ...to({ kind: 'webhook', url }),
+      })
+  const worker = workerOf()
+  worker.start()
+  // All places that functions share are taken, and nobody lets go of one.
+  for (let count = 0; count < 32; count += 1) await arrived.take((id): id is string => id !== '')
+  for (let count = 0; count < 3; count += 1) {
+    await tell({ deliveryId: `other-${count}`, requestId: `other-${count}`, functionName: 'other' })
+    worker.notify()
+    expect((await comes('delivered')).delivery.functionName).toBe('other')
+  }
+  expect(silent.map(({ received }) => received.length).toSorted((a, b) => a - b)).toEqual([6, 6, 6, 7, 7])
+  await stopAll()
+  await Promise.all(silent.map((one) => one.close()))
+})
+
 describe('a delivery to a function', () => {
   test('is a task of it, treated as the function is configured, that says what caused it', async () => {
     await tell({ ...to(TARGET), depth: 3, body: Buffer.from('told') })
