@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ACCOUNT } from '../../helpers/server.ts'
 import { Open, Suite } from './clients.ts'
 
 const ALIBABA_DELAY = 'x-fc-async-delay'
@@ -106,6 +107,39 @@ describe('an asynchronous call', () => {
     await suite.fc2.createAlias('later', 'live', '1')
     await suite.fc2.invokeFunction('later', 'versioned', '', { 'x-fc-invocation-type': 'Async' }, 'live')
     await suite.untilLogged('versioned', (text) => text.includes('ran live 1'))
+  })
+
+  test('is treated as its own qualifier is configured, and not as another one of the function', async () => {
+    await suite.deploy('qualified', FLAKY)
+    await suite.deploy('hears', `exports.handler = async (event) => { console.log('heard ' + event) }`)
+    const { data } = await suite.fc2.publishVersion('later')
+    const version = String(data.versionId)
+    await suite.fc2.createAlias('later', 'tried', version)
+    const destination = `acs:fc:cn-hangzhou:${ACCOUNT}:services/later/functions/hears`
+    const { body: config } = await suite.open.putFunctionAsyncInvokeConfig(
+      'later',
+      'qualified',
+      new Open.PutFunctionAsyncInvokeConfigRequest({
+        qualifier: 'tried',
+        maxAsyncRetryAttempts: 0,
+        destinationConfig: new Open.DestinationConfig({ onFailure: new Open.Destination({ destination }) }),
+      }),
+    )
+    expect(config).toMatchObject({ qualifier: 'tried', maxAsyncRetryAttempts: 0 })
+    const through = async (qualifier?: string): Promise<string> => {
+      const mode = { 'x-fc-invocation-type': 'Async' }
+      const { headers } = await suite.fc2.invokeFunction('later', 'qualified', '1', mode, qualifier)
+      return headers['x-fc-request-id'] ?? ''
+    }
+    const tried = await through('tried')
+    const others = [await through(version), await through()]
+    await suite.untilLogged('hears', (log) => log.includes(tried))
+    const log = await suite.untilLogged('qualified', (text) =>
+      others.every((id) => attemptsOf(text, id).length === 2),
+    )
+    expect(attemptsOf(log, tried)).toEqual(['0'])
+    const heard = await suite.log('hears')
+    expect(others.filter((id) => heard.includes(id))).toEqual([])
   })
 
   test('with an id of its own is accepted once', async () => {

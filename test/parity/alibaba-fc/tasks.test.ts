@@ -383,6 +383,28 @@ describe('a destination', () => {
     })
   })
 
+  test('hears of a task that grew too old before it could run', async () => {
+    await suite.deploy('aged', `exports.handler = async () => { console.log('ran') }`)
+    await suite.deploy('hears', `exports.handler = async (event) => { console.log('heard ' + event) }`)
+    const onFailure = new Open.Destination({ destination: arn('hears') })
+    await switchOn('aged', {
+      maxAsyncEventAgeInSeconds: 1,
+      destinationConfig: new Open.DestinationConfig({ onFailure }),
+    })
+    await suite.invokeAsync('aged', 'late', {
+      'x-fc-stateful-async-invocation-id': 'order-1',
+      'x-fc-async-delay': '2',
+    })
+    const task = await until('aged', 'order-1')
+    expect(task).toMatchObject({ status: 'Expired', alreadyRetriedTimes: 0, invocationPayload: 'late' })
+    expect(statesOf(task)).not.toContain('Running')
+    expect(await list('aged', { status: 'Expired' })).toEqual(['order-1'])
+    const requestId = task.requestId ?? 'none'
+    const heard = await suite.untilLogged('hears', (log) => log.includes(requestId))
+    expect(heard).toContain('EventAgeExceeded')
+    expect(await suite.log('aged').catch(() => '')).not.toContain('ran')
+  })
+
   test('that only the vendor has is kept with what it would have been told', async () => {
     await suite.deploy('queued', `exports.handler = async (event) => 'well, ' + event`)
     const queue = `acs:mns:cn-hangzhou:${ACCOUNT}:/queues/orders/messages`
