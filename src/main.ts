@@ -133,7 +133,9 @@ export async function startServer(
       return { chosen: found, network: await chooseNetwork(config.network, found.sandbox) }
     }),
     materialiseBootstraps(join(dataDir, 'runtimes')),
-    RuntimeTable.discover({ nodePath: config.nodePath, pythonPath: config.pythonPath }),
+    RuntimeTable.discover({ nodePath: config.nodePath, pythonPath: config.pythonPath }, (substitution) =>
+      log.info('functions run on another version than their runtime names', { ...substitution }),
+    ),
   ] as const
   // Not before all have ended is everything that was opened known to `undo`; of several failures the first is told.
   await Promise.allSettled(opening)
@@ -285,7 +287,7 @@ export async function startServer(
     tasks,
     history: logs,
     keptOf: kept.keptOf.bind(kept),
-    requireRuntime: (name: string): void => void runtimes.resolve(name),
+    requireRuntime: (name: string): void => runtimes.require(name),
     region,
     now: Date.now,
     links,

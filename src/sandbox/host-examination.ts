@@ -9,6 +9,7 @@ import {
 } from './interpreters.ts'
 import { findProgram, probeSandboxes, type SandboxOptions } from './probe.ts'
 import { installCommand, userNamespaceCommand } from './remedies.ts'
+import { substitutionsOf } from './runtimes.ts'
 import type { ProbeFinding } from './sandbox.ts'
 import { memoryBackedDir } from './server-directory.ts'
 
@@ -150,8 +151,11 @@ function languageFinding(
 ): HostFinding {
   const found = interpreters.filter((interpreter) => interpreter.language === language)
   if (found.length > 0) {
-    const detail = found.map(({ version, path }) => `${version} (${path})`).join(', ')
-    return { name, ok: true, required: false, detail }
+    const here = found.map(({ version, path }) => `${version} (${path})`).join(', ')
+    const instead = [...substitutionsOf(language, found)].map(
+      ([version, named]) => `functions for ${named.join(', ')} run on ${version}`,
+    )
+    return { name, ok: true, required: false, detail: [here, ...instead].join('; ') }
   }
   const detail = 'none was found: functions in this language do not run'
   return { name, ok: false, required: false, detail, fix: installCommand([install]) }

@@ -1,6 +1,6 @@
 // How to add a runtime
 //
-// 1. A new version of a language below: nothing to do. `nodejs24` or `Python3.13` are understood by their pattern.
+// 1. A new version of a language below: add it to NAMED_VERSIONS, so that functions can be made for it on hosts that do not have it.
 // 2. A new spelling of a language below: add a pattern to FAMILIES. Its group is the wanted version, `20` or `3.10`.
 // 3. A new language:
 //    a. write its bootstrap under `src/runtimes/<language>/`, speaking the instance protocol (`src/runtimes/protocol.md`);
@@ -50,6 +50,15 @@ const FAMILIES: readonly Family[] = [
   },
 ]
 
+/**
+ * Versions that runtimes of vendors have, as far as they are known. A function can be made for one of them, whatever the host has, and for
+ * each that the host has; every other name is more likely a slip than a wish.
+ */
+const NAMED_VERSIONS: Record<Language, readonly string[]> = {
+  nodejs: ['4', '6', '8', '10', '12', '14', '16', '18', '20', '22', '24', '26'],
+  python: ['3', '3.6', '3.7', '3.8', '3.9', '3.10', '3.11', '3.12', '3.13', '3.14', '3.15'],
+}
+
 /** What to install when no interpreter of a language is there. */
 const INSTALL_HINTS: Record<Language, string> = {
   nodejs: 'Install Node.js 20 or newer, or name one in the setting nodePath.',
@@ -65,22 +74,53 @@ export interface ResolvedRuntime {
   readonly interpreter: Interpreter
 }
 
+/** A runtime name, and the version that its functions run on, which is another than it asks for. */
+export interface Substitution {
+  readonly runtime: string
+  readonly version: string
+}
+
 /** Maps the runtime names of all vendors to what this host can run. */
 export class RuntimeTable {
   readonly #interpreters: readonly Interpreter[]
+  readonly #tell: (substitution: Substitution) => void
+  /** Names whose substitution was told. */
+  readonly #told = new Set<string>()
 
-  constructor(interpreters: readonly Interpreter[]) {
+  /** @param tell Told once of each name that functions run under on another version. */
+  constructor(
+    interpreters: readonly Interpreter[],
+    tell: (substitution: Substitution) => void = () => undefined,
+  ) {
     this.#interpreters = interpreters
+    this.#tell = tell
   }
 
   /** Looks at the host once; interpreters installed later are seen after a restart. */
-  static async discover(settings: DiscoverySettings = {}): Promise<RuntimeTable> {
-    return new RuntimeTable(await discoverInterpreters(settings))
+  static async discover(
+    settings: DiscoverySettings = {},
+    tell?: (substitution: Substitution) => void,
+  ): Promise<RuntimeTable> {
+    return new RuntimeTable(await discoverInterpreters(settings), tell)
   }
 
   /** Every interpreter found, in the order in which they are preferred. */
   get interpreters(): readonly Interpreter[] {
     return this.#interpreters
+  }
+
+  /**
+   * Whether a function may be made for a runtime. What was made runs by {@link resolve}, also when its version is there no more.
+   *
+   * @throws {EngineError} as `resolve`, and where the host does not have its version and no vendor is known to have had it.
+   */
+  require(name: string): void {
+    const { language, wanted } = parseRuntimeName(name)
+    const { interpreter } = this.#pick(name)
+    if (isVersion(interpreter, wanted) || NAMED_VERSIONS[language].includes(wanted.join('.'))) return
+    const here = this.#interpreters.filter((one) => one.language === language).map(({ version }) => version)
+    const hint = `This version is not known, nor installed. Known are ${NAMED_VERSIONS[language].join(', ')}; installed is ${here.join(', ')}.`
+    throw new EngineError('caller/runtime-missing', { runtime: name, hint })
   }
 
   /**
@@ -90,6 +130,16 @@ export class RuntimeTable {
    * @throws {EngineError} `caller/runtime-missing` with a hint about what to install or that the language is not supported.
    */
   resolve(name: string): ResolvedRuntime {
+    const { wanted, ...resolved } = this.#pick(name)
+    const { interpreter } = resolved
+    if (!isVersion(interpreter, wanted) && !this.#told.has(name)) {
+      this.#told.add(name)
+      this.#tell({ runtime: name, version: interpreter.version })
+    }
+    return resolved
+  }
+
+  #pick(name: string): ResolvedRuntime & { readonly wanted: readonly number[] } {
     const { language, wanted } = parseRuntimeName(name)
     const interpreter = closest(
       this.#interpreters.filter((candidate) => candidate.language === language),
@@ -97,7 +147,7 @@ export class RuntimeTable {
     )
     if (interpreter === undefined)
       throw new EngineError('caller/runtime-missing', { runtime: name, hint: INSTALL_HINTS[language] })
-    return { name, language, interpreter }
+    return { name, language, interpreter, wanted }
   }
 
   /** See {@link launchPlan}. */
@@ -126,6 +176,31 @@ export function parseRuntimeName(name: string): { language: Language; wanted: re
     runtime: name,
     hint: 'This runtime is not known. Node.js and Python are supported, named like nodejs20 or python3.10.',
   })
+}
+
+/**
+ * Versions that runtimes are named for and that are not there, by the one that their functions run on: each once, in the order of versions.
+ *
+ * @param interpreters Of this host.
+ */
+export function substitutionsOf(
+  language: Language,
+  interpreters: readonly Interpreter[],
+): ReadonlyMap<string, readonly string[]> {
+  const candidates = interpreters.filter((one) => one.language === language)
+  const substitutions = new Map<string, string[]>()
+  for (const named of NAMED_VERSIONS[language]) {
+    const wanted = named.split('.').map(Number)
+    const interpreter = closest(candidates, wanted)
+    if (interpreter === undefined || isVersion(interpreter, wanted)) continue
+    const instead = substitutions.get(interpreter.version) ?? []
+    substitutions.set(interpreter.version, [...instead, named])
+  }
+  return substitutions
+}
+
+function isVersion(interpreter: Interpreter, wanted: readonly number[]): boolean {
+  return compareVersions(versionNumbers(interpreter).slice(0, wanted.length), wanted) === 0
 }
 
 function closest(candidates: readonly Interpreter[], wanted: readonly number[]): Interpreter | undefined {

@@ -8,7 +8,12 @@ import {
   InterpreterUnusable,
   type Interpreter,
 } from '../../src/sandbox/interpreters.ts'
-import { parseRuntimeName, RuntimeTable } from '../../src/sandbox/runtimes.ts'
+import {
+  parseRuntimeName,
+  RuntimeTable,
+  substitutionsOf,
+  type Substitution,
+} from '../../src/sandbox/runtimes.ts'
 
 const node = (version: string): Interpreter => ({
   language: 'nodejs',
@@ -21,10 +26,10 @@ const python = (version: string): Interpreter => ({
   version,
 })
 
-/** What `resolve` refuses with. */
-function refusal(table: RuntimeTable, name: string): unknown {
+/** What `resolve`, or another, refuses with. */
+function refusal(table: RuntimeTable, name: string, ask: 'resolve' | 'require' = 'resolve'): unknown {
   try {
-    return table.resolve(name)
+    return table[ask](name)
   } catch (error) {
     return error instanceof EngineError ? { code: error.code, ...error.details } : error
   }
@@ -120,6 +125,61 @@ describe('the interpreter for a runtime', () => {
       runtime: 'python3.10',
       hint: expect.stringContaining('apt-get install python3'),
     })
+  })
+})
+
+describe('a function', () => {
+  const table = new RuntimeTable([node('26.10.0'), node('21.7.0'), python('3.11.2'), python('3.16.0')])
+
+  test.each([
+    ['nodejs20', 'is a runtime of a vendor'],
+    ['Node.js18.15', 'is one, whichever its second number'],
+    ['nodejs21', 'is installed, though no vendor has it'],
+    ['python3', 'is a runtime of a vendor'],
+    ['python3.9', 'is one'],
+    ['python3.16', 'is installed'],
+  ])('can be made for %s, which %s', (name) => {
+    expect(refusal(table, name, 'require')).toBeUndefined()
+  })
+
+  test.each(['nodejs99', 'nodejs28', 'nodejs19', 'Node.js5.10', 'python3.5', 'python3.99', 'Python4.0'])(
+    'cannot be made for %s, which nobody has, but would still run',
+    (name) => {
+      expect(refusal(table, name, 'require')).toEqual({
+        code: 'caller/runtime-missing',
+        runtime: name,
+        hint: expect.stringMatching(
+          /not known, nor installed\. Known are .*, 3\.15; .*3\.16\.0\.$|26; .* 26\.10\.0, 21\.7\.0\.$/,
+        ),
+      })
+      expect(table.resolve(name).interpreter.version).toMatch(/^(?:2|3)/)
+    },
+  )
+
+  test('that runs on another version than its own is told of once for each name', () => {
+    const told: Substitution[] = []
+    const telling = new RuntimeTable([node('26.10.0'), python('3.11.2')], (one) => void told.push(one))
+    for (const name of ['python3.9', 'nodejs26', 'python3', 'python3.11', 'python3.9', 'Python3.9'])
+      telling.resolve(name)
+    expect(told).toEqual([
+      { runtime: 'python3.9', version: '3.11.2' },
+      { runtime: 'Python3.9', version: '3.11.2' },
+    ])
+  })
+
+  test('is not told of while it is only asked for', () => {
+    const told: Substitution[] = []
+    new RuntimeTable([python('3.11.2')], (one) => void told.push(one)).require('python3.9')
+    expect(told).toEqual([])
+  })
+
+  test('of a version that is not there runs on one that is told for each language', () => {
+    const here = [node('26.10.0'), node('20.20.2'), python('3.11.2')]
+    expect([...substitutionsOf('nodejs', here)]).toEqual([
+      ['20.20.2', ['4', '6', '8', '10', '12', '14', '16', '18']],
+      ['26.10.0', ['22', '24']],
+    ])
+    expect(substitutionsOf('python', [node('26.10.0')]).size).toBe(0)
   })
 })
 
