@@ -5,6 +5,7 @@ import type {
   QueueAudit,
   QueueControl,
   QueueCounters,
+  RedriveFilter,
   Redriven,
   TaskDetails,
   TaskFilter,
@@ -100,8 +101,8 @@ export class TaskService implements Tasks {
     return this.#queue.purgeWaiting(owner, limit)
   }
 
-  async redrive(owner: FunctionName, limit: number): Promise<readonly Redriven[]> {
-    const redriven = await this.#queue.redrive(owner, limit)
+  async redrive(owner: FunctionName, limit: number, which?: RedriveFilter): Promise<readonly Redriven[]> {
+    const redriven = await this.#queue.redrive(owner, limit, which)
     if (redriven.length > 0) this.#delivery.notify()
     return redriven
   }

@@ -346,9 +346,10 @@ export interface TaskOperations {
    * Accepts failed and expired tasks of a function anew, the oldest first, each once.
    *
    * @param limit 1 … 1000
+   * @param which Default: all of them.
    * @throws {EngineError} `caller/queue-full`: none was accepted
    */
-  redrive(owner: FunctionName, limit: number): Promise<readonly Redriven[]>
+  redrive(owner: FunctionName, limit: number, which?: RedriveFilter): Promise<readonly Redriven[]>
   /** Compares the counters with the tasks themselves. Walks over all of them: for tests and for diagnosis. */
   audit(): Promise<QueueAudit>
   /** The latest moment that the queue has seen, epoch milliseconds; 0 when there is none. */
@@ -361,11 +362,20 @@ export interface ControlChange {
   readonly maxTasks?: number | null
 }
 
+/** Which failed and expired tasks are accepted anew; absent members exclude nothing. The range is half-open: from ≤ t < to. */
+export interface RedriveFilter {
+  readonly requestIds?: readonly string[]
+  readonly endedFromMs?: number
+  readonly endedToMs?: number
+}
+
 /** A task that was accepted anew. */
 export interface Redriven {
   readonly requestId: string
   /** Of the task that failed. */
   readonly causedBy: string
+  /** When that one ended: where a next step may begin. */
+  readonly endedAtMs: number
 }
 
 /** All members are 0 when the queue is sound. */

@@ -17,6 +17,7 @@ import type {
   QueueAudit,
   QueueControl,
   QueueCounters,
+  RedriveFilter,
   Redriven,
   Settlement,
   TaskDetails,
@@ -122,7 +123,7 @@ interface OperationMap {
   controlQueue: { input: { owner: FunctionName; change: ControlChange }; output: QueueControl }
   purgeWaiting: { input: { owner: FunctionName; limit: number; nowMs: number }; output: number }
   redriveTasks: {
-    input: { owner: FunctionName; limit: number; nowMs: number }
+    input: { owner: FunctionName; limit: number; nowMs: number; which?: RedriveFilter }
     output: readonly Redriven[]
   }
   auditQueues: { input: null; output: QueueAudit }

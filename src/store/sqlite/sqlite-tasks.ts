@@ -9,6 +9,7 @@ import type {
   QueueAudit,
   QueueControl,
   QueueCounters,
+  RedriveFilter,
   Redriven,
   Settlement,
   TaskDetails,
@@ -127,8 +128,9 @@ export class SqliteTasks implements TaskQueue, TaskLookup, TaskOperations {
     return this.#thread.run('purgeWaiting', { owner, limit, nowMs: this.#now() })
   }
 
-  redrive(owner: FunctionName, limit: number): Promise<readonly Redriven[]> {
-    return this.#thread.run('redriveTasks', { owner, limit, nowMs: this.#now() })
+  redrive(owner: FunctionName, limit: number, which?: RedriveFilter): Promise<readonly Redriven[]> {
+    const nowMs = this.#now()
+    return this.#thread.run('redriveTasks', { owner, limit, nowMs, ...(which === undefined ? {} : { which }) })
   }
 
   audit(): Promise<QueueAudit> {

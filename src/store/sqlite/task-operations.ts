@@ -32,9 +32,13 @@ interface FailedRow {
   readonly qualifier: string | null
   readonly accepted_at_ms: number
   readonly expires_at_ms: number
+  readonly ended_at_ms: number
   readonly payload_bytes: number
   readonly plan: string | null
 }
+
+const FAILED_COLUMNS =
+  'sequence, request_id, qualifier, accepted_at_ms, expires_at_ms, ended_at_ms, payload_bytes, plan'
 
 export function prepareOperations(
   database: DatabaseSync,
@@ -47,10 +51,16 @@ export function prepareOperations(
      ORDER BY due_at_ms, sequence LIMIT ?`,
   )
   const selectFailed = database.prepare(
-    `SELECT sequence, request_id, qualifier, accepted_at_ms, expires_at_ms, payload_bytes, plan
-     FROM tasks INDEXED BY tasks_by_end
-     WHERE ended_at_ms IS NOT NULL AND account = ? AND namespace = ? AND function_name = ?
+    `SELECT ${FAILED_COLUMNS} FROM tasks INDEXED BY tasks_by_end
+     WHERE account = ? AND namespace = ? AND function_name = ? AND ended_at_ms >= ? AND ended_at_ms < ?
        AND status IN ('failed', 'expired') AND is_redriven = 0
+     ORDER BY ended_at_ms, sequence LIMIT ?`,
+  )
+  const selectNamed = database.prepare(
+    `SELECT ${FAILED_COLUMNS} FROM tasks INDEXED BY tasks_by_request
+     WHERE account = ? AND namespace = ? AND function_name = ? AND ended_at_ms >= ? AND ended_at_ms < ?
+       AND status IN ('failed', 'expired') AND is_redriven = 0
+       AND request_id IN (SELECT value FROM json_each(?))
      ORDER BY ended_at_ms, sequence LIMIT ?`,
   )
   const insertAnew = database.prepare(
@@ -92,9 +102,15 @@ export function prepareOperations(
       return rows.length
     },
 
-    redriveTasks({ owner, limit, nowMs }) {
+    redriveTasks({ owner, limit, nowMs, which = {} }) {
       const { account, namespace, name } = owner
-      const found = selectFailed.all(account, namespace, name, Math.min(limit, MAX_STEP))
+      const { requestIds, endedFromMs = 0, endedToMs = Number.MAX_SAFE_INTEGER } = which
+      const of = [account, namespace, name, endedFromMs, endedToMs] as const
+      const most = Math.min(limit, MAX_STEP)
+      const found =
+        requestIds === undefined
+          ? selectFailed.all(...of, most)
+          : selectNamed.all(...of, JSON.stringify(requestIds), most)
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
       return (found as unknown as FailedRow[]).map((row) => {
         const { sequence, payload_bytes: payloadBytes, request_id: causedBy } = row
@@ -108,7 +124,7 @@ export function prepareOperations(
         markRedriven.run(sequence)
         queues.count(queue, { accepted: 1, waiting: 1, liveBytes: payloadBytes })
         queue.head = undefined
-        return { requestId, causedBy }
+        return { requestId, causedBy, endedAtMs: row.ended_at_ms }
       })
     },
 
