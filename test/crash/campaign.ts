@@ -18,7 +18,7 @@ import { isAlive } from './processes.ts'
 import { Random } from './random.ts'
 import type { Report } from './report.ts'
 import { ACCOUNT, CrashServer, KEY } from './server.ts'
-import { viewCopy, viewStore } from './store-view.ts'
+import { viewDeadQueue, viewStore } from './store-view.ts'
 
 /** Accepted calls that are read back after each start, and own ids that are tried again. */
 const LOOKS_PER_START = 8
@@ -219,12 +219,20 @@ class Campaign {
   /** What a dead server left on the disk: every call that it answered with 202, and numbers that fit. */
   async #examine(): Promise<void> {
     this.#autopsies += 1
-    const { audit, tasks } = await viewCopy(this.#server.dataDir, join(this.#home, 'copy'), ACCOUNT)
+    const copy = join(this.#home, 'copy')
+    const { audit, tasks, running, claimed } = await viewDeadQueue(this.#server.dataDir, copy, ACCOUNT)
     for (const [name, value] of Object.entries(audit))
       if (value !== 0) this.#ledger.violate(`${name} is ${value} after a kill`)
     for (const call of this.#ledger.calls.values())
       if (call.submission === 'accepted' && !tasks.has(call.requestId ?? ''))
         this.#ledger.violate(`${labelOf(call)} was accepted, and is not on the disk after a kill: lost`)
+    for (const { requestId, lostRuns, isToStop } of running) {
+      const again = claimed.get(requestId)
+      if (isToStop && tasks.get(requestId)?.status !== 'cancelled')
+        this.#ledger.violate(`${requestId} was to be stopped when the server died, and is not cancelled then`)
+      if (!isToStop && again?.lostRuns !== lostRuns + 1)
+        this.#ledger.violate(`${requestId} ran when the server died, and is not due at once as a lost one`)
+    }
   }
 
   /** After a start: some of what was accepted is there, as it was if it had ended, and its own ids are taken. */
