@@ -327,7 +327,7 @@ export async function startServer(
       tasks,
       outbox: store.outbox,
       catalogue,
-      usualLimits: { maxRuns: PARALLEL_ASYNC_RUNS_PER_FUNCTION, maxTasks: config.maxQueuedTasks },
+      usualLimits: { maxRuns: PARALLEL_ASYNC_RUNS_PER_FUNCTION, maxTasks: config.maxQueuedTasksPerFunction },
       webhookKey,
       log,
     }),
