@@ -45,12 +45,14 @@ export class BatchRunner {
   readonly #queues: FunctionQueues
   readonly #clock: QueueClock
   readonly #handlers: Handlers
+  readonly #words: ReturnType<typeof prepareWords>
   #changesSeen: number
   #commits = 0
 
   /** Voids the leases of the process that had the database before. */
   constructor(database: DatabaseSync, limits: QueueLimits) {
     this.#database = database
+    this.#words = prepareWords(database)
     const queues = new FunctionQueues(database, limits)
     const clock = new QueueClock(database)
     this.#queues = queues
@@ -124,11 +126,11 @@ export class BatchRunner {
 
   #inTransaction<T>(run: () => T): T {
     try {
-      this.#database.exec('BEGIN')
+      this.#words.begin.run()
       const results = run()
       if (this.#totalChanges() !== this.#changesSeen) this.#clock.flush()
       this.#queues.flush()
-      this.#database.exec('COMMIT')
+      this.#words.commit.run()
       this.#queues.settle()
       this.#countCommit()
       return results
@@ -144,12 +146,12 @@ export class BatchRunner {
 
   #runAlone<K extends OperationName>(operation: Operation<K>, memory: PayloadMemory): Result {
     const before = this.#queues.save()
-    this.#database.exec('SAVEPOINT alone')
+    this.#words.save.run()
     try {
       const { name, input } = operation
       if (input !== null && typeof input === 'object' && 'nowMs' in input) this.#clock.see(input.nowMs)
       const output = this.#handlers[name](input, memory)
-      this.#database.exec('RELEASE alone')
+      this.#words.release.run()
       return { ok: true, output }
     } catch (error) {
       // Some faults, a full disk among them, make SQLite roll back everything: then the batch has failed.
@@ -167,7 +169,18 @@ export class BatchRunner {
   }
 
   #totalChanges(): number {
-    return Number(this.#database.prepare('SELECT total_changes() AS changes').get()?.['changes'])
+    return Number(this.#words.changes.get()?.['changes'])
+  }
+}
+
+/** What every operation or every batch says: read by SQLite once, not each time. */
+function prepareWords(database: DatabaseSync) {
+  return {
+    begin: database.prepare('BEGIN'),
+    commit: database.prepare('COMMIT'),
+    save: database.prepare('SAVEPOINT alone'),
+    release: database.prepare('RELEASE alone'),
+    changes: database.prepare('SELECT total_changes() AS changes'),
   }
 }
 
