@@ -24,6 +24,7 @@ import { createTencentScf } from './dialects/tencent-scf/dialect.ts'
 import { DIALECT as TENCENT_SCF } from './dialects/tencent-scf/operation.ts'
 import { Admission } from './engine/admission.ts'
 import { Catalogue } from './engine/catalogue.ts'
+import { deletedAmong } from './engine/deleted-functions.ts'
 import { functionsThatEnded } from './engine/ended-functions.ts'
 import { Engine } from './engine/engine.ts'
 import { Kept } from './engine/kept.ts'
@@ -219,6 +220,7 @@ export async function startServer(
     observe: (event) => tellKept(log, event),
   })
   pool.keeper = kept
+  store.deletedAmong = (functions) => deletedAmong(functions, catalogue)
   catalogue.onRetired = (stateIds) => pool.retire(stateIds)
   catalogue.onChanged = (changes) => {
     kept.follow(changes)

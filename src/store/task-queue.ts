@@ -336,8 +336,16 @@ export interface QueueControl {
 
 /** Looks after queues. */
 export interface TaskOperations {
-  /** Those of functions that had tasks, in the order of their names. */
-  counters(of: { readonly account: string } & Partial<FunctionName>): Promise<readonly QueueCounters[]>
+  /**
+   * Those of functions that had tasks, in the order of their names. A function that is deleted for the retention time, and of which nothing
+   * is kept, is forgotten, with what was set for it.
+   *
+   * @param of `withForgotten`: before them what forgotten functions of the account counted, if any, under an empty namespace and name;
+   *   so sums over all never go down. Default false.
+   */
+  counters(
+    of: { readonly account: string; readonly withForgotten?: boolean } & Partial<FunctionName>,
+  ): Promise<readonly QueueCounters[]>
   /** Sets the members that are given; null unsets. */
   control(owner: FunctionName, change: ControlChange): Promise<QueueControl>
   /** Cancels up to `limit` (1 … 1000) waiting tasks of a function, the oldest due first. @returns How many. */

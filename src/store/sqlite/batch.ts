@@ -5,6 +5,7 @@ import { prepareClaim } from './claim.ts'
 import { prepareDefinitionOperations } from './definitions.ts'
 import { Endings } from './endings.ts'
 import { prepareEnqueue } from './enqueue.ts'
+import { prepareForgetting } from './forgotten-functions.ts'
 import { FunctionQueues } from './function-queues.ts'
 import { prepareLeases } from './leases.ts'
 import type {
@@ -65,6 +66,7 @@ export class BatchRunner {
       ...prepareLeases(database, queues, endings, outbox),
       ...prepareLookup(database, endings),
       ...prepareOperations(database, queues, endings),
+      ...prepareForgetting(queues),
       listTasks: prepareList(database, queues),
       enqueueTask: prepareEnqueue(database, queues),
       claimTasks: claim.claimTasks,

@@ -1,5 +1,5 @@
 import type { FunctionName } from '../../model/function.ts'
-import type { QueueControl, TaskEnding } from '../task-queue.ts'
+import { TASK_ENDINGS, type QueueControl, type TaskEnding } from '../task-queue.ts'
 
 /** What is counted for a function, and for all together. */
 export interface QueueCounts {
@@ -50,6 +50,8 @@ export interface FunctionQueue extends FunctionName {
   head: Head | null | undefined
   /** No lease of its tasks ends before this: epoch milliseconds. */
   leasesUntilMs: number
+  /** It was first seen then that the function is deleted and nothing of it is kept: epoch milliseconds. */
+  goneSinceMs: number | undefined
 }
 
 export const FORGOTTEN = {
@@ -134,6 +136,12 @@ export function liveDeliveries({ deliveriesWaiting, delivering }: QueueCounts): 
 /** Undeliverable ones that are not forgotten. */
 export function keptDeliveries({ undeliverable, forgottenUndeliverable }: QueueCounts): number {
   return undeliverable - forgottenUndeliverable
+}
+
+/** Whether there is nothing of a function but what was counted and set. */
+export function isIdle({ counts }: FunctionQueue): boolean {
+  const kept = TASK_ENDINGS.reduce((sum, ending) => sum + keptTasks(counts, ending), 0)
+  return liveTasks(counts) + kept + liveDeliveries(counts) + keptDeliveries(counts) === 0
 }
 
 /** Tasks, and deliveries, that are accounted for in more than one state, or in none. */

@@ -37,7 +37,9 @@ export class FunctionQueues {
   /** What takes back the changes of the transaction, latest last. */
   #undo: (() => void)[] = []
   readonly #changed = new Set<FunctionQueue>()
+  readonly #removed = new Set<FunctionQueue>()
   readonly #write: (queue: FunctionQueue) => void
+  readonly #remove: (queue: FunctionQueue) => void
   readonly #selectHead: (queue: FunctionQueue) => Head | null
   readonly #selectFirstLease: (queue: FunctionQueue) => Head | null
 
@@ -45,6 +47,7 @@ export class FunctionQueues {
   constructor(database: DatabaseSync, limits: QueueLimits) {
     this.#limits = limits
     this.#write = prepareWrite(database)
+    this.#remove = prepareRemove(database)
     this.#selectHead = prepareHead(database, 'tasks_by_function', 'ended_at_ms IS NULL')
     this.#selectFirstLease = prepareHead(database, 'tasks_leased', "status = 'leased'")
     for (const row of database.prepare('SELECT * FROM function_queues').all()) this.#load(row)
@@ -55,7 +58,7 @@ export class FunctionQueues {
     return this.#total
   }
 
-  /** Every function that has or had tasks. */
+  /** Every function that has or had tasks, and {@link FunctionQueues.forgottenOf} each account. */
   get all(): Iterable<FunctionQueue> {
     return this.#queues.values()
   }
@@ -78,6 +81,7 @@ export class FunctionQueues {
       control: UNSET,
       head: undefined,
       leasesUntilMs: 0,
+      goneSinceMs: undefined,
     }
     this.#queues.set(key, queue)
     return queue
@@ -181,6 +185,37 @@ export class FunctionQueues {
     })
   }
 
+  /** What functions of an account counted that are forgotten: a queue without a name. */
+  forgottenOf(account: string): FunctionQueue {
+    return this.of(account, '', '')
+  }
+
+  /** Since when a function is gone; undefined: it is there. */
+  setGone(queue: FunctionQueue, sinceMs: number | undefined): void {
+    const before = queue.goneSinceMs
+    queue.goneSinceMs = sinceMs
+    this.#changed.add(queue)
+    this.#undo.push(() => {
+      queue.goneSinceMs = before
+    })
+  }
+
+  /** Forgets an idle function: what it counted stays counted for its account, what was set for it does not. */
+  forget(queue: FunctionQueue): void {
+    const { counts, account, namespace, name } = queue
+    this.count(this.forgottenOf(account), counts)
+    const negative = noCounts()
+    for (const [count] of COUNT_COLUMNS) negative[count] = -counts[count]
+    this.count(queue, negative)
+    const key = keyOf(account, namespace, name)
+    this.#queues.delete(key)
+    this.#removed.add(queue)
+    this.#undo.push(() => {
+      this.#queues.set(key, queue)
+      this.#removed.delete(queue)
+    })
+  }
+
   /** For {@link FunctionQueues.restore}, when the transaction is rolled back to here. */
   save(): number {
     return this.#undo.length
@@ -192,13 +227,15 @@ export class FunctionQueues {
 
   /** Writes what has changed; to be called before the COMMIT. */
   flush(): void {
-    for (const queue of this.#changed) this.#write(queue)
+    for (const queue of this.#removed) this.#remove(queue)
+    for (const queue of this.#changed) if (!this.#removed.has(queue)) this.#write(queue)
   }
 
   /** The transaction is over: committed, or rolled back and restored. */
   settle(): void {
     this.#undo = []
     this.#changed.clear()
+    this.#removed.clear()
   }
 
   #add(queue: FunctionQueue, name: Count, by: number): void {
@@ -219,21 +256,29 @@ export class FunctionQueues {
       ...(row['max_runs'] === null ? {} : { maxRuns: Number(row['max_runs']) }),
       ...(row['max_tasks'] === null ? {} : { maxTasks: Number(row['max_tasks']) }),
     }
+    queue.goneSinceMs = row['gone_since_ms'] === null ? undefined : Number(row['gone_since_ms'])
     this.#follow(queue)
   }
+}
+
+function prepareRemove(database: DatabaseSync): (queue: FunctionQueue) => void {
+  const remove = database.prepare(
+    'DELETE FROM function_queues WHERE account = ? AND namespace = ? AND function_name = ?',
+  )
+  return ({ account, namespace, name }) => void remove.run(account, namespace, name)
 }
 
 function prepareWrite(database: DatabaseSync): (queue: FunctionQueue) => void {
   const columns = COUNT_COLUMNS.map(([, column]) => column)
   const upsert = database.prepare(
     `INSERT OR REPLACE INTO function_queues (account, namespace, function_name, is_paused, max_runs, max_tasks,
-       ${columns.join(', ')})
-     VALUES (?, ?, ?, ?, ?, ?, ${columns.map(() => '?').join(', ')})`,
+       gone_since_ms, ${columns.join(', ')})
+     VALUES (?, ?, ?, ?, ?, ?, ?, ${columns.map(() => '?').join(', ')})`,
   )
-  return ({ account, namespace, name, control, counts }) => {
+  return ({ account, namespace, name, control, counts, goneSinceMs = null }) => {
     const { isPaused, maxRuns = null, maxTasks = null } = control
     const values = COUNT_COLUMNS.map(([count]) => counts[count])
-    upsert.run(account, namespace, name, isPaused ? 1 : 0, maxRuns, maxTasks, ...values)
+    upsert.run(account, namespace, name, isPaused ? 1 : 0, maxRuns, maxTasks, goneSinceMs, ...values)
   }
 }
 

@@ -87,6 +87,11 @@ export interface ListedDeliveryRow extends Omit<DeliveryRecord, 'body'> {
   readonly body?: Blob
 }
 
+export interface IdleFunction extends FunctionName {
+  /** It was noted before that it is deleted. */
+  readonly wasGone: boolean
+}
+
 /** Everything the worker can do: what goes in and what comes out. */
 interface OperationMap {
   loadDefinitions: { input: null; output: readonly DefinitionRow[] }
@@ -119,7 +124,10 @@ interface OperationMap {
     input: { account: string; requestId: string; nowMs: number; marksRunning: boolean }
     output: TaskRecord['status'] | undefined
   }
-  countTasks: { input: { account: string } & Partial<FunctionName>; output: readonly QueueCounters[] }
+  countTasks: {
+    input: { account: string; withForgotten?: boolean } & Partial<FunctionName>
+    output: readonly QueueCounters[]
+  }
   controlQueue: { input: { owner: FunctionName; change: ControlChange }; output: QueueControl }
   purgeWaiting: { input: { owner: FunctionName; limit: number; nowMs: number }; output: number }
   redriveTasks: {
@@ -145,6 +153,21 @@ interface OperationMap {
   purgeTasks: {
     input: { endedBeforeMs: number; limit: number }
     output: { readonly tasks: number; readonly deliveries: number }
+  }
+  /** The functions, from the `offset`th on, of which nothing is kept but what was counted and set; `next`: where to go on. */
+  listIdleFunctions: {
+    input: { offset: number; limit: number }
+    output: { readonly idle: readonly IdleFunction[]; readonly next?: number }
+  }
+  /** Of those still idle: forgets the deleted ones that are gone since before `goneBeforeMs`, and notes for the rest whether they are. */
+  followFunctions: {
+    input: {
+      deleted: readonly FunctionName[]
+      present: readonly FunctionName[]
+      nowMs: number
+      goneBeforeMs: number
+    }
+    output: number
   }
 }
 

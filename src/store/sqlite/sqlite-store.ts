@@ -1,13 +1,15 @@
+import type { FunctionName } from '../../model/function.ts'
 import type { Change, DefinitionStore, RecordKinds, Stored } from '../definition-store.ts'
 import type { Outbox } from '../outbox.ts'
 import type { TaskLookup, TaskOperations, TaskQueue } from '../task-queue.ts'
 import { DatabaseThread } from './database-thread.ts'
-import type { DefinitionRow, QueueLimits } from './operations.ts'
+import type { DefinitionRow, IdleFunction, OutputOf, QueueLimits } from './operations.ts'
 import { SqliteOutbox } from './sqlite-outbox.ts'
 import { SqliteTasks } from './sqlite-tasks.ts'
 
 const MINUTE_MS = 60_000
-const DAY_MS = 24 * 60 * MINUTE_MS
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
 
 /** Rows forgotten in one transaction: few enough that others do not wait for it. */
 const PURGE_ROWS = 500
@@ -61,10 +63,12 @@ export class SqliteStore {
   readonly definitions: DefinitionStore
   readonly tasks: TaskQueue & TaskLookup & TaskOperations
   readonly outbox: Outbox
+  /** Which of these functions do not exist (any more). Until it is set, no function is forgotten. */
+  deletedAmong: ((functions: readonly FunctionName[]) => readonly FunctionName[]) | undefined
   readonly #thread: DatabaseThread
   readonly #retentionMs: number
   readonly #now: () => number
-  readonly #purgeTimer: NodeJS.Timeout
+  readonly #timers: readonly NodeJS.Timeout[]
 
   private constructor(thread: DatabaseThread, limits: QueueLimits, retentionMs: number, now: () => number) {
     this.#thread = thread
@@ -73,9 +77,11 @@ export class SqliteStore {
     this.definitions = new SqliteDefinitions(thread)
     this.tasks = new SqliteTasks(thread, limits, now)
     this.outbox = new SqliteOutbox(thread, now)
-    // A failure reaches `onFailure` and every call; the timer has nobody else to tell.
-    this.#purgeTimer = setInterval(() => void this.purgeEndedTasks().catch(() => undefined), MINUTE_MS)
-    this.#purgeTimer.unref()
+    // A failure reaches `onFailure` and every call; the timers have nobody else to tell.
+    this.#timers = [
+      setInterval(() => void this.purgeEndedTasks().catch(() => undefined), MINUTE_MS).unref(),
+      setInterval(() => void this.forgetDeletedFunctions().catch(() => undefined), HOUR_MS).unref(),
+    ]
   }
 
   /**
@@ -121,11 +127,45 @@ export class SqliteStore {
   }
 
   /**
+   * Forgets what was counted and set for functions that are deleted for the retention time and of which nothing is kept, in small
+   * transactions; how many. What they counted is added to what is counted of forgotten functions. Also runs by itself every hour.
+   *
+   * @throws {EngineError} `platform/store-failed`
+   */
+  async forgetDeletedFunctions(): Promise<number> {
+    const { deletedAmong } = this
+    if (deletedAmong === undefined) return 0
+    const idle: IdleFunction[] = []
+    for (let offset: number | undefined = 0; offset !== undefined;) {
+      const page: OutputOf<'listIdleFunctions'> = await this.#thread.run('listIdleFunctions', {
+        offset,
+        limit: PURGE_ROWS,
+      })
+      idle.push(...page.idle)
+      offset = page.next
+    }
+    const deleted = new Set(deletedAmong(idle))
+    const changing = idle.filter((one) => deleted.has(one) || one.wasGone)
+    let total = 0
+    for (let from = 0; from < changing.length; from += PURGE_ROWS) {
+      const step = changing.slice(from, from + PURGE_ROWS)
+      const nowMs = this.#now()
+      total += await this.#thread.run('followFunctions', {
+        deleted: step.filter((one) => deleted.has(one)),
+        present: step.filter((one) => !deleted.has(one)),
+        nowMs,
+        goneBeforeMs: nowMs - this.#retentionMs,
+      })
+    }
+    return total
+  }
+
+  /**
    * Finishes the calls made so far, writes everything into the one file and lets go of it. Later calls are rejected
    * with `platform/store-failed`. May be called again.
    */
   close(): Promise<void> {
-    clearInterval(this.#purgeTimer)
+    for (const timer of this.#timers) clearInterval(timer)
     return this.#thread.close()
   }
 }

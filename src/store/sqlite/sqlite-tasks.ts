@@ -116,7 +116,7 @@ export class SqliteTasks implements TaskQueue, TaskLookup, TaskOperations {
     return this.#thread.run('cancelTask', { account, requestId, nowMs, marksRunning: true })
   }
 
-  counters(of: { readonly account: string } & Partial<FunctionName>): Promise<readonly QueueCounters[]> {
+  counters(of: Parameters<TaskOperations['counters']>[0]): Promise<readonly QueueCounters[]> {
     return this.#thread.run('countTasks', of)
   }
 
@@ -130,7 +130,12 @@ export class SqliteTasks implements TaskQueue, TaskLookup, TaskOperations {
 
   redrive(owner: FunctionName, limit: number, which?: RedriveFilter): Promise<readonly Redriven[]> {
     const nowMs = this.#now()
-    return this.#thread.run('redriveTasks', { owner, limit, nowMs, ...(which === undefined ? {} : { which }) })
+    return this.#thread.run('redriveTasks', {
+      owner,
+      limit,
+      nowMs,
+      ...(which === undefined ? {} : { which }),
+    })
   }
 
   audit(): Promise<QueueAudit> {

@@ -76,11 +76,12 @@ export function prepareOperations(
   const markRedriven = database.prepare('UPDATE tasks SET is_redriven = 1 WHERE sequence = ?')
 
   return {
-    countTasks({ account, namespace, name }) {
+    countTasks({ account, namespace, name, withForgotten = false }) {
       return [...queues.all]
         .filter(
           (queue) =>
             queue.account === account &&
+            (withForgotten || queue.name !== '') &&
             (namespace === undefined || queue.namespace === namespace) &&
             (name === undefined || queue.name === name),
         )
