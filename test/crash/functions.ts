@@ -38,7 +38,7 @@ export const TOLD = 'told'
 const FC_DOORS = ['fc-own-id', 'fc', 'fc-plain'] as const
 const FAST_DOORS = [...FC_DOORS, 'functiongraph'] as const
 const SHORT: readonly [number, number] = [0, 50]
-const LONG: readonly [number, number] = [200, 2500]
+const LONG: readonly [number, number] = [200, 1500]
 
 /** SCF waits a minute before each repeat: through it go calls that are not repeated, and in the long form some that are. */
 export const crashFunctions = (isLong: boolean): readonly CrashFunction[] => {

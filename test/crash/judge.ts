@@ -1,10 +1,19 @@
 import type { TaskDetails, TaskRecord } from '../../src/store/task-queue.ts'
-import { NAMESPACE, TOLD } from './functions.ts'
+import { NAMESPACE, TOLD, type Door } from './functions.ts'
 import { brokenRuns, labelOf, type CallRecord, type Ledger } from './ledger.ts'
 import type { viewStore } from './store-view.ts'
 
 /** Runs that a task may lose beyond its repeats before it is given up: see I4 and I5 of `src/async/README.md`. */
 const LOST_RUN_ALLOWANCE = 10
+
+/** How the server says that a call came in. */
+const SOURCES: Readonly<Record<Door, string>> = {
+  'fc-own-id': 'stateful',
+  fc: 'stateful',
+  'fc-plain': '',
+  functiongraph: '',
+  scf: 'API',
+}
 
 type Final = Awaited<ReturnType<typeof viewStore>>
 
@@ -22,6 +31,8 @@ export interface Verdict {
   readonly duplicatesSeen: number
   readonly duplicatesCounted: number
   readonly lostRunsCounted: number
+  /** Calls that were given up because too many of their runs were lost. */
+  readonly givenUp: number
   readonly stopsAnswered: number
   readonly endingsTold: number
   /** Tellings beyond the first of an ending. */
@@ -63,6 +74,7 @@ export function judge(evidence: Evidence): Verdict {
     duplicatesSeen: calls.reduce((total, call) => total + extraRuns(call, final.tasks), 0),
     duplicatesCounted: sum(({ duplicates }) => duplicates),
     lostRunsCounted: [...final.tasks.values()].reduce((total, { lostRuns }) => total + lostRuns, 0),
+    givenUp: [...final.tasks.values()].filter(({ lastError }) => lastError === 'runsLost').length,
     stopsAnswered: calls.filter(({ stop }) => stop === 'stopped').length,
     endingsTold: ledger.told.size,
     toldAgain: [...ledger.told.values()].reduce((total, { times }) => total + times - 1, 0),
@@ -84,15 +96,19 @@ function strangersOf(ledger: Ledger, tasks: ReadonlyMap<string, TaskRecord>): Se
     if (run === undefined || !strangers.delete(run.requestId)) continue
     call.requestId = run.requestId
   }
-  // One that never ran is told by its function alone: it can only be one of those that got no answer.
+  // One that never ran is told by its function and its API alone: it can only be one of those that got no answer.
   for (const requestId of strangers) {
-    const task = tasks.get(requestId)
+    const { functionName, source = '' } = tasks.get(requestId) ?? {}
     const call = unanswered.find(
-      (one) =>
-        one.requestId === undefined && one.runs.length === 0 && one.plan.target.name === task?.functionName,
+      ({ plan, requestId: id, runs }) =>
+        id === undefined &&
+        runs.length === 0 &&
+        plan.target.name === functionName &&
+        SOURCES[plan.door] === source,
     )
     if (call === undefined) continue
     call.requestId = requestId
+    call.isGuessed = true
     strangers.delete(requestId)
   }
   return strangers
@@ -181,9 +197,9 @@ function extraRuns({ requestId = '', runs }: CallRecord, tasks: ReadonlyMap<stri
 /** Each ending that has a destination was told there, under one id. */
 function judgeTold(ledger: Ledger, { tasks, deliveries }: Final): void {
   for (const call of ledger.calls.values()) {
-    const { plan, requestId = '' } = call
+    const { plan, requestId = '', isGuessed = false } = call
     const task = tasks.get(requestId)
-    if (task === undefined) continue
+    if (task === undefined || isGuessed) continue
     const told = ledger.told.get(requestId)
     const isToBeTold = plan.tells !== undefined && task.status !== 'cancelled'
     if (isToBeTold && told === undefined) ledger.violate(`${labelOf(call)}: its ending was not told`)

@@ -19,6 +19,8 @@ export interface CallRecord {
   readonly plan: PlannedCall
   submission: Submission
   requestId?: string
+  /** No answer and no run has told the id: it may be that of another call without an answer. */
+  isGuessed?: true
   acceptedAtMs?: number
   /** An answer came that it has ended, or a look found it ended: no run may be alive after that. */
   overAtMs?: number

@@ -10,10 +10,12 @@ import { plannedCall } from './plan.ts'
 const CALLERS = 4
 /** Calls that are handed over at once, just before a kill. */
 const VOLLEY_CALLS = 6
+/** Calls that run and are stopped then. */
+const VOLLEY_STOPS = 2
 /** Between two calls of one caller. */
 const PAUSE_MS = 120
 /** Calls that are known to go on: more are not made until some have ended. */
-const MOST_LIVE = 48
+const MOST_LIVE = 24
 /** How often calls are looked at, and how many then. */
 const LOOK_EVERY_MS = 150
 const LOOKS_AT_ONCE = 12
@@ -55,9 +57,12 @@ export class Load {
     while (this.#pending.size > 0) await Promise.all(this.#pending)
   }
 
-  /** Hands over a few calls at once, and waits for nothing. */
+  /** Hands over a few calls at once, asks for the end of some that run, and waits for nothing. */
   volley(): void {
     for (let count = 0; count < VOLLEY_CALLS; count += 1) this.#later('submitting', this.#handOver())
+    const running = [...this.#parts.ledger.calls.values()].filter(isRunning)
+    for (const call of running.slice(0, VOLLEY_STOPS))
+      this.#later(`the stop of ${labelOf(call)}`, this.#stop(call))
   }
 
   async #call(): Promise<void> {
@@ -76,8 +81,13 @@ export class Load {
     const call = ledger.plan(plan)
     await this.#submit(call)
     if (call.submission === 'refused') await delay(REFUSED_PAUSE_MS)
-    else if (call.submission === 'accepted' && plan.stopAfterMs !== undefined)
-      this.#later(`the stop of ${labelOf(call)}`, this.#stop(call))
+    else if (call.submission === 'accepted' && plan.stopAfterMs !== undefined) {
+      const { stopAfterMs } = plan
+      this.#later(
+        `the stop of ${labelOf(call)}`,
+        delay(stopAfterMs).then(() => this.#stop(call)),
+      )
+    }
   }
 
   /** A call whose answer did not come is handed over again where it has an id of its own: it is there only once. */
@@ -125,17 +135,15 @@ export class Load {
   /** Asks until there is an answer. */
   async #stop(call: CallRecord): Promise<void> {
     const { apis, ledger, gate } = this.#parts
-    await delay(call.plan.stopAfterMs)
+    if (call.stop !== undefined) return
+    call.stop = 'asked'
     for (;;) {
       await gate.opened()
       try {
-        const before = call.stop
-        call.stop ??= 'asked'
         const answer = await apis.stop(call)
         if (typeof answer === 'object')
           return ledger.violate(`${labelOf(call)}: its stop was answered with ${answer.unexpected}`)
-        // A stop that was asked before, and not answered, may be what ended it.
-        call.stop = answer === 'over' && before === 'asked' ? 'over' : answer
+        call.stop = answer
         call.overAtMs ??= performance.now()
         return
       } catch (error) {
@@ -173,6 +181,11 @@ export async function lookAt(call: CallRecord, apis: Apis, ledger: Ledger): Prom
   const sight = await apis.look(call)
   if (sight === undefined) ledger.violate(`${labelOf(call)} was accepted, and is not there: lost`)
   else ledger.see(call, sight)
+}
+
+function isRunning({ submission, stop, overAtMs, runs }: CallRecord): boolean {
+  const isOn = submission === 'accepted' && stop === undefined && overAtMs === undefined
+  return isOn && runs.at(-1)?.hasEnded === false
 }
 
 function isOpen({ submission, ended }: CallRecord): boolean {

@@ -55,6 +55,7 @@ export function markdownOf(report: Report): string {
       'duplicates and lost runs that the server counted',
       `${report.duplicatesCounted}, ${report.lostRunsCounted}`,
     ],
+    ['calls given up after more than 10 lost runs beyond their repeats', report.givenUp],
     ['stops that were answered', report.stopsAnswered],
     [
       'endings told to destinations, of which more than once, under the same id',
