@@ -225,6 +225,11 @@ export interface TaskDetails extends TaskRecord {
   readonly result?: TaskResult
   /** The runs after which it was put back, oldest first. */
   readonly history: readonly TaskRun[]
+  /**
+   * What became of the telling of its end; absent when it has not ended, or nobody is told. Only what is not delivered is kept: one that
+   * was given up and is forgotten since reads as delivered.
+   */
+  readonly telling?: 'waiting' | 'delivered' | 'undeliverable'
 }
 
 /** Which tasks of an account are wanted; absent members exclude nothing. Ranges are half-open: from ≤ t < to. */

@@ -88,6 +88,13 @@ export function errorOf(reason: string | undefined): string | undefined {
     : 'UnhandledInvocationError'
 }
 
+/** What became of the telling of a task's end, in words of {@link TASK_STATES}: the vendor's only example is `Succeeded`. */
+export function destinationStatusOf({ telling }: TaskDetails): TaskState | undefined {
+  return telling === undefined ? undefined : TELLING_STATES[telling]
+}
+
+const TELLING_STATES = { waiting: 'Running', delivered: 'Succeeded', undeliverable: 'Failed' } as const
+
 /** Repeats that have begun. */
 export function retriesOf({ status, attempts }: TaskRecord): number {
   return Math.max(0, status === 'running' ? attempts : attempts - 1)

@@ -9,7 +9,15 @@ import type { Answer, Call, Operation, Rooms } from './operation.ts'
 import { ownExtras } from './own-extras.ts'
 import { page } from './paging.ts'
 import { namedBy, pathParameter, qualifiedFunctionOf } from './target.ts'
-import { errorOf, eventsOf, retriesOf, searchFor, stateOf, TASK_STATES } from './task-states.ts'
+import {
+  destinationStatusOf,
+  errorOf,
+  eventsOf,
+  retriesOf,
+  searchFor,
+  stateOf,
+  TASK_STATES,
+} from './task-states.ts'
 
 /** Tasks of a page when the request names no `limit`, and the most it may name. Source: the vendor's page of the operation. */
 const DEFAULT_PAGE_TASKS = 20
@@ -42,6 +50,7 @@ export const getStatefulAsyncInvocation: Operation = async (call, rooms) => {
     status: 200,
     body: {
       ...taskBody(task),
+      destinationStatus: destinationStatusOf(task),
       ...(payload !== undefined && { invocationPayload: payload.toString() }),
       ...(result !== undefined && {
         durationMs: Math.round(result.durationMs),

@@ -1,8 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { TaskRecord, TaskResult } from '../task-queue.ts'
+import type { TaskDetails, TaskRecord, TaskResult } from '../task-queue.ts'
 import { ENDING_COLUMNS, type EndingRow, type Endings } from './endings.ts'
 import { parseHistory } from './history.ts'
 import type { DetailsRow, InputOf, RecordRow } from './operations.ts'
+import { parsePlan } from './plan.ts'
 import { recordOf, TASK_COLUMNS, type TaskColumns } from './task-rows.ts'
 
 /** What can be done to one task without a lease; each runs inside the transaction of its batch. */
@@ -27,12 +28,28 @@ export function prepareLookup(database: DatabaseSync, endings: Endings): LookupO
   const selectResult = database.prepare(
     'SELECT payload, log_tail, figures FROM task_results WHERE sequence = ?',
   )
+  const selectDelivery = database.prepare(
+    `SELECT status FROM deliveries WHERE account = ? AND request_id = ? AND namespace = ? AND function_name = ?
+     ORDER BY sequence DESC LIMIT 1`,
+  )
   const selectToStop = database.prepare(
     `SELECT ${ENDING_COLUMNS} FROM tasks WHERE account = ? AND request_id = ? ORDER BY sequence DESC LIMIT 1`,
   )
   const requestStop = database.prepare(
     'UPDATE tasks SET stop_requested_at_ms = coalesce(stop_requested_at_ms, ?) WHERE sequence = ?',
   )
+
+  const tellingOf = (row: TaskColumns): Pick<TaskDetails, 'telling'> => {
+    const { onSuccess, onFailure } = parsePlan(row.plan).destinations ?? {}
+    const isTold =
+      row.status === 'succeeded'
+        ? onSuccess !== undefined
+        : (row.status === 'failed' || row.status === 'expired') && onFailure !== undefined
+    if (!isTold) return {}
+    const found = selectDelivery.get(row.account, row.request_id, row.namespace, row.function_name)
+    if (found === undefined) return { telling: 'delivered' }
+    return { telling: found['status'] === 'undeliverable' ? 'undeliverable' : 'waiting' }
+  }
 
   return {
     findTask({ account, requestId }) {
@@ -53,6 +70,7 @@ export function prepareLookup(database: DatabaseSync, endings: Endings): LookupO
       return {
         ...recordOf(row, blobOf(selectPayload.get(row.sequence)?.['payload'])),
         history: parseHistory(row.history),
+        ...tellingOf(row),
         ...(result === undefined
           ? {}
           : {

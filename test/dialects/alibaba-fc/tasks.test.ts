@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { isJsonObject } from '../../../src/model/json.ts'
+import type { NewDelivery } from '../../../src/store/outbox.ts'
 import type { Settlement, TaskResult } from '../../../src/store/task-queue.ts'
 import { ACCOUNT, functionBody, openHarness, pluck, type Harness, type TestReply } from './harness.ts'
 
@@ -107,6 +108,44 @@ describe('a task', () => {
         },
       ],
     })
+  })
+
+  test('says how the telling of its end fares, while that goes on and when it is over', async () => {
+    const put = (destinationConfig: object) =>
+      send('PUT', `${V2}${WORK}/async-invoke-config`, { destinationConfig })
+    await put({ onSuccess: { destination: 'https://example.com/hook' } })
+    const status = async (taskId: string) =>
+      (await send('GET', `${TASKS}/${taskId}`)).json['destinationStatus']
+    for (const taskId of ['order-1', 'order-2', 'order-3']) await submit(taskId)
+    expect(await status('order-1')).toBeUndefined()
+    const deliver = async (how: (lease: string) => Promise<boolean>): Promise<void> => {
+      const [delivery] = await fc.store.outbox.claimDeliveries(1, fc.clockMs, 60_000)
+      expect(await how(delivery?.lease ?? '')).toBe(true)
+    }
+    const telling = (requestId: string): NewDelivery => ({
+      deliveryId: requestId,
+      account: ACCOUNT,
+      namespace: 'demo',
+      functionName: 'work',
+      requestId,
+      on: 'success',
+      destination: { dialect: 'alibaba-fc', target: { kind: 'webhook', url: 'https://example.com/hook' } },
+      depth: 0,
+      body: Buffer.from('{}'),
+      contentType: 'application/json',
+      createdAtMs: fc.clockMs,
+    })
+    const requestIdOf = async (taskId: string) =>
+      String((await send('GET', `${TASKS}/${taskId}`)).json['requestId'])
+    await end({ delivery: telling(await requestIdOf('order-1')) })
+    expect(await status('order-1')).toBe('Running')
+    await deliver((lease) => fc.store.outbox.delivered(lease))
+    expect(await status('order-1')).toBe('Succeeded')
+    await end({ delivery: telling(await requestIdOf('order-2')) })
+    await deliver((lease) => fc.store.outbox.undeliverable(lease, 'webhook-status 404', fc.clockMs))
+    expect(await status('order-2')).toBe('Failed')
+    await end({ ending: 'failed', lastError: 'timedOut' })
+    expect(await status('order-3')).toBeUndefined()
   })
 
   test('that fails and is repeated says each time why', async () => {

@@ -361,6 +361,8 @@ describe('a destination', () => {
     const told = async (event: string): Promise<unknown> => {
       const headers = await submit('telling', event)
       const requestId = headers['x-fc-request-id'] ?? ''
+      const statusOf = async () => (await get('telling', requestId)).destinationStatus
+      await expect.poll(statusOf, { timeout: WITHIN_MS }).toBe('Succeeded')
       const lineOf = (log: string) =>
         log
           .split('\n')
@@ -414,6 +416,8 @@ describe('a destination', () => {
     const undeliverable = () => undeliverableOf(suite.server, ['tasks', 'queued'])
     await expect.poll(undeliverable, { timeout: WITHIN_MS }).toHaveLength(1)
     const [delivery] = await undeliverable()
+    const taskId = requestId ?? ''
+    expect((await get('queued', taskId)).destinationStatus).toBe('Failed')
     expect(delivery).toMatchObject({
       requestId,
       on: 'success',
