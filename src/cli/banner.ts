@@ -3,6 +3,7 @@ import { stderrColors } from './colors.ts'
 import { formatListenAddress } from '../config/listen-address.ts'
 import type { Config } from '../config/schema.ts'
 import type { RunningServer } from '../main.ts'
+import { shellWord } from './shell-word.ts'
 import { version } from './version.ts'
 
 export interface BannerFacts {
@@ -29,6 +30,7 @@ export function renderBanner({ mode, server, config, data, accessKey }: BannerFa
     ['URL', colors.bold(`http://${endpoint}`)],
     ['Data', data],
     ['Logs', join(config.dataDir, 'logs', 'ACCOUNT', 'NAMESPACE', 'FUNCTION', 'current.jsonl')],
+    ['Queues', `anvoke queue list --data ${shellWord(config.dataDir)}`],
     ['Account', config.accountId],
     ['Access key', accessKey],
     ['Sandbox', `${sandbox.name}: ${sandbox.detail}`],

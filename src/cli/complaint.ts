@@ -2,16 +2,30 @@ import { stderrColors } from './colors.ts'
 import { ConfigError, type Complaint } from '../config/config-error.ts'
 
 /** How the program ends; documented, and relied on by scripts. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130, terminated: 143 } as const
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  notAllowed: 3,
+  notFound: 4,
+  unreachable: 6,
+  interrupted: 130,
+  terminated: 143,
+} as const
 
 /** A failure that can be explained; everything else that is thrown is a bug. */
 export class CommandFailed extends Error {
   override readonly name = 'CommandFailed'
   readonly complaint: Complaint
+  /** One of {@link EXIT}. */
+  readonly exitCode: number
 
-  constructor(complaint: Complaint, options?: ErrorOptions) {
-    super(`${complaint.what}: ${complaint.why}`, options)
+  /** @param options `exitCode` where it is not 1. */
+  constructor(complaint: Complaint, options: ErrorOptions & { readonly exitCode?: number } = {}) {
+    const { exitCode = EXIT.failed, ...rest } = options
+    super(`${complaint.what}: ${complaint.why}`, rest)
     this.complaint = complaint
+    this.exitCode = exitCode
   }
 }
 
@@ -23,7 +37,7 @@ export function explain(error: unknown): number {
   }
   if (error instanceof CommandFailed) {
     tell(error.complaint)
-    return EXIT.failed
+    return error.exitCode
   }
   tell({
     what: 'something that should not happen',

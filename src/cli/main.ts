@@ -5,8 +5,8 @@ import { version } from './version.ts'
 const LINGER_MS = 3_000
 
 /**
- * Runs the command line and sets the process's exit code: 0 ok, 1 failed, 2 usage or settings, 130 interrupted.
- * Results go to stdout, everything else to stderr.
+ * Runs the command line and sets the process's exit code: 0 ok, 1 failed, 2 usage or settings, 3 not allowed, 4 not found,
+ * 6 no server, 130 interrupted. Results go to stdout, everything else to stderr.
  *
  * @param args Without the interpreter and the program.
  */

@@ -1,5 +1,7 @@
 import { Command } from 'commander'
-import { suggest } from '../config/suggest.ts'
+import { addHelpCommand } from './help-command.ts'
+import type { DoorOptions } from './queue/door.ts'
+import { addDoorOptions, addQueueCommands } from './queue/program.ts'
 import { addSettingFlags, readSettingFlags } from './setting-flags.ts'
 import { version } from './version.ts'
 
@@ -68,31 +70,19 @@ export function createProgram(): Command {
       const { checkConfig } = await import('./config.ts')
       await checkConfig(readSettingFlags(command), options.json === true)
     })
+
+  addQueueCommands(program)
+  addDoorOptions(program.command('webhook-secret'))
+    .summary('print what receivers verify webhooks with')
+    .description(
+      'Asks the running server for the secret that the webhooks of an account are signed with, in the form that libraries of ' +
+        'Standard Webhooks take. Keep it like a password.',
+    )
+    .action(async (options: DoorOptions) => {
+      const { printWebhookSecret } = await import('./webhook-secret.ts')
+      await printWebhookSecret(options)
+    })
   addHelpCommand(program)
   addHelpCommand(config)
   return program
-}
-
-function addHelpCommand(parent: Command): void {
-  parent
-    .command('help')
-    .argument('[command...]')
-    .description('Shows help for a command.')
-    .action((names: readonly string[], _options, help: Command) => {
-      let command = parent
-      for (const name of names) {
-        const known = command.commands
-        const found = known.find((candidate) => candidate.name() === name)
-        if (found === undefined) {
-          const nearest = suggest(
-            name,
-            known.map((candidate) => candidate.name()),
-          )
-          const hint = nearest === undefined ? '' : `\n(Did you mean ${nearest}?)`
-          help.error(`error: unknown command '${name}'${hint}`, { code: 'commander.unknownCommand' })
-        }
-        command = found
-      }
-      command.help()
-    })
 }

@@ -4,6 +4,7 @@ import { ConfigError } from '../config/config-error.ts'
 import { checkDataDir } from '../config/credentials.ts'
 import type { Config } from '../config/schema.ts'
 import type { examineHostFor } from '../main.ts'
+import { shellWord } from './shell-word.ts'
 
 /** What was found out about one thing that functions run on. */
 export type Finding = Awaited<ReturnType<typeof examineHostFor>>[number]
@@ -90,10 +91,6 @@ function roomFinding(place: string): Finding {
   const common = { name: 'room for data', required: false, detail: `${freeMib} MiB free at ${place}` }
   if (freeMib >= LEAST_FREE_MIB) return { ...common, ok: true }
   return { ...common, ok: false, fix: 'make room there, or choose another directory with --data' }
-}
-
-function shellWord(text: string): string {
-  return /^[\w/.:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`
 }
 
 function nearestAbove(path: string): string {

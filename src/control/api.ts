@@ -8,6 +8,8 @@ import type {
   TaskRun,
 } from '../store/task-queue.ts'
 
+export type { QueueAudit, Redriven } from '../store/task-queue.ts'
+
 /**
  * What the door answers: JSON, described in `docs/operating-queues.md`. Times are epoch milliseconds (`…AtMs`) on the time line of the
  * queue, lengths of time milliseconds (`…Ms`).
@@ -28,6 +30,8 @@ export interface QueueView extends Omit<QueueCounters, 'next' | 'control'> {
   readonly maxTasks: number
   /** What of them was set for this function; the rest is the server's. */
   readonly set: Pick<QueueControl, 'maxRuns' | 'maxTasks'>
+  /** When this was so. */
+  readonly nowMs: number
   /** `accepted` less all that waits, runs and has ended: 0. */
   readonly imbalance: number
   /** Of those that wait, the one that has been due longest; absent when none waits. */

@@ -109,9 +109,13 @@ async function purgeQueue(request: ControlRequest, rooms: ControlRooms): Promise
 
 async function redriveQueue(request: ControlRequest, rooms: ControlRooms): Promise<RedrivenPage> {
   const owner = ownerOf(request, rooms)
-  const { limit } = parse(BODIES.step, request.body, 'body')
+  const { limit, requestIds, endedFromMs, endedToMs } = parse(BODIES.redrive, request.body, 'body')
   await rooms.queues.find(owner)
-  const redriven = await rooms.tasks.redrive(owner, limit)
+  const redriven = await rooms.tasks.redrive(owner, limit, {
+    ...(requestIds === undefined ? {} : { requestIds }),
+    ...(endedFromMs === undefined ? {} : { endedFromMs }),
+    ...(endedToMs === undefined ? {} : { endedToMs }),
+  })
   if (redriven.length > 0)
     rooms.onChange('failed calls were accepted anew', { ...wordsOf(owner), redriven: redriven.length })
   return { redriven }
@@ -148,7 +152,9 @@ async function showTask(
     throw new ControlError(
       'caller/task-not-found',
       `account ${account} has no asynchronous call ${requestId}`,
-      { fix: 'what has ended is kept for 7 days: look for the call in the list of its function' },
+      {
+        fix: 'what has ended is kept for a time (taskRetentionDays): look for it in the list of its function',
+      },
     )
   return taskDetailsView(details, event !== undefined)
 }
@@ -159,6 +165,8 @@ async function listUndeliverable(
 ): Promise<Page<DeliveryView>> {
   const asked = parse(QUERIES.deliveries, query, 'query')
   const { account = rooms.account, namespace, function: functionName, after, body } = asked
+  if (namespace !== undefined && functionName !== undefined)
+    await rooms.queues.find({ account, namespace, name: functionName })
   const { deliveries, next } = await rooms.outbox.listDeliveries({
     account,
     status: 'undeliverable',

@@ -84,6 +84,12 @@ export const BODIES = {
     maxTasks: z.optional(z.nullable(wholeFrom(0, MAX_TASKS))),
   }),
   step: z.strictObject({ limit: z._default(wholeFrom(1, MAX_ITEMS), USUAL_ITEMS) }),
+  redrive: z.strictObject({
+    limit: z._default(wholeFrom(1, MAX_ITEMS), USUAL_ITEMS),
+    requestIds: z.optional(z.array(text).check(z.minLength(1), z.maxLength(MAX_ITEMS))),
+    endedFromMs: z.optional(wholeFrom(0, MAX_MOMENT_MS)),
+    endedToMs: z.optional(wholeFrom(0, MAX_MOMENT_MS)),
+  }),
 } as const
 
 /** @throws {ControlError} `caller/malformed`, with what is wrong in words */

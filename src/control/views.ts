@@ -19,6 +19,7 @@ export function queueView(
     ...usual,
     ...set,
     set,
+    nowMs,
     imbalance: accepted - (waiting + running + succeeded + failed + expired + cancelled),
     ...(next === undefined
       ? {}
