@@ -53,6 +53,11 @@ export function readScheduling(pid: number): Scheduling {
   return { cpuMs: cpuNs / 1e6, waitMs: waitNs / 1e6, involuntarySwitches, pids }
 }
 
+/** CPU time of one process since its start, over its threads; subtract two readings. */
+export function readCpuMs(pid: number): number {
+  return tasksOf(pid).reduce((sum, task) => sum + Number(read(`${task}/schedstat`).split(' ', 1)[0]), 0) / 1e6
+}
+
 /** CPU time since boot, or since the start of this process; subtract two readings. */
 export interface MachineTime {
   /** Work of all processes and the kernel, on all CPUs. */

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const PROGRAMS = { dialects: 'dialects.ts', cold: 'cold.ts', async: 'async.ts' }
+const PROGRAMS = { dialects: 'dialects.ts', cold: 'cold.ts', async: 'async.ts', compare: 'compare.ts' }
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const benchDirectory = join(root, 'bench')

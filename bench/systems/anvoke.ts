@@ -8,7 +8,8 @@ import { freePort, startChild } from '../process.ts'
 import type { FunctionName } from '../workloads.ts'
 import { waitUntilReady, type RunningServer, type Server, type SystemName } from './system.ts'
 
-const launcher = fileURLToPath(new URL('../../bin/anvoke.js', import.meta.url))
+/** The checkout that this file is part of. */
+export const ownCheckout = fileURLToPath(new URL('../..', import.meta.url))
 const service = 'bench'
 
 /** Value of `instanceConcurrency` in the row "anvoke-16". */
@@ -48,8 +49,11 @@ export function functionSource(name: FunctionName, language: 'js' | 'py' = 'js')
 /**
  * `anvoke serve` as a user starts it: defaults, so signatures are checked and logs and accounting are on;
  * driven through its FC 2.0 API only. Where no data directory is given, a start gets an empty one below `directory`.
+ *
+ * @param checkout Whose program is started. Default: that of this checkout.
  */
-export function createAnvoke(directory: string): AnvokeServer {
+export function createAnvoke(directory: string, checkout = ownCheckout): AnvokeServer {
+  const launcher = join(checkout, 'bin', 'anvoke.js')
   return { name: 'anvoke', systems: ['anvoke', 'anvoke-16'], start }
 
   async function start(signal: AbortSignal, settings: AnvokeSettings = {}): Promise<RunningAnvoke> {
