@@ -1,0 +1,125 @@
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Launched, type Ended } from './launched.ts'
+
+interface Asked {
+  readonly method: string
+  readonly path: string
+  readonly body: Readonly<Record<string, unknown>>
+}
+
+/** Commands that take several steps, against a server that follows a script. */
+describe('anvoke queue', () => {
+  let dir: string
+  let server: Server
+  let asked: Asked[]
+  let answer: (asked: Asked) => { status?: number; content: object | string }
+
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'steps-'))
+    asked = []
+    server = createServer((request, response) => {
+      void text(request).then((body) => {
+        const one = {
+          method: request.method ?? '',
+          path: request.url ?? '',
+          body: JSON.parse(body || '{}') as Asked['body'],
+        }
+        asked.push(one)
+        const { status = 200, content } = answer(one)
+        response.writeHead(status).end(typeof content === 'string' ? content : JSON.stringify(content))
+      })
+    }).listen(join(dir, 'control.sock'))
+    await once(server, 'listening')
+  })
+  afterEach(async () => {
+    server.close()
+    await once(server, 'close')
+    await rm(dir, { recursive: true })
+  })
+
+  const run = (...args: readonly string[]): Promise<Ended> =>
+    new Launched(['queue', ...args, '--data', dir], { cwd: dir }).ended
+
+  const redriven = (count: number, endedAtMs: number): object[] =>
+    Array.from({ length: count }, (_, n) => ({
+      requestId: `new-${n}`,
+      causedBy: `old-${endedAtMs}-${n}`,
+      endedAtMs,
+    }))
+
+  test('redrive takes what had failed when it began, step by step, and nothing that fails again meanwhile', async () => {
+    const steps = [redriven(500, 7000), redriven(3, 8000), []]
+    answer = ({ method }) => ({ content: method === 'GET' ? { nowMs: 9000 } : { redriven: steps.shift() } })
+    expect(await run('redrive', 'a/b')).toMatchObject({
+      code: 0,
+      stdout: '503 calls of a/b accepted anew.\n',
+    })
+    expect(asked.slice(1).map(({ body }) => body)).toEqual([
+      { limit: 500, endedToMs: 9000 },
+      { limit: 500, endedFromMs: 7000, endedToMs: 9000 },
+      { limit: 500, endedFromMs: 8000, endedToMs: 9000 },
+    ])
+  })
+
+  test('redrive takes no more than it is told', async () => {
+    answer = ({ method, body }) =>
+      method === 'GET'
+        ? { content: { nowMs: 9000 } }
+        : { content: { redriven: redriven(Number(body['limit']), 1) } }
+    expect(await run('redrive', 'a/b', '--limit', '501')).toMatchObject({
+      code: 0,
+      stdout: '501 calls of a/b accepted anew.\n',
+    })
+    expect(asked.slice(1).map(({ body }) => body['limit'])).toEqual([500, 1])
+  })
+
+  test('purge takes what waited when it began, and is not kept busy by what comes', async () => {
+    answer = ({ method, body }) =>
+      method === 'GET' ? { content: { waiting: 700 } } : { content: { purged: body['limit'], waiting: 1000 } }
+    expect(await run('purge', 'a/b', '--yes')).toMatchObject({
+      code: 0,
+      stdout: '700 calls of a/b cancelled; 1000 wait now.\n',
+    })
+    expect(asked.slice(1).map(({ body }) => body)).toEqual([{ limit: 500 }, { limit: 200 }])
+  })
+
+  test('purge ends when there is nothing left, though less waited than it thought', async () => {
+    answer = ({ method }) =>
+      method === 'GET' ? { content: { waiting: 700 } } : { content: { purged: 5, waiting: 0 } }
+    expect(await run('purge', 'a/b', '--yes')).toMatchObject({
+      stdout: '5 calls of a/b cancelled; 0 wait now.\n',
+    })
+    expect(asked).toHaveLength(2)
+  })
+
+  test('an audit that finds something ends with 1', async () => {
+    answer = () => ({ content: { imbalance: 0, miscounted: 2, strayPayloads: 0 } })
+    const { code, stdout } = await run('audit')
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/NOT sound.*\n(?:.*\n)*miscounted +2\n/)
+  })
+
+  test.each([
+    [{ content: 'hello' }, 6, /no server answers .*\n {2}why {2}what answered is no server of this kind/],
+    [{ content: '' }, 6, /no server answers/],
+    [
+      { status: 503, content: { error: { code: 'platform/draining', message: 'it stops' } } },
+      1,
+      /platform\/draining.*\n {2}why {2}it stops/,
+    ],
+    [{ status: 404, content: { error: { code: 'x', message: 'y', fix: 'z' } } }, 4, /why {2}y\n {2}fix {2}z/],
+    [{ status: 400, content: { error: { code: 'caller/malformed', message: 'y' } } }, 2, /why {2}y/],
+    [{ status: 500, content: {} }, 1, /no reason given/],
+  ])('an answer of %j ends it with %d', async (given, code, told) => {
+    answer = () => given
+    const ended = await run('list')
+    expect(ended).toMatchObject({ code, stdout: '' })
+    expect(ended.stderr).toMatch(told)
+  })
+})
