@@ -185,7 +185,7 @@ export interface TaskQueue {
   /**
    * When the next task is due (for a leased one: when its lease ends), or undefined when there is none.
    *
-   * @param share Tasks of functions that have their share, or are paused, are not looked at.
+   * @param share Of functions that have their share only the ends of leases are looked at, of paused ones nothing.
    */
   nextDueAtMs(share?: FunctionShare): Promise<number | undefined>
 }

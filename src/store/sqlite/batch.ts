@@ -126,6 +126,16 @@ export class BatchRunner {
     return { results }
   }
 
+  /** To be called before the database is closed. */
+  close(): void {
+    try {
+      this.#inTransaction(() => this.#clock.settle())
+    } catch (error) {
+      // Then the next start begins as it would after a crash.
+      if (!isFull(error)) throw error
+    }
+  }
+
   #inTransaction<T>(run: () => T): T {
     try {
       this.#words.begin.run()
@@ -151,7 +161,10 @@ export class BatchRunner {
     this.#words.save.run()
     try {
       const { name, input } = operation
-      if (input !== null && typeof input === 'object' && 'nowMs' in input) this.#clock.see(input.nowMs)
+      if (input !== null && typeof input === 'object') {
+        if ('nowMs' in input) this.#clock.see(input.nowMs)
+        if ('acceptedAtMs' in input) this.#clock.see(input.acceptedAtMs)
+      }
       const output = this.#handlers[name](input, memory)
       this.#words.release.run()
       return { ok: true, output }

@@ -22,15 +22,10 @@ export interface ClaimOperations {
 }
 
 /** A row as the statement below selects it. */
-interface DueRow {
-  readonly sequence: number
+interface DueRow extends EndingRow {
   readonly request_id: string
-  readonly account: string
-  readonly namespace: string
-  readonly function_name: string
   readonly qualifier: string | null
   readonly task_id: string | null
-  readonly status: 'waiting' | 'leased'
   readonly accepted_at_ms: number
   readonly due_at_ms: number
   readonly expires_at_ms: number
@@ -38,12 +33,11 @@ interface DueRow {
   readonly max_retries: number
   readonly backoff_first_ms: number | null
   readonly backoff_longest_ms: number | null
-  readonly attempts: number
   readonly deferrals: number
   readonly claims: number
   readonly lost_runs: number
   readonly may_be_running: number
-  readonly keeps_details: number
+  readonly stop_requested_at_ms: number | null
   readonly history: string | null
   readonly plan: string | null
   readonly payload: Uint8Array<ArrayBuffer>
@@ -64,7 +58,8 @@ export function prepareClaim(
   const selectTask = database.prepare(
     `SELECT sequence, request_id, account, namespace, function_name, qualifier, task_id, status, accepted_at_ms, due_at_ms,
        expires_at_ms, claimed_at_ms, max_retries, backoff_first_ms, backoff_longest_ms, attempts, deferrals,
-       claims + 1 AS claims, lost_runs + (status = 'leased') AS lost_runs, may_be_running, keeps_details, history, plan, payload
+       claims + 1 AS claims, lost_runs + (status = 'leased') AS lost_runs, may_be_running, stop_requested_at_ms,
+       keeps_details, payload_bytes, history, plan, payload
      FROM tasks JOIN task_payloads USING (sequence) WHERE sequence = ?`,
   )
   const lease = database.prepare(
@@ -81,10 +76,8 @@ export function prepareClaim(
      WHERE sequence = ?`,
   )
 
-  const take = (sequence: number, nowMs: number, leaseMs: number): DueRow => {
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
-    const row = selectTask.get(sequence) as unknown as DueRow
-    const { claims, lost_runs, history, claimed_at_ms } = row
+  const take = (row: DueRow, nowMs: number, leaseMs: number): void => {
+    const { sequence, claims, lost_runs, history, claimed_at_ms } = row
     const wasLeased = row.status === 'leased'
     const runs =
       wasLeased && claimed_at_ms !== null
@@ -98,7 +91,6 @@ export function prepareClaim(
     })
     queue.head = undefined
     queue.leasesUntilMs = Math.min(queue.leasesUntilMs, nowMs + leaseMs)
-    return row
   }
 
   return {
@@ -106,9 +98,17 @@ export function prepareClaim(
       const line = new FairLine(queues, limit, nowMs, share)
       const rows: TaskRow[] = []
       for (let next = line.next(); next !== undefined; next = line.next()) {
-        const row = take(next.head.sequence, nowMs, leaseMs)
-        memory.leaving.push(row.payload.buffer)
-        rows.push(taskRowOf(row))
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
+        const row = selectTask.get(next.head.sequence) as unknown as DueRow
+        if (row.stop_requested_at_ms === null) {
+          take(row, nowMs, leaseMs)
+          memory.leaving.push(row.payload.buffer)
+          rows.push(taskRowOf(row))
+        } else {
+          // Its run is lost, which was to end anyway: none follows.
+          endings.end(row, { ending: 'cancelled', attempts: row.attempts, lastError: 'terminated' }, nowMs)
+          line.giveBack()
+        }
         line.again(next.queue)
       }
       return rows

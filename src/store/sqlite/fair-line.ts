@@ -43,6 +43,11 @@ export class FairLine {
     return best
   }
 
+  /** The last place was not needed: it was that of a task whose lease had ended, and those never get a first place. */
+  giveBack(): void {
+    this.#places += 1
+  }
+
   /** Puts a function whose task was taken back into the line, if it may have another place. */
   again(queue: FunctionQueue): void {
     const candidate = this.#candidate(queue)
@@ -68,15 +73,19 @@ export class FairLine {
   }
 }
 
-/** When the first task is due of a function that is not paused and has room. */
+/**
+ * When the first task is due of a function that is not paused and has room. Of one that has none: when the first lease ends, as taking
+ * its task over needs none; but not where only idle functions are asked for.
+ */
 export function nextDueMs(queues: FunctionQueues, share: FunctionShare | undefined): number | undefined {
-  let first: number | undefined
+  let first = Number.POSITIVE_INFINITY
   for (const queue of queues.live) {
-    if (queue.control.isPaused || !hasRoom(queue, share)) continue
-    const head = queues.headOf(queue)
-    if (head !== null && (first === undefined || head.dueAtMs < first)) first = head.dueAtMs
+    if (queue.control.isPaused) continue
+    if (hasRoom(queue, share)) first = Math.min(first, queues.headOf(queue)?.dueAtMs ?? first)
+    else if (share?.idleOnly !== true && queue.leasesUntilMs < first)
+      first = Math.min(first, queues.firstLeaseEndOf(queue))
   }
-  return first
+  return Number.isFinite(first) ? first : undefined
 }
 
 function hasRoom({ control, counts }: FunctionQueue, share: FunctionShare | undefined): boolean {

@@ -106,9 +106,20 @@ export class FunctionQueues {
   /** The first of its tasks whose lease has ended; null when there is none. */
   lateLeaseOf(queue: FunctionQueue, nowMs: number): Head | null {
     if (queue.leasesUntilMs > nowMs) return null
+    const first = this.#firstLeaseOf(queue)
+    return first !== null && first.dueAtMs <= nowMs ? first : null
+  }
+
+  /** When the first lease of its tasks ends, epoch milliseconds; infinity when there is none. */
+  firstLeaseEndOf(queue: FunctionQueue): number {
+    this.#firstLeaseOf(queue)
+    return queue.leasesUntilMs
+  }
+
+  #firstLeaseOf(queue: FunctionQueue): Head | null {
     const first = this.#selectFirstLease(queue)
     queue.leasesUntilMs = first?.dueAtMs ?? Number.POSITIVE_INFINITY
-    return first !== null && first.dueAtMs <= nowMs ? first : null
+    return first
   }
 
   /** Where a task came into the line. */

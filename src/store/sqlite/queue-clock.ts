@@ -1,9 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite'
 
-/** Written no more often than this: what a crash may lose of it. */
+/** What is on disk is so far ahead, so that it is written no more often than this; a start after a crash begins there. */
 const STEP_MS = 1000
 
-/** The latest moment that the queue was told of, kept over restarts. */
+/** The latest moment that the queue was told of, kept over restarts: whatever is on disk is no later. */
 export class QueueClock {
   readonly #update: (latestMs: number) => void
   #writtenMs: number
@@ -25,11 +25,18 @@ export class QueueClock {
     if (nowMs > this.#latestMs) this.#latestMs = nowMs
   }
 
-  /** Writes it when it is due; only in a transaction that writes anyway. */
+  /** Writes a moment that nothing in this transaction is later than; only in one that writes anyway. */
   flush(): void {
-    if (this.#latestMs < this.#writtenMs + STEP_MS) return
-    this.#update(this.#latestMs)
+    if (this.#latestMs <= this.#writtenMs) return
+    this.#writtenMs = this.#latestMs + STEP_MS
+    this.#update(this.#writtenMs)
+  }
+
+  /** Nothing more is written: the next start need not begin ahead. */
+  settle(): void {
+    if (this.#latestMs === this.#writtenMs) return
     this.#writtenMs = this.#latestMs
+    this.#update(this.#latestMs)
   }
 
   /** The transaction that was flushed into was rolled back. */

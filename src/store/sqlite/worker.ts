@@ -26,6 +26,7 @@ function serve(port: MessagePort, { file, limits }: WorkerStart): void {
 
   port.on('message', (message: ToWorker) => {
     if (message.kind === 'close') {
+      runner.close()
       opened.exec('PRAGMA wal_checkpoint(TRUNCATE)')
       opened.close()
       reply({ kind: 'closed' })

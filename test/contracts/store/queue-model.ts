@@ -60,7 +60,10 @@ export class QueueModel {
     return this.tasks.filter(({ state }) => state !== 'ended')
   }
 
-  /** Each place to the function that runs the fewest, of those to the one whose task has been due longest. */
+  /**
+   * Each place to the function that runs the fewest, of those to the one whose task has been due longest. Tasks whose run is lost end
+   * instead when their stop was requested.
+   */
   due(limit: number, maxRuns: number): ModelTask[] {
     const left = this.waiting()
       .filter(({ dueAtMs }) => dueAtMs <= this.nowMs)
@@ -80,8 +83,14 @@ export class QueueModel {
       )
       const [next] = heads.toSorted((a, b) => runsOf(a) - runsOf(b))
       if (next === undefined) break
-      taken.push(next)
       left.splice(left.indexOf(next), 1)
+      if (next.stopRequested) {
+        // Its run is lost, and none follows.
+        Object.assign(next, { state: 'ended', ending: 'cancelled' })
+        running.set(next.functionName, runsOf(next) - 1)
+        continue
+      }
+      taken.push(next)
       if (next.state !== 'leased') running.set(next.functionName, runsOf(next) + 1)
     }
     return taken
@@ -294,12 +303,14 @@ function askNextDue(): QueueCommand {
   return command('nextDueAtMs()', async (model, real) => {
     const times = model
       .waiting()
-      .filter(({ functionName }) => {
+      .filter((task) => {
+        const { functionName } = task
         const { isPaused, maxRuns = Number.POSITIVE_INFINITY } = model.of(functionName)
         const runs = model.tasks.filter(
-          (task) => task.functionName === functionName && task.state === 'leased',
+          (other) => other.functionName === functionName && other.state === 'leased',
         )
-        return !isPaused && runs.length < maxRuns
+        // Of a function that has its share only the end of a lease makes something due.
+        return !isPaused && (runs.length < maxRuns || task.state === 'leased')
       })
       .map(({ dueAtMs }) => dueAtMs)
     expect(await real.tasks().nextDueAtMs()).toBe(times.length === 0 ? undefined : Math.min(...times))

@@ -196,12 +196,14 @@ export function describeTaskQueue(
       expect(await requestIds(tasks().claim(5, 29, 10, { maxRuns: 2 }))).toEqual(['slow1'])
     })
 
-    test('names the next due task of a function that does not have its share', async () => {
+    test('names the next due task of a function that does not have its share, and the end of leases', async () => {
       const harness = await openQueue()
       const { tasks } = harness
       await enqueueMany(harness, 'slow', 3, 1)
       await tasks().claim(2, 1, 1000)
-      expect(await tasks().nextDueAtMs({ maxRuns: 2 })).toBeUndefined()
+      // Its leases end then, and whoever takes their tasks over needs no place.
+      expect(await tasks().nextDueAtMs({ maxRuns: 2 })).toBe(1001)
+      expect(await tasks().nextDueAtMs({ maxRuns: 2, idleOnly: true })).toBeUndefined()
       await enqueueMany(harness, 'quick', 1, 7)
       await enqueueMany(harness, 'tardy', 1, 8)
       expect(await tasks().nextDueAtMs({ maxRuns: 2 })).toBe(7)
@@ -260,6 +262,17 @@ export function describeTaskQueue(
       const details = await tasks().details(account, newTask().requestId)
       expect(details?.history.map(({ how }) => how)).toEqual(['lost', 'lost', 'interrupted', 'failed'])
       expect(details?.lostRuns).toBe(2)
+      expect(await tasks().audit()).toEqual(sound)
+    })
+
+    test('ends a task whose lease ended and whose stop was requested, and gives its place to another', async () => {
+      const harness = await openQueue()
+      const { tasks } = harness
+      await enqueueMany(harness, 'slow', 2, 0)
+      expect(await requestIds(tasks().claim(1, 0, 10, { maxRuns: 1 }))).toEqual(['slow0'])
+      await tasks().requestStop(account, 'slow0', 5)
+      expect(await requestIds(tasks().claim(1, 10, 10, { maxRuns: 1 }))).toEqual(['slow1'])
+      expect(await tasks().find(account, 'slow0')).toMatchObject({ status: 'cancelled', attempts: 0 })
       expect(await tasks().audit()).toEqual(sound)
     })
 
