@@ -1,0 +1,54 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { payloadOf } from '../../../src/model/payload.ts'
+import { ACCOUNT, World } from '../model/world.ts'
+
+const DAY_MS = 86_400_000
+const OWNER = { account: ACCOUNT, namespace: 'default', name: 'a' }
+
+describe('the time of the queue, over a crash after which the wall clock was set back', () => {
+  let world: World
+  beforeEach(async () => {
+    world = await World.open()
+  })
+  afterEach(() => world.close())
+
+  const crash = (): Promise<void> => world.crash({ isCommitted: false, isTorn: false, wallMs: -DAY_MS })
+  const submit = async (): Promise<number> => {
+    const accepted = world.process.service.submit({
+      target: OWNER,
+      requestId: 'r1',
+      payload: payloadOf('{}'),
+      delayMs: 1000,
+      policy: { maxRetries: 1, maxAgeMs: DAY_MS },
+    })
+    await world.process.boundary.quiet()
+    return (await accepted).acceptedAtMs
+  }
+
+  test('begins no earlier than the acceptance of a task, and not a second later', async () => {
+    await world.timeline.pass(5000, () => world.quiet())
+    const acceptedAtMs = await submit()
+    await crash()
+    expect(world.nowMs).toBeGreaterThanOrEqual(acceptedAtMs)
+    expect(world.nowMs).toBeLessThanOrEqual(acceptedAtMs + 1000)
+  })
+
+  test('begins no earlier than the ending of a task, however soon after another one that was', async () => {
+    await submit()
+    await world.timeline.pass(1000, () => world.quiet())
+    const [run] = world.process.engine.active
+    await world.timeline.pass(7, () => world.quiet())
+    world.process.engine.end(run!, 'returned')
+    await world.process.boundary.quiet()
+    const endedAtMs = world.nowMs
+    await crash()
+    expect(world.nowMs).toBeGreaterThanOrEqual(endedAtMs)
+  })
+
+  test('goes on where it was after an orderly end', async () => {
+    await submit()
+    const beforeMs = world.nowMs
+    await world.restart(0, -DAY_MS)
+    expect(world.nowMs).toBe(beforeMs)
+  })
+})
