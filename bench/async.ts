@@ -24,13 +24,20 @@ const plans = {
     rounds: 7,
     runSeconds: 1,
     starts: 50,
-    waiting: { sizes: [1000, 100_000, 1_000_000], rounds: 5, gets: 200, starts: 40, runSeconds: 1 },
+    waiting: {
+      sizes: [1000, 100_000, 1_000_000],
+      fillSeconds: 150,
+      rounds: 5,
+      gets: 200,
+      starts: 40,
+      runSeconds: 1,
+    },
   },
   quick: {
     rounds: 1,
     runSeconds: 1,
     starts: 10,
-    waiting: { sizes: [1000, 20_000], rounds: 1, gets: 40, starts: 5, runSeconds: 1 },
+    waiting: { sizes: [1000, 20_000], fillSeconds: 20, rounds: 1, gets: 40, starts: 5, runSeconds: 1 },
   },
 } as const
 

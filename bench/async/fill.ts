@@ -18,26 +18,30 @@ export interface Owner {
  * have the directory open.
  *
  * @param payload The event of each.
- * @returns Ids of some of them, spread over all.
+ * @param untilMs `performance.now()` at which no more are made: a slow disk is not to take hours.
+ * @returns How many they are, and ids of some of them, spread over all.
  */
 export async function fillQueue(
   dataDir: string,
   owner: Owner,
   count: number,
   payload: Buffer,
+  untilMs: number,
   signal: AbortSignal,
-): Promise<readonly string[]> {
+): Promise<{ readonly made: number; readonly ids: readonly string[] }> {
   const store = await SqliteStore.open({ file: join(dataDir, 'anvoke.db'), maxQueuedTasks: 2 * count })
   const { account, namespace, functionName } = owner
   const ids: string[] = []
+  let made = 0
   const keepsEvery = Math.max(1, Math.floor(count / 1000))
   try {
     await store.tasks.control({ account, namespace, name: functionName }, { isPaused: true })
-    for (let made = 0; made < count; made += CALLS_AT_ONCE) {
+    while (made < count && performance.now() < untilMs) {
       signal.throwIfAborted()
+      const size = Math.min(CALLS_AT_ONCE, count - made)
       const acceptedAtMs = Date.now()
       await Promise.all(
-        Array.from({ length: Math.min(CALLS_AT_ONCE, count - made) }, (_, index) => {
+        Array.from({ length: size }, (_, index) => {
           const requestId = randomUUID()
           if ((made + index) % keepsEvery === 0) ids.push(requestId)
           return store.tasks.enqueue({
@@ -56,9 +60,10 @@ export async function fillQueue(
           })
         }),
       )
+      made += size
     }
   } finally {
     await store.close()
   }
-  return ids
+  return { made, ids }
 }

@@ -60,6 +60,8 @@ interface Filled {
 export interface WaitingPlan {
   /** Calls waiting, fewest first. */
   readonly sizes: readonly number[]
+  /** Bound on the filling of each; where it was reached, fewer wait. */
+  readonly fillSeconds: number
   readonly rounds: number
   /** Gets in each round; a twentieth of them pages. */
   readonly gets: number
@@ -79,11 +81,12 @@ export async function measureWaiting(
   progress: (text: string) => void,
 ): Promise<readonly WaitingCost[]> {
   const filled: Filled[] = []
-  for (const waiting of plan.sizes) {
-    progress(`filling a queue with ${waiting} calls`)
-    filled.push(await fill(waiting))
+  for (const wanted of plan.sizes) {
+    progress(`filling a queue with ${wanted} calls`)
+    filled.push(await fill(wanted))
   }
-  const rounds = new Map<number, Record<WaitingFigure, number>[]>(plan.sizes.map((size) => [size, []]))
+  const sizes = filled.map(({ waiting }) => waiting)
+  const rounds = new Map<number, Record<WaitingFigure, number>[]>(sizes.map((size) => [size, []]))
   for (let round = 0; round < plan.rounds; round += 1)
     for (let turn = 0; turn < filled.length; turn += 1) {
       const one = filled[(turn + round) % filled.length]
@@ -96,9 +99,9 @@ export async function measureWaiting(
   const of = (size: number | undefined, figure: WaitingFigure) =>
     (rounds.get(size ?? -1) ?? []).map((values) => values[figure])
   return names.flatMap((figure) =>
-    plan.sizes.map((waiting) => {
+    sizes.map((waiting) => {
       const own = of(waiting, figure)
-      const base = of(plan.sizes[0], figure)
+      const base = of(sizes[0], figure)
       return {
         waiting,
         figure,
@@ -110,8 +113,8 @@ export async function measureWaiting(
     }),
   )
 
-  async function fill(waiting: number): Promise<Filled> {
-    const dataDir = mkdtempSync(join(directory, `waiting-${waiting}-`))
+  async function fill(wanted: number): Promise<Filled> {
+    const dataDir = mkdtempSync(join(directory, `waiting-${wanted}-`))
     const server = await anvoke.start(signal, { dataDir })
     const { client, service, credentials } = server
     await client.createService(service)
@@ -119,10 +122,11 @@ export async function measureWaiting(
     await client.createFunction(service, { functionName: CLOCK, source: functionSource('clock') })
     await stopCleanly(server.child, problems)
     const owner = { account: credentials.accountId, namespace: service, functionName: FLOODED }
-    const ids = await fillQueue(dataDir, owner, waiting, hello.body, signal)
-    const pristine = waiting === plan.sizes.at(-1) ? undefined : join(dataDir, 'pristine.db')
+    const untilMs = performance.now() + plan.fillSeconds * 1000
+    const { made, ids } = await fillQueue(dataDir, owner, wanted, hello.body, untilMs, signal)
+    const pristine = wanted === plan.sizes.at(-1) ? undefined : join(dataDir, 'pristine.db')
     if (pristine !== undefined) copyFileSync(join(dataDir, 'anvoke.db'), pristine)
-    return { waiting, dataDir, pristine, ids }
+    return { waiting: made, dataDir, pristine, ids }
   }
 
   async function measureWith({ dataDir, pristine, ids }: Filled): Promise<Record<WaitingFigure, number>> {
