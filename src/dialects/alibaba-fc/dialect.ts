@@ -10,6 +10,7 @@ import type { ProvisionRecord } from '../../store/definition-store.ts'
 import type { Dialect } from '../dialect.ts'
 import { hasOwnScheme } from './auth.ts'
 import { dispatch, type DispatchRooms } from './dispatch.ts'
+import { KeyedTurns } from './keyed-turns.ts'
 import { failureReply } from './replies.ts'
 import { requestIdOf } from './request-head.ts'
 import { isDialectPath } from './routes.ts'
@@ -40,7 +41,13 @@ export interface AlibabaFcDeps {
 /** The dialect of the vendor's FC 2.0: the APIs 2016-08-15 and 2021-04-06, told apart from others by their paths. */
 export function createAlibabaFc(deps: AlibabaFcDeps): Dialect {
   const { observe = () => undefined, ownPort = () => undefined } = deps
-  const rooms: DispatchRooms = { ...deps, observe, ownPort, largeBodies: new Turns() }
+  const rooms: DispatchRooms = {
+    ...deps,
+    observe,
+    ownPort,
+    largeBodies: new Turns(),
+    traces: new KeyedTurns(),
+  }
   return {
     name: 'alibaba-fc',
     claims: ({ rawPath, headers }) =>

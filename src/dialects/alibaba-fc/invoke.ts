@@ -10,6 +10,7 @@ import { asyncSettingsOf, taskMembers } from './async-settings.ts'
 import { FcError } from './errors.ts'
 import { failedRun } from './failed-run.ts'
 import { invalidValue } from './fields.ts'
+import type { KeyedTurns } from './keyed-turns.ts'
 import { requireTaskId } from './names.ts'
 import { headerText } from './request-head.ts'
 
@@ -45,6 +46,8 @@ export interface InvokeRooms {
   readonly catalogue: Catalogue
   readonly engine: { invoke(request: InvokeRequest, caller: Caller): Promise<Outcome> }
   readonly tasks: Pick<Tasks, 'submit' | 'find'>
+  /** Where asynchronous calls that come with the same trace id wait for each other: at one moment neither would find the other. */
+  readonly traces: KeyedTurns
 }
 
 /** @throws {FcError} InvalidArgument, in the vendor's words */
@@ -123,11 +126,24 @@ export async function invokeSync(
  * @param requestId What the request goes by. Tasks are told apart by it: where it is a trace id that another one has, a new one is made.
  * @throws {import('../../model/errors.ts').EngineError} the target does not exist, or the queue refuses the task
  */
-export async function invokeAsync(
+export function invokeAsync(
   target: InvokeTarget,
   requestId: string,
   payload: Payload,
-  mode: InvokeMode & { kind: 'async' },
+  mode: AsyncMode,
+  rooms: InvokeRooms,
+): Promise<Reply> {
+  const accept = (): Promise<Reply> => acceptAsync(target, requestId, payload, mode, rooms)
+  return mode.hasTraceId ? rooms.traces.run(`${target.account}/${requestId}`, accept) : accept()
+}
+
+type AsyncMode = InvokeMode & { readonly kind: 'async' }
+
+async function acceptAsync(
+  target: InvokeTarget,
+  requestId: string,
+  payload: Payload,
+  mode: AsyncMode,
   { catalogue, tasks }: InvokeRooms,
 ): Promise<Reply> {
   catalogue.resolve(target)

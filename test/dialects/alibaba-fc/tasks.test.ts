@@ -395,9 +395,39 @@ describe('a stop', () => {
 })
 
 describe('two calls with one request id', () => {
+  const atOnce = (headers: readonly Record<string, string>[]): Promise<TestReply[]> =>
+    Promise.all(
+      headers.map((more) =>
+        send('POST', `${V2}${WORK}/invocations`, '', {
+          'x-fc-invocation-type': 'Async',
+          'x-fc-stateful-async-invocation-enable': 'true',
+          'x-fc-trace-id': 'trace-1',
+          ...more,
+        }),
+      ),
+    )
+
+  test('that come at the same moment get two, so that a stop ends the one that it names', async () => {
+    const replies = await atOnce([
+      { 'x-fc-stateful-async-invocation-id': 'order-1' },
+      { 'x-fc-stateful-async-invocation-id': 'order-2' },
+      { 'x-fc-stateful-async-invocation-id': 'order-3' },
+    ])
+    expect(replies.map(({ status }) => status)).toEqual([202, 202, 202])
+    expect(new Set(replies.map(({ headers }) => headers['X-Fc-Request-Id'])).size).toBe(3)
+    expect((await send('PUT', `${TASKS}/order-1`)).status).toBe(200)
+    expect(await listed('status=Stopped')).toEqual(['order-1'])
+  })
+
+  test('that come at the same moment without ids of their own are one', async () => {
+    const replies = await atOnce([{}, {}, {}])
+    expect(replies.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([202, 409, 409])
+    expect(await listed()).toEqual(['trace-1'])
+  })
+
   test('are told apart by a stop, which ends neither then', async () => {
     const requestId = (await submit('order-1')).headers['X-Fc-Request-Id'] ?? ''
-    // What two that come at the same moment can leave.
+    // What a version of this server that did not look could leave.
     await fc.store.tasks.enqueue({
       requestId,
       account: ACCOUNT,
