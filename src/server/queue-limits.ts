@@ -1,21 +1,17 @@
 import type { Config } from '../config/schema.ts'
-import type { SqliteStoreOptions } from '../store/sqlite/sqlite-store.ts'
 
 const MIB = 1024 * 1024
 const DAY_MS = 24 * 3_600_000
 
 /** What bounds the queue of asynchronous calls, and what is kept of them. */
-export type QueueSettings = Required<
-  Pick<
-    SqliteStoreOptions,
-    | 'maxQueuedTasks'
-    | 'maxQueuedTasksPerFunction'
-    | 'maxQueuedBytes'
-    | 'maxEndedTasks'
-    | 'maxKeptBytes'
-    | 'retentionMs'
-  >
->
+export interface QueueSettings {
+  readonly maxQueuedTasks: number
+  readonly maxQueuedTasksPerFunction: number
+  readonly maxQueuedBytes: number
+  readonly maxEndedTasks: number
+  readonly maxKeptBytes: number
+  readonly retentionMs: number
+}
 
 /** The limits of the queue, as the settings of the server say them. */
 export function queueLimitsOf(config: Config): QueueSettings {
