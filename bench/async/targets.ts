@@ -33,7 +33,8 @@ export function judgeAsync(
     atMost(10, '202 to start, p50, idle', starts?.acceptedToBegunMs.p50, 'ms'),
     ...flat.map((figure) => {
       const measured = cost(figure)?.ratio.median
-      const name = `${waitingFigures[figure].replace(/, ms$/, '')}: ${most} ÷ ${fewest} waiting`
+      const sizes = waiting.length === 0 ? 'most ÷ fewest' : `${most} ÷ ${fewest}`
+      const name = `${waitingFigures[figure].replace(/, ms$/, '')}: ${sizes} waiting`
       return RATES.has(figure)
         ? atLeast(Math.round(100 / FLAT) / 100, name, measured)
         : atMost(FLAT, name, measured, '')
