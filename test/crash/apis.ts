@@ -35,9 +35,11 @@ export class Apis {
 
   async deploy(functions: readonly CrashFunction[], collectorPort: number): Promise<void> {
     await this.#fcJson('POST', '/2016-08-15/services', { serviceName: NAMESPACE })
-    await this.#create(TOLD, 'nodejs20', collectorPort)
+    const environment = { COLLECTOR: String(collectorPort) }
+    await this.#create(TOLD, 'nodejs20', environment)
     for (const target of functions) {
-      await this.#create(target.name, target.runtime, collectorPort)
+      const { name, runtime, lingers = false } = target
+      await this.#create(name, runtime, lingers ? { ...environment, LINGERS: 'yes' } : environment)
       if (target.configuredBy === 'fc') await this.#configure(target, collectorPort)
       else await this.#configureFunctionGraph(target)
     }
@@ -138,10 +140,12 @@ export class Apis {
       }
       case 'fc-plain':
       case 'scf': {
-        const request = { ...scfName(plan.target), InvokeRequestId: requestId }
+        const isGraceful = plan.target.lingers === true
+        const request = { ...scfName(plan.target), InvokeRequestId: requestId, GraceShutdown: isGraceful }
         const answer = await this.#scf('TerminateAsyncEvent', request)
         const error = scfResponse(answer)['Error'] as Json | undefined
-        if (error === undefined) return 'stopped'
+        // With a grace, what the run came to by itself counts.
+        if (error === undefined) return isGraceful ? 'over' : 'stopped'
         return error['Code'] === 'FailedOperation.AsyncEventStatus' ? 'over' : { unexpected: wordsOf(answer) }
       }
     }
@@ -159,7 +163,7 @@ export class Apis {
   async #create(
     functionName: string,
     runtime: CrashFunction['runtime'],
-    collectorPort: number,
+    environmentVariables: Readonly<Record<string, string>>,
   ): Promise<void> {
     const zip = await zipOf(sourceOf(functionName, runtime))
     await this.#fcJson('POST', FC_FUNCTIONS, {
@@ -168,7 +172,7 @@ export class Apis {
       handler: 'index.handler',
       memorySize: 128,
       timeout: 30,
-      environmentVariables: { COLLECTOR: String(collectorPort) },
+      environmentVariables,
       code: { zipFile: zip.toString('base64') },
     })
   }

@@ -27,6 +27,8 @@ export interface CrashFunction {
   /** The API that configures it. */
   readonly configuredBy: 'fc' | 'functiongraph'
   readonly doors: readonly Door[]
+  /** Goes on when it is asked to end, and is asked so more often than others: its stops take as long as its runs. */
+  readonly lingers?: true
   /** How often it is called, relative to the others. */
   readonly weight: number
 }
@@ -66,6 +68,16 @@ export const crashFunctions = (isLong: boolean): readonly CrashFunction[] => {
       weight: 6,
     },
     { ...node, name: 'once', kind: 'succeeding', maxRetries: 0, holdMs: SHORT, doors: ['scf'], weight: 3 },
+    {
+      ...node,
+      name: 'lingering',
+      kind: 'succeeding',
+      maxRetries: 0,
+      holdMs: LONG,
+      doors: ['scf'],
+      lingers: true,
+      weight: 3,
+    },
     {
       ...node,
       name: 'failing-once',
@@ -167,6 +179,8 @@ function tell(path, message) {
     request.end(JSON.stringify(message))
   })
 }
+
+if (process.env.LINGERS) process.on('SIGTERM', () => {})
 
 exports.handler = async (event, context) => {
   const { call } = JSON.parse(event)

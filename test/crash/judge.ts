@@ -130,10 +130,16 @@ function judgeCall(call: CallRecord, evidence: Evidence, strangers: ReadonlySet<
   if (task === undefined) return violate('is not in the queue any more: lost')
   if (task.status === 'waiting' || task.status === 'running') return violate(`has not ended: ${task.status}`)
   if (submission === 'unknown') call.ended ??= { ending: task.status, words: task.status }
-  else if (ended?.ending !== task.status)
+  else if (ended?.ending !== shownEnding(call, task))
     violate(`is ${task.status} in the queue and ${ended?.ending ?? 'open'} through the API: settled twice`)
   judgeEnding(call, task, evidence, violate)
   judgeRuns(call, task, final.details.get(requestId), violate)
+}
+
+/** What an API calls the ending. SCF tells of a run that failed in the time that a stop gave it as of any that failed. */
+function shownEnding({ plan, ended }: CallRecord, { status }: TaskRecord): TaskRecord['status'] {
+  const failedInGrace = plan.target.lingers === true && status === 'cancelled' && ended?.ending === 'failed'
+  return failedInGrace ? 'failed' : status
 }
 
 /** Whether it may have ended so: by what its function does, by a stop, or by kills. */

@@ -15,7 +15,7 @@ const VOLLEY_STOPS = 2
 /** Between two calls of one caller. */
 const PAUSE_MS = 120
 /** Calls that are known to go on: more are not made until some have ended. */
-const MOST_LIVE = 24
+const MOST_LIVE = 40
 /** How often calls are looked at, and how many then. */
 const LOOK_EVERY_MS = 150
 const LOOKS_AT_ONCE = 12

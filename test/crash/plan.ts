@@ -14,7 +14,7 @@ export interface PlannedCall {
 }
 
 /** Share of calls that somebody stops. */
-const STOPPED = 0.12
+const STOPPED = { lingering: 0.6, others: 0.12 }
 
 /** The call with a number, of a seed. */
 export function plannedCall(seed: number, index: number, functions: readonly CrashFunction[]): PlannedCall {
@@ -23,7 +23,9 @@ export function plannedCall(seed: number, index: number, functions: readonly Cra
   const door = random.pick(target.doors.map((name) => ({ name, weight: 1 }))).name
   const [least, bound] = target.holdMs
   const holdMs = random.between(least, bound)
-  const stopAfterMs = random.chance(STOPPED) ? random.between(0, 1500) : undefined
+  const stopAfterMs = random.chance(target.lingers ? STOPPED.lingering : STOPPED.others)
+    ? random.between(0, 1500)
+    : undefined
   return {
     name: `c${index}`,
     door,
