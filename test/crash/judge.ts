@@ -1,6 +1,6 @@
 import type { TaskDetails, TaskRecord } from '../../src/store/task-queue.ts'
 import { NAMESPACE, TOLD, type Door } from './functions.ts'
-import { brokenRuns, labelOf, type CallRecord, type Ledger } from './ledger.ts'
+import { orderedFailures, labelOf, type CallRecord, type Ledger } from './ledger.ts'
 import type { viewStore } from './store-view.ts'
 
 /** Runs that a task may lose beyond its repeats before it is given up: see I4 and I5 of `src/async/README.md`. */
@@ -165,7 +165,8 @@ function judgeEnding(
       const from = call.acceptedAtMs ?? 0
       const kills = (moments: readonly number[]): number =>
         moments.filter((atMs) => atMs > from && atMs < (call.overAtMs ?? Number.POSITIVE_INFINITY)).length
-      const mayBeKilled = brokenRuns(call) + kills(evidence.workerKillsMs) > maxRetries
+      // A run that was lost with the server is no failure.
+      const mayBeKilled = orderedFailures(call) + kills(evidence.workerKillsMs) > maxRetries
       const mayBeLost = kills(evidence.serverKillsMs) > maxRetries + LOST_RUN_ALLOWANCE
       if (!mayBeKilled && !mayBeLost) violate(`failed without a reason (${task.lastError ?? ''})`)
       return

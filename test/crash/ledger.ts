@@ -151,9 +151,9 @@ export function labelOf({ plan, requestId = 'no request id' }: CallRecord): stri
   return `${plan.name} (${plan.target.name} through ${plan.door}, ${requestId})`
 }
 
-/** Runs that came to an end other than success as far as the functions can tell: by order, or because something killed them. */
-export function brokenRuns({ runs }: CallRecord): number {
-  return runs.filter(({ order, hasEnded }) => order !== 'succeed' || !hasEnded).length
+/** Runs that failed because they were told to. */
+export function orderedFailures({ runs }: CallRecord): number {
+  return runs.filter(({ order, hasEnded }) => order !== 'succeed' && hasEnded).length
 }
 
 function orderFor({ plan, runs }: CallRecord): Order {
