@@ -283,6 +283,27 @@ describe('a stop', () => {
     expect(hasProcess('spin-for-good')).toBe(false)
   })
 
+  test('leaves a call alone that goes by the same request id, because its caller chose it', async () => {
+    await suite.deploy(
+      'twins',
+      `exports.handler = async (event) => {
+        console.log('begun ' + event + ' '.repeat(40000))
+        await new Promise((resolve) => setTimeout(resolve, event.toString() === 'task' ? 50_000 : 1500))
+        return 'free'
+      }`,
+      { timeout: 60 },
+    )
+    await switchOn('twins')
+    const trace = { 'x-fc-trace-id': 'chosen-1' }
+    expect(await suite.invokeAsync('twins', 'task', trace)).toBe('chosen-1')
+    await suite.untilLogged('twins', (log) => log.includes('begun task'))
+    const waiting = suite.invoke('twins', { event: 'call', headers: trace })
+    await suite.untilLogged('twins', (log) => log.includes('begun call'))
+    await stop('twins', 'chosen-1')
+    expect((await get('twins', 'chosen-1')).status).toBe('Stopped')
+    expect(await waiting).toMatchObject({ text: 'free', requestId: 'chosen-1', errorType: undefined })
+  })
+
   test('through the older client ends a task between its repeats, for good', async () => {
     await suite.deploy(
       'repeated',
