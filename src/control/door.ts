@@ -48,7 +48,7 @@ export class ControlDoor {
       (request, response) => void this.#receive(request, response),
     )
     this.#server.maxConnections = maxConnections
-    // Node leaves out what is over the limit: one more tells that there was something.
+    // Some versions of Node leave out what is over the limit: one more tells that there was something.
     this.#server.maxHeadersCount = MAX_HEADERS + 1
     this.#server.on('clientError', (error, socket) => refuseBroken(error, socket))
   }
@@ -158,7 +158,7 @@ const BROKEN: Readonly<Record<string, { status: number; reason: string; code: st
     status: 431,
     reason: 'Request Header Fields Too Large',
     code: 'caller/head-too-large',
-    message: `the head of a request has at most ${MAX_HEAD_BYTES} bytes`,
+    message: `the head of a request has at most ${MAX_HEAD_BYTES} bytes and ${MAX_HEADERS} headers`,
   },
   ERR_HTTP_REQUEST_TIMEOUT: {
     status: 408,

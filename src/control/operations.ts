@@ -100,7 +100,6 @@ async function changeQueue(request: ControlRequest, rooms: ControlRooms): Promis
 async function purgeQueue(request: ControlRequest, rooms: ControlRooms): Promise<Purged> {
   const owner = ownerOf(request, rooms)
   const { limit } = parse(BODIES.step, request.body, 'body')
-  await rooms.queues.find(owner)
   const purged = await rooms.tasks.purgeWaiting(owner, limit)
   if (purged > 0) rooms.onChange('waiting calls were cancelled', { ...wordsOf(owner), purged })
   const { waiting } = await rooms.queues.find(owner)

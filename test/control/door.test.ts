@@ -250,6 +250,8 @@ describe('queues', () => {
       client.ask({ method: 'POST', path: [...QUEUE, 'purge'], body: { limit } })
     expect(await purge(2)).toEqual({ purged: 2, waiting: 1 })
     expect(await purge(2)).toEqual({ purged: 1, waiting: 0 })
+    expect(await purge(2)).toEqual({ purged: 0, waiting: 0 })
+    expect(changes).toEqual(['waiting calls were cancelled', 'waiting calls were cancelled'])
     expect(await queueOf()).toMatchObject({ accepted: 3, waiting: 0, cancelled: 3, imbalance: 0 })
     expect(await client.ask({ path: ['audit'] })).toEqual({ imbalance: 0, miscounted: 0, strayPayloads: 0 })
   })
@@ -262,6 +264,7 @@ describe('queues', () => {
     const { redriven } = await redrive()
     expect(redriven.map(({ causedBy }) => causedBy)).toEqual(['a', 'b'])
     expect(await redrive()).toEqual({ redriven: [] })
+    expect(changes).toEqual(['failed calls were accepted anew'])
     expect(await queueOf()).toMatchObject({ accepted: 4, waiting: 2, failed: 2, imbalance: 0 })
     const [first] = redriven
     expect(await client.ask({ path: ['tasks', first?.requestId ?? ''] })).toMatchObject({ causedBy: 'a' })
@@ -280,7 +283,10 @@ describe('queues', () => {
 })
 
 describe('calls', () => {
-  test('are listed by state and by when they ended, page by page', async () => {
+  test('are listed by state, by when they ended, in the order of that, and page by page', async () => {
+    await enqueue(['late'])
+    const [late] = await harness.tasks().claim(1, clock.now(), 60_000)
+    clock.advance(1)
     await enqueue(['a'])
     await run('failed')
     clock.advance(100)
@@ -295,8 +301,11 @@ describe('calls', () => {
     expect(idsOf(await list({ endedFromMs: clock.now() }))).toEqual(['b'])
     expect(idsOf(await list({ endedToMs: clock.now() }))).toEqual(['a'])
     const first = await list({ limit: 3 })
-    expect(first).toMatchObject({ total: 4 })
-    expect(idsOf(await list({ limit: 3, after: first.next ?? '' }))).toEqual(['a'])
+    expect(first).toMatchObject({ total: 5 })
+    expect(idsOf(await list({ limit: 3, after: first.next ?? '' }))).toEqual(['a', 'late'])
+    clock.advance(1)
+    await harness.tasks().settle(late?.lease ?? '', { ending: 'succeeded', attempts: 1 })
+    expect(idsOf(await list({ endedFromMs: 1 }))).toEqual(['late', 'b', 'a'])
   })
 
   test('are shown with result, log and history, and with their event where it is asked for', async () => {
@@ -334,6 +343,9 @@ describe('endings that could not be told', () => {
     for (const { lease } of await outbox.claimDeliveries(2, clock.now(), 1000))
       await outbox.undeliverable(lease, 'webhook-status 404', clock.now())
     await enqueue(['c'])
+    const [under] = await harness.tasks().claim(1, clock.now(), 1000)
+    const delivery = newDelivery({ deliveryId: 'of c', requestId: 'c' })
+    await harness.tasks().settle(under?.lease ?? '', { ending: 'succeeded', attempts: 1, delivery })
     const first = await client.ask<Page<object>>({ path: ['undeliverable'], query: { limit: 1 } })
     expect(first.items).toEqual([
       expect.objectContaining({ requestId: 'b', lastError: 'webhook-status 404', endedAtMs: clock.now() }),
@@ -377,7 +389,12 @@ describe('what is not a request of this door', () => {
     ['no object', { method: 'PATCH', headers: JSON_TYPE, body: '[]' }, 400, 'caller/malformed'],
     [
       'no UTF-8',
-      { method: 'PATCH', headers: JSON_TYPE, body: Buffer.from('{"a":"\xff"}', 'latin1') },
+      {
+        method: 'POST',
+        path: '/v1/queues/default/resize/redrive',
+        headers: JSON_TYPE,
+        body: Buffer.from('{"requestIds":["\xff"]}', 'latin1'),
+      },
       400,
       'caller/malformed',
     ],
@@ -422,8 +439,8 @@ describe('what is not a request of this door', () => {
       'caller/body-too-large',
     ],
     [
-      'many headers',
-      { headers: Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`x-${n}`, 'y'])) },
+      'one header too many, with the two that are there anyway,',
+      { headers: Object.fromEntries(Array.from({ length: 31 }, (_, n) => [`x-${n}`, 'y'])) },
       431,
       'caller/head-too-large',
     ],
@@ -436,6 +453,11 @@ describe('what is not a request of this door', () => {
     expect(answer.error.message).toMatch(/\w/)
     expect(answer.headers['allow']).toBe(status === 405 ? 'GET' : undefined)
     expect(await queueOf()).toMatchObject({ isPaused: false, set: {} })
+  })
+
+  test('a body that says it is too long is not waited for', async () => {
+    const head = 'PATCH /v1/queues/default/resize HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
+    expect(await say(`${head}Content-Length: 65537\r\n\r\n`)).toMatch(/^HTTP\/1\.1 413 /)
   })
 
   test('what is no HTTP is refused and hung up on', async () => {
