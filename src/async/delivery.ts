@@ -242,7 +242,8 @@ export class AsyncDelivery {
       const tasks = await this.#tasks.claim(places, this.#clock.now(), this.#leaseMs, share)
       for (const task of tasks) this.#take(task)
       const idleOnly = this.#runs.size >= this.#parallelRuns
-      if (tasks.length === places + firstRuns) return
+      // The look that follows asks again: under load the queue is asked once for each.
+      if (tasks.length === places + firstRuns || this.#lookAgain) return
       const dueAtMs = await this.#tasks.nextDueAtMs({ ...share, idleOnly })
       if (dueAtMs !== undefined) this.#wakeAt(dueAtMs)
     } catch (error) {
