@@ -21,12 +21,17 @@ const SYSTEM_PROGRAMS = [
   { program: 'slirp4netns', package: 'slirp4netns', without: 'functions have no network' },
   { program: 'ip', package: 'iproute2', without: 'functions have no network' },
 ]
+const TEST_PROGRAMS = [
+  { program: 'strace', package: 'strace', without: 'tests of power cuts and of disks that fail are skipped' },
+]
 
 /**
  * Installs what is missing: npm packages always, system packages as root; otherwise says what to type and goes on
  * without them. Ends the process when the npm packages cannot be installed.
+ *
+ * @param forTests Also what only tests need.
  */
-export function setUp() {
+export function setUp({ forTests = false } = {}) {
   if (process.platform !== 'linux') fail('Anvoke runs on Linux only.')
   if (!areDependenciesInstalled()) {
     say('Installing npm packages …')
@@ -36,7 +41,7 @@ export function setUp() {
   if (!existsSync(carriedNode)) {
     fail(`No Node.js comes along for ${process.platform}-${process.arch}: x64 and arm64 are supported.`)
   }
-  installSystemPrograms()
+  installSystemPrograms(forTests ? [...SYSTEM_PROGRAMS, ...TEST_PROGRAMS] : SYSTEM_PROGRAMS)
 }
 
 /** An environment in which the checkout's own programs come first. */
@@ -78,8 +83,8 @@ function readPackages(file) {
   }
 }
 
-function installSystemPrograms() {
-  const missing = SYSTEM_PROGRAMS.filter(({ program }) => !hasProgram(program, SYSTEM_DIRECTORIES))
+function installSystemPrograms(programs) {
+  const missing = programs.filter(({ program }) => !hasProgram(program, SYSTEM_DIRECTORIES))
   if (missing.length === 0) return
   const install = ['install', '-y', '--no-install-recommends', ...missing.map((entry) => entry.package)]
   if (process.getuid() === 0 && hasProgram('apt-get')) {

@@ -16,7 +16,7 @@ const CHECKS = [
   ['package', ['publint', '--strict']],
 ]
 
-setUp()
+setUp({ forTests: true })
 const failedChecks = CHECKS.filter(([name, command]) => !passes(name, command)).map(([name]) => name)
 const tests = await runTests()
 const names = CHECKS.map(([name]) => name + (failedChecks.includes(name) ? ': FAILED' : '')).join(', ')

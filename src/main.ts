@@ -52,6 +52,7 @@ import { memoryBackedDir } from './sandbox/server-directory.ts'
 import { Launches } from './server/launches.ts'
 import { tellDelivery, tellDestinations, tellInstances, tellKept } from './server/notices.ts'
 import { poolLimitsOf } from './server/pool-limits.ts'
+import { killItself } from './server/kill-itself.ts'
 import { queueLimitsOf } from './server/queue-limits.ts'
 import { noteOf, readinessOf, type SandboxNote } from './server/readiness.ts'
 import { Sweeper } from './server/sweeper.ts'
@@ -122,9 +123,7 @@ export async function startServer(
       onFailure: (error) => {
         log.error('the store failed; the server ends, a new start can recover', { error })
         // What was acknowledged is safe, nothing more can be: better no server than one that forgets.
-        setImmediate(() => {
-          throw error
-        })
+        killItself()
       },
     }).then((opened) => undo.adopt(opened, () => opened.close())),
     chooseSandbox(config.sandbox, {

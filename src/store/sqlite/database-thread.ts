@@ -38,11 +38,12 @@ interface Pending {
  * many operations as arrive during the one before; without load an operation goes at once and alone.
  *
  * Open → closing (takes no new operations, runs those it has) → closed. From any of them → failed, when the worker
- * ends by itself: every operation that was waiting or under way is rejected, and so is every later one.
+ * ends by itself, or stands still after a fault of the disk: every operation that was waiting or under way is rejected, and so is every later one.
  */
 export class DatabaseThread {
   readonly #worker: Worker
-  readonly #exited: Promise<void>
+  /** Or stands still for ever. */
+  readonly #exited = Promise.withResolvers<void>()
   readonly #opened = Promise.withResolvers<void>()
   readonly #onFailure: (error: Error) => void
   #waiting: Pending[] = []
@@ -63,11 +64,9 @@ export class DatabaseThread {
     this.#worker.on('error', (error) => {
       cause = error
     })
-    const exited = Promise.withResolvers<void>()
-    this.#exited = exited.promise
     this.#worker.once('exit', () => {
       if (!this.#closed) this.#fail(cause ?? new Error('the database thread ended'))
-      exited.resolve()
+      this.#exited.resolve()
     })
   }
 
@@ -128,7 +127,7 @@ export class DatabaseThread {
   async #close(): Promise<void> {
     if (this.#failure === undefined && this.#waiting.length === 0 && this.#underWay.length === 0)
       this.#sendClose()
-    await this.#exited
+    await this.#exited.promise
   }
 
   /** At the end of the current task of the event loop, so that calls made in one go share a batch. */
@@ -194,7 +193,7 @@ export class DatabaseThread {
       case 'refused':
         this.#closed = true
         // Once the thread is gone: whoever catches this may open the file again.
-        void this.#exited.then(() => this.#opened.reject(new StoreRefused(file, message.reason)))
+        void this.#exited.promise.then(() => this.#opened.reject(new StoreRefused(file, message.reason)))
         break
       case 'done':
         this.#commits = message.commits
@@ -202,6 +201,12 @@ export class DatabaseThread {
         break
       case 'closed':
         this.#closed = true
+        break
+      case 'failed':
+        // It is left as it is: to end it would close the database.
+        this.#worker.unref()
+        this.#exited.resolve()
+        this.#fail(new Error(message.reason), false)
         break
     }
   }
@@ -219,7 +224,7 @@ export class DatabaseThread {
     else if (this.#closing !== undefined) this.#sendClose()
   }
 
-  #fail(cause: unknown): void {
+  #fail(cause: unknown, mayEnd = true): void {
     if (this.#failure !== undefined) return
     const failure = storeFailed(cause instanceof Error ? cause.message : String(cause), cause)
     this.#failure = failure
@@ -229,7 +234,7 @@ export class DatabaseThread {
     this.#waitingPayloadBytes = 0
     for (const pending of lost) pending.reject(failure)
     this.#opened.reject(failure)
-    void this.#worker.terminate()
+    if (mayEnd) void this.#worker.terminate()
     this.#onFailure(failure)
   }
 }

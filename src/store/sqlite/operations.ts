@@ -222,9 +222,13 @@ export type ToWorker =
   | { readonly kind: 'batch'; readonly operations: readonly Operation[]; readonly payloads: ArrayBuffer }
   | { readonly kind: 'close' }
 
-/** `opened` or `refused` once; then one `done` for each batch, after its COMMIT; `closed` at the end. */
+/**
+ * `opened` or `refused` once; then one `done` for each batch, after its COMMIT; `closed` at the end. `failed`
+ * instead of any of the latter: it does nothing any more, not even close the database.
+ */
 export type FromWorker =
   | { readonly kind: 'opened' }
   | { readonly kind: 'refused'; readonly reason: string }
   | { readonly kind: 'done'; readonly results: readonly Result[]; readonly commits: number }
   | { readonly kind: 'closed' }
+  | { readonly kind: 'failed'; readonly reason: string }

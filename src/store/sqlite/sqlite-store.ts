@@ -46,7 +46,10 @@ export interface SqliteStoreOptions {
   readonly retentionMs?: number
   /** Epoch milliseconds, on the time line that claims are made on. Default the system's clock. */
   readonly now?: () => number
-  /** Called once when the database can no longer be used. The server should end: a new start can recover. */
+  /**
+   * Called once when the database can no longer be used. The process should be killed: a new start can recover. To end in any other way
+   * closes the database, which writes, after a failed fsync too.
+   */
   readonly onFailure?: (error: Error) => void
 }
 

@@ -3,11 +3,13 @@ import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { BatchRunner } from './batch.ts'
 import { openDatabase } from './database.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './operations.ts'
+import { isFatal } from './sqlite-error.ts'
 import { StoreRefused } from './store-refused.ts'
 
 /**
  * The thread that owns the database: everything that waits for the disk happens here. It serves batches one after
- * another. An error that escapes ends the thread, which the store notices.
+ * another. An error that escapes ends the thread, which the store notices. After a fault of the disk it stands still with the database
+ * open: closing it, or ending the thread, would write what is in the log into the database, and remove the log.
  */
 function serve(port: MessagePort, { file, limits }: WorkerStart): void {
   const reply = (message: FromWorker, moved: ArrayBuffer[] = []): void => port.postMessage(message, moved)
@@ -24,10 +26,24 @@ function serve(port: MessagePort, { file, limits }: WorkerStart): void {
   }
   const opened = database
 
+  let hasFailed = false
+  const fail = ({ message: reason }: Error): void => {
+    hasFailed = true
+    reply({ kind: 'failed', reason })
+  }
   port.on('message', (message: ToWorker) => {
+    if (hasFailed) return
     if (message.kind === 'close') {
       runner.close()
-      opened.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+      try {
+        opened.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+      } catch (error) {
+        if (isFatal(error)) {
+          fail(error)
+          return
+        }
+        // Without room on the disk the log stays as it is; the next start reads it.
+      }
       opened.close()
       reply({ kind: 'closed' })
       port.close()
@@ -35,8 +51,11 @@ function serve(port: MessagePort, { file, limits }: WorkerStart): void {
     }
     const leaving: ArrayBuffer[] = []
     const { results, fatal } = runner.run(message.operations, { arriving: message.payloads, leaving })
-    reply({ kind: 'done', results, commits: runner.commits }, leaving)
-    if (fatal !== undefined) throw fatal
+    if (fatal === undefined) {
+      reply({ kind: 'done', results, commits: runner.commits }, leaving)
+      return
+    }
+    fail(fatal)
   })
   reply({ kind: 'opened' })
 }
