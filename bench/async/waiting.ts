@@ -63,7 +63,7 @@ export interface WaitingPlan {
   /** Bound on the filling of each; where it was reached, fewer wait. */
   readonly fillSeconds: number
   readonly rounds: number
-  /** Gets in each round; a twentieth of them pages. */
+  /** Gets in each round; a fifth of them pages. */
   readonly gets: number
   /** Calls of another function in each round. */
   readonly starts: number
@@ -164,7 +164,7 @@ export async function measureWaiting(
     }
     const firstPages: number[] = []
     const nextPages: number[] = []
-    for (let call = 0; call < plan.gets / 20; call += 1) {
+    for (let call = 0; call < plan.gets / 5; call += 1) {
       let token = ''
       firstPages.push(
         await timed(async () => {
