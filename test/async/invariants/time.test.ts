@@ -5,14 +5,15 @@ import { ACCOUNT, World } from '../model/world.ts'
 const DAY_MS = 86_400_000
 const OWNER = { account: ACCOUNT, namespace: 'default', name: 'a' }
 
-describe('the time of the queue, over a crash after which the wall clock was set back', () => {
+describe('the time of the queue, over a restart with another wall clock', () => {
   let world: World
   beforeEach(async () => {
     world = await World.open()
   })
   afterEach(() => world.close())
 
-  const crash = (): Promise<void> => world.crash({ isCommitted: false, isTorn: false, wallMs: -DAY_MS })
+  const crash = (wallMs = -DAY_MS): Promise<void> =>
+    world.crash({ isCommitted: false, isTorn: false, wallMs })
   const submit = async (): Promise<number> => {
     const accepted = world.process.service.submit({
       target: OWNER,
@@ -43,6 +44,21 @@ describe('the time of the queue, over a crash after which the wall clock was set
     const endedAtMs = world.nowMs
     await crash()
     expect(world.nowMs).toBeGreaterThanOrEqual(endedAtMs)
+  })
+
+  test('delays nothing by what the clock was set back', async () => {
+    await submit()
+    await crash()
+    await world.quiet()
+    await world.timeline.pass(1000, () => world.quiet())
+    expect(world.process.engine.active.map(({ task }) => task.requestId)).toEqual(['r1'])
+  })
+
+  test('takes a clock that was set forward for the time that the server was down', async () => {
+    await submit()
+    await crash(60_000)
+    await world.quiet()
+    expect(world.process.engine.active.map(({ task }) => task.requestId)).toEqual(['r1'])
   })
 
   test('goes on where it was after an orderly end', async () => {

@@ -282,7 +282,7 @@ export function worldCommands(maxCommands: number): fc.Arbitrary<Iterable<WorldC
         'forget',
       ),
     ],
-    { maxCommands },
+    { maxCommands, size: 'max' },
   )
 }
 

@@ -327,6 +327,6 @@ export function describeTaskQueue(
         { numRuns: 30 },
       )
       await expect(checked).resolves.toBeUndefined()
-    })
+    }, 120_000)
   })
 }
