@@ -31,7 +31,8 @@ describe('anvoke', () => {
   test('shows help on stdout and ends well', async () => {
     const { code, stdout, stderr } = await run(['--help'])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    for (const command of ['serve', 'dev', 'doctor', 'config']) expect(stdout).toContain(command)
+    for (const command of ['serve', 'dev', 'doctor', 'config', 'queue', 'webhook-secret'])
+      expect(stdout).toContain(command)
     const serve = await run(['serve', '--help'])
     expect(serve.code).toBe(0)
     for (const flag of ['--listen', '--data', '--config', '--max-instances'])
@@ -45,6 +46,8 @@ describe('anvoke', () => {
     [['help', 'doctor']],
     [['help', 'config', 'print']],
     [['config', 'help']],
+    [['queue', 'help']],
+    [['help', 'queue', 'redrive']],
   ])('shows help for %j on stdout', async (args) => {
     const { code, stdout, stderr } = await run(args)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -81,6 +84,9 @@ describe('anvoke', () => {
     [['help', 'nope'], "unknown command 'nope'"],
     [['help', 'serv'], 'Did you mean serve?'],
     [['help', 'config', 'prnt'], 'Did you mean print?'],
+    [['queue'], 'error: a command is missing\nUsage: anvoke queue'],
+    [['queue', 'puase', 'a/b'], 'Did you mean pause?'],
+    [['queue', 'purge', 'a/b', '--yse'], 'Did you mean --yes?'],
   ])('ends with 2 and an explanation on stderr for %j', async (args, explanation) => {
     const { code, stdout, stderr } = await run(args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })

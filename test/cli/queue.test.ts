@@ -294,23 +294,19 @@ describe('the way to the server', () => {
 
   test.runIf(isRoot)('is closed to other users, whatever the mode of the data directory', async () => {
     const { dataDir } = suite.server
-    const asNobody = async (): Promise<string> => {
-      const script = `require('net').connect(${JSON.stringify(join(dataDir, 'control.sock'))})
-        .on('connect', () => { console.log('connected'); process.exit() }).on('error', (error) => console.log(error.code))`
-      const drop = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--']
-      const child = spawn('setpriv', [...drop, process.execPath, '-e', script], {
-        cwd: '/',
-        stdio: ['ignore', 'pipe', 'inherit'],
+    const connect = `require('net').connect(process.argv[1])
+      .on('connect', () => { console.log('connected'); process.exit() }).on('error', (error) => console.log(error.code))`
+    const list = ['queue', 'list', '--data', dataDir]
+    for (const mode of [0o700, 0o755]) {
+      await chmod(dataDir, mode)
+      expect(await asNobody(['-e', connect, join(dataDir, 'control.sock')])).toMatchObject({
+        stdout: 'EACCES\n',
       })
-      return (await text(child.stdout)).trim()
+      const { code, stdout, stderr } = await asNobody([LAUNCHER, ...list])
+      expect({ code, stdout }).toEqual({ code: 3, stdout: '' })
+      expect(stderr).toMatch(/data directory .* is another user's\n {2}why .*\n {2}fix {2}be the user/)
     }
-    expect(await asNobody()).toBe('EACCES')
-    await chmod(dataDir, 0o755)
-    try {
-      expect(await asNobody()).toBe('EACCES')
-    } finally {
-      await chmod(dataDir, 0o700)
-    }
+    await chmod(dataDir, 0o700)
   })
 
   test('is not seen by functions', async () => {
@@ -350,6 +346,20 @@ describe('the way to the server', () => {
     }
   })
 })
+
+/** Runs Node as a user who owns nothing. */
+async function asNobody(args: readonly string[]): Promise<Omit<Ended, 'signal'>> {
+  const drop = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', '--']
+  const child = spawn('setpriv', [...drop, process.execPath, ...args], {
+    cwd: '/',
+    env: { PATH: process.env['PATH'], HOME: '/', NODE_COMPILE_CACHE: '/nowhere' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const exited = once(child, 'exit')
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)])
+  const [code] = await exited
+  return { code: Number(code), stdout, stderr }
+}
 
 /** Runs the program at a terminal, and types an answer once it asks. */
 async function atTerminal(
