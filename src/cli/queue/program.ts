@@ -128,7 +128,7 @@ export function addQueueCommands(program: Command): void {
     })
   addDoorOptions(queue.command('audit'))
     .description(
-      'Compares the counters with the calls themselves; takes seconds for a million. Exit code 1 where they differ.',
+      'Compares the counters with the calls themselves. Exit code 1 where they differ. Calls wait meanwhile: seconds for a million.',
     )
     .action(async (options: DoorOptions) => {
       const { auditQueues } = await import('./audit.ts')
