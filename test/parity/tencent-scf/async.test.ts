@@ -94,6 +94,21 @@ describe('an event that ends', () => {
     expect(Data).toMatchObject([{ RequestId: id, RetCode: 0, RetMsg: '{"n":1}', RetryNum: 0 }])
   })
 
+  test('is every call of a function that runs in the background, also one that its caller would wait for', async () => {
+    const FunctionName = 'background'
+    await suite.deploy(FunctionName, 'exports.main_handler = async (event) => event', LONG)
+    for (const answered of [
+      await suite.invoke(FunctionName, { n: 1 }),
+      (await suite.scf.InvokeFunction({ FunctionName, Event: '{"n":1}' })).Result,
+    ]) {
+      expect(answered).toMatchObject({ RetMsg: '', Log: '', ErrMsg: '' })
+      const id = answered?.FunctionRequestId ?? ''
+      expect(await untilOver(id)).toMatchObject({ Status: 'FINISHED' })
+      const { Data } = await suite.scf.GetRequestStatus({ FunctionName, FunctionRequestId: id })
+      expect(Data).toMatchObject([{ RetCode: 0, RetMsg: '{"n":1}' }])
+    }
+  })
+
   test('is FAILED when the code failed and is not to be repeated', async () => {
     await suite.scf.UpdateFunctionEventInvokeConfig({
       FunctionName: 'quick',
