@@ -82,12 +82,14 @@ describeHostile('an attack on files', (ground) => {
     const attack = {
       node: `return {
         ...triedEach(event.dirs, (dir) => fs.writeFileSync(dir + '/planted', 'x')),
+        ...triedEach(event.settings, (file) => fs.writeFileSync(file, fs.readFileSync(file))),
         ...triedEach(event.files, (file) => fs.writeFileSync(file, 'x')),
         ...triedEach(event.files.map((file) => 'chmod ' + file), (line) => fs.chmodSync(line.slice(6), 0o777)),
         ...triedEach(event.dirs.map((dir) => 'rename ' + dir), (line) => fs.renameSync(line.slice(7), '/tmp/taken')),
         ...triedEach(event.files.map((file) => 'remove ' + file), (line) => fs.unlinkSync(line.slice(7))),
         exe: tried(() => fs.writeFileSync(process.execPath, 'x')) }`,
       python: `return (tried_each(event['dirs'], lambda dir: write(dir + '/planted')) | tried_each(event['files'], write)
+        | tried_each(event['settings'], lambda file: write(file, read(file)))
         | tried_each(['chmod ' + file for file in event['files']], lambda line: os.chmod(line[6:], 0o777))
         | tried_each(['rename ' + dir for dir in event['dirs']], lambda line: os.rename(line[7:], '/tmp/taken'))
         | tried_each(['remove ' + file for file in event['files']], lambda line: os.unlink(line[7:]))
@@ -98,10 +100,13 @@ describeHostile('an attack on files', (ground) => {
       '/proc/self/root /proc/1/root/etc /proc/self/fdinfo /proc/1 /run /home /root'
     const files =
       '/code/index.js /code/index.py /usr/bin/env /etc/passwd /etc/hosts /etc/ld.so.cache /etc/resolv.conf ' +
-      '/anvoke/bootstrap/bootstrap.js /anvoke/bootstrap/bootstrap.py /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe ' +
-      '/proc/sys/vm/drop_caches /proc/sys/kernel/hostname /proc/sys/kernel/randomize_va_space /proc/sys/net/ipv4/ip_forward ' +
+      '/anvoke/bootstrap/bootstrap.js /anvoke/bootstrap/bootstrap.py ' +
       '/proc/sysrq-trigger /proc/1/oom_score_adj /sys/kernel/uevent_helper /sys/fs/cgroup/release_agent /dev/mem /dev/kmsg /dev/console'
-    const event = { dirs: dirs.split(' '), files: files.split(' ') }
+    // What they hold already: another value may be refused for what it is, and one that is not would change the host.
+    const settings =
+      '/proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sys/kernel/hostname /proc/sys/kernel/randomize_va_space ' +
+      '/proc/sys/vm/swappiness /proc/sys/net/ipv4/ip_forward'
+    const event = { dirs: dirs.split(' '), files: files.split(' '), settings: settings.split(' ') }
     expectAllRefused(await ground().reported(sourceIn(language, attack), { event }))
   })
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { KERNEL_LIMITS } from '../../src/sandbox/bwrap/arguments.ts'
 import { KEY_SECRET } from '../helpers/server.ts'
 import { describeHostile, expectAllRefused, LANGUAGES, sourceIn } from './harness.ts'
 
@@ -113,7 +114,8 @@ describeHostile('what a process has from the one that made it', (ground) => {
     for (const name of ['Max core file size', 'Max nice priority', 'Max realtime priority'])
       expect([name, hard.get(name)]).toEqual([name, 0])
     const bounds = {
-      'Max open files': 65_536,
+      // 65 536, or what the host allows where that is less.
+      'Max open files': KERNEL_LIMITS.openFiles,
       'Max pending signals': 16_384,
       'Max msgqueue size': 819_200,
       'Max processes': 16_384,

@@ -63,8 +63,8 @@ def tried(act):
 def tried_each(names, act): return {name: tried(lambda: act(name)) for name in names}
 def read(path):
     with open(path, 'rb') as file: return file.read().decode('latin-1')
-def write(path):
-    with open(path, 'w') as file: file.write('x')
+def write(path, text='x'):
+    with open(path, 'w') as file: file.write(text)
 def connected(host, port):
     def connect():
         socket.create_connection((host, port), 3).close()

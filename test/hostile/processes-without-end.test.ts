@@ -1,12 +1,11 @@
 import { expect, test } from 'vitest'
+import { KERNEL_LIMITS } from '../../src/sandbox/bwrap/arguments.ts'
 import { describeHostile } from './harness.ts'
 
 /** More than a function may have of anything that is counted here. */
 const TOO_MANY = 70_000
 /** Processes and threads of an instance; see src/sandbox/README.md. */
 const MOST_TASKS = 1024
-/** Open files of a process; the same. */
-const MOST_OPEN_FILES = 65_536
 
 describeHostile('an attack on what is counted', (ground) => {
   test('by processes that multiply ends with its call', async () => {
@@ -59,7 +58,7 @@ except OSError as error: return [errno.errorcode[error.errno], len(kept)]
 return ['none', len(kept)]`
     const [code, count] = await ground().exhaustReport({ python })
     expect(code).toBe('EMFILE')
-    expect(count).toBeLessThanOrEqual(MOST_OPEN_FILES)
+    expect(count).toBeLessThanOrEqual(KERNEL_LIMITS.openFiles)
   })
 
   test('by a file without end is refused before it fills anything', async () => {
