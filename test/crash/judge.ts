@@ -97,7 +97,9 @@ function strangersOf(ledger: Ledger, tasks: ReadonlyMap<string, TaskRecord>): Se
     call.requestId = run.requestId
   }
   // One that never ran is told by its function and its API alone: it can only be one of those that got no answer.
+  const ran = new Set([...ledger.runs.values()].map(({ requestId }) => requestId))
   for (const requestId of strangers) {
+    if (ran.has(requestId)) continue
     const { functionName, source = '' } = tasks.get(requestId) ?? {}
     const call = unanswered.find(
       ({ plan, requestId: id, runs }) =>

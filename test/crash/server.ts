@@ -73,6 +73,10 @@ export class CrashServer {
       stream.on('data', (chunk: Buffer) => {
         this.#output = (this.#output + chunk.toString()).slice(-OUTPUT_CHARS)
       })
+    // Whoever gives the harness up must not leave a server behind.
+    const killChild = (): unknown => child.kill('SIGKILL')
+    process.once('exit', killChild)
+    child.once('exit', () => process.off('exit', killChild))
     const exited = once(child, 'exit')
     const pid = child.pid
     if (pid === undefined) throw new Error('the server could not be started')
