@@ -150,7 +150,8 @@ export class AsyncDelivery {
    * Ends a task, whether it waits or runs; it is settled as cancelled and never repeated. Resolves once that is durable. That it
    * is to end is durable before its run is ended.
    *
-   * @throws {EngineError} `platform/store-failed`, `platform/store-full`: a task that waits goes on waiting
+   * @throws {EngineError} `platform/store-failed`, `platform/store-full`: a task that waits goes on waiting, one that runs ends all the
+   *   same, at the latest when its lease does
    */
   async terminate(account: string, requestId: string, graceMs = 0): Promise<Termination> {
     let wasRunning = false
@@ -172,7 +173,8 @@ export class AsyncDelivery {
       await run.done
       if (run.ending !== undefined) return run.ending === 'cancelled' ? 'terminated' : 'ended'
     }
-    return 'unknown'
+    // Its stop is on disk, and it ends when its lease does; what became of its run was not written.
+    throw new EngineError('platform/store-failed', { reason: 'the end of the run is not written' })
   }
 
   /** A full disk does not keep a run from being ended: its ending is written when there is room. */

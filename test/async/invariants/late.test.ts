@@ -48,6 +48,60 @@ describe('a run whose lease ended', () => {
     await checkStore(world)
   })
 
+  test('comes to something nobody waits for: that is dropped and counted, and the engine told', async () => {
+    const { engine, delivery } = world.process
+    await submit('r1')
+    const [late] = engine.active
+    // The engine is told just as the run returns.
+    late!.caller.onGone = () => engine.end(late!, 'returned')
+    // The process stands still, and then hears of another task before its timers.
+    world.timeline.stand(31_000)
+    await submit('r2')
+    expect(late?.caller.gone).toBe(false)
+    await world.timeline.pass(0, quiet)
+    expect(late?.caller.gone).toBe(true)
+    expect(late?.end?.how).toBe('returned')
+    expect(delivery.droppedResults).toBe(1)
+    expect(await statusOf('r1')).toBe('running')
+    const again = engine.active.find(({ task }) => task.requestId === 'r1')
+    expect(again?.task.lostRuns).toBe(1)
+    engine.end(again!, 'returned')
+    await quiet()
+    expect(await statusOf('r1')).toBe('succeeded')
+    await checkStore(world)
+  })
+
+  test('and that ends before the loss is known settles nothing', async () => {
+    const { engine, delivery } = world.process
+    await submit('r1')
+    const [late] = engine.active
+    world.timeline.stand(31_000)
+    await submit('r2')
+    engine.end(late!, 'returned')
+    await quiet()
+    expect(delivery.droppedResults).toBe(1)
+    expect(await statusOf('r1')).toBe('running')
+    await checkStore(world)
+  })
+
+  test('and whose end could not be written is not said to be unknown when it is stopped', async () => {
+    const { engine, service, boundary } = world.process
+    await submit('r1')
+    engine.end(engine.active[0]!, 'refused')
+    await world.idle()
+    boundary.breakDown('failed', 1)
+    await quiet()
+    world.ledger.stopsAsked.add('r1')
+    const termination = service.terminate(ACCOUNT, 'r1')
+    const failed = termination.catch((error: unknown) => error)
+    await quiet()
+    expect(await failed).toMatchObject({ code: 'platform/store-failed' })
+    // Its stop is on disk all the same.
+    await world.timeline.pass(30_000, quiet)
+    expect(await statusOf('r1')).toBe('cancelled')
+    await checkStore(world)
+  })
+
   test('is repeated although its function has no other place, without anybody asking', async () => {
     const { engine, service, boundary } = world.process
     const controlled = service.control(OWNER, { maxRuns: 1 })

@@ -149,6 +149,8 @@ export function checkProgress(world: World): void {
       assert.ok(run.stoppedWithMs !== undefined || boundary.isBroken, 'I7: a stopped run was not told to end')
   }
   if (world.isBrokenSince(world.nowMs - RECOVERY_MS)) return
+  // Whoever is late is about to look.
+  if ((world.timeline.nextInMs ?? Number.POSITIVE_INFINITY) <= SHORTEST_SLEEP_MS) return
   const places = Math.max(0, parallelRuns - running)
   const first = firstRuns - Math.max(0, running - parallelRuns)
   const { tasks } = deal(ledger, places, world.nowMs - SHORTEST_SLEEP_MS, { maxRuns, firstRuns: first })

@@ -61,6 +61,11 @@ export class Timeline {
     await this.pass(0, between)
   }
 
+  /** The same, but something else is first to be seen to: the timers are late still. */
+  stand(ms: number): void {
+    this.#moveTo(this.#monotonicMs + ms)
+  }
+
   #moveTo(ms: number): void {
     if (ms <= this.#monotonicMs) return
     this.#wallMs += ms - this.#monotonicMs

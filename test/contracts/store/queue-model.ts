@@ -361,6 +361,6 @@ export function queueCommands(): fc.Arbitrary<Iterable<QueueCommand>> {
       fc.constant(askNextDue()),
       fc.constant(restart()),
     ],
-    { maxCommands: 40 },
+    { maxCommands: 40, size: 'max' },
   )
 }
