@@ -70,7 +70,7 @@ export interface DeliveryFilter {
   readonly after?: string
   /** 1 … 1000. */
   readonly limit: number
-  /** Default false. */
+  /** Default false. A page ends early rather than to hold more than 16 MiB of bodies; it holds one delivery at least. */
   readonly withBody?: boolean
 }
 

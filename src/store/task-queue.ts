@@ -266,7 +266,7 @@ export interface TaskFilter {
   readonly offset?: number
   /** 1 … 1000. */
   readonly limit: number
-  /** Default false. */
+  /** Default false. A page ends early rather than to hold more than {@link PAGE_BYTES} of events; it holds one task at least. */
   readonly withPayload?: boolean
 }
 
@@ -278,6 +278,9 @@ export interface TaskPage {
   /** For {@link TaskFilter.after}; absent on the last page. */
   readonly next?: string
 }
+
+/** Events, or messages, in one page of a list: what is asked for is held in memory whole. */
+export const PAGE_BYTES = 16 * 1024 * 1024
 
 /** Tasks that are counted for a total: counting more would keep others waiting. */
 export const COUNTED_TASKS = 10_000

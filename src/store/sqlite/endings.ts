@@ -1,8 +1,8 @@
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { RESULT_BYTES, TASK_ENDINGS, type TaskEnding } from '../task-queue.ts'
 import type { FunctionQueues, OwnerRow } from './function-queues.ts'
 import { shorten } from './history.ts'
-import { keptTasks, type FunctionQueue } from './function-queue.ts'
+import { keptTasks, type FunctionQueue, type QueueCounts } from './function-queue.ts'
 import type { QueueLimits, ResultRow } from './operations.ts'
 
 /** A task that is to end, as a row that was looked up for it. */
@@ -25,6 +25,11 @@ export interface EndingOf {
   readonly result?: ResultRow
 }
 
+/** Forgotten for one that ends, where too many are kept. */
+const FORGOTTEN_FOR_COUNT = 2
+/** The same where they are too large together. */
+const FORGOTTEN_FOR_BYTES = 32
+
 /** Ends tasks, whoever asked for it, and forgets them. */
 export class Endings {
   readonly #queues: FunctionQueues
@@ -37,7 +42,7 @@ export class Endings {
     this.#statements = prepareEndings(database)
   }
 
-  /** What is kept of it depends on how it ended; each ending beyond the limits makes two older ones be forgotten. */
+  /** What is kept of it depends on how it ended; each ending beyond the limits makes some older ones be forgotten. */
   end(row: EndingRow, { ending, attempts, lastError, result }: EndingOf, nowMs: number): void {
     const { sequence, payload_bytes: payloadBytes } = row
     const isKept = row.keeps_details === 1 || ending === 'failed' || ending === 'expired'
@@ -58,7 +63,7 @@ export class Endings {
     const from = row.status === 'leased' ? 'running' : 'waiting'
     this.#queues.countEnding(queue, from, ending, payloadBytes, keptBytes)
     queue.head = undefined
-    for (let times = 0; times < 2 && this.#isOver(); times += 1) this.#forgetOne()
+    this.#forgetForLimits()
   }
 
   /** Forgets up to `limit` tasks that ended before; how many. */
@@ -66,35 +71,37 @@ export class Endings {
     let count = 0
     for (const queue of this.#queues.all) {
       if (count === limit) break
-      if (keptOf(queue) > 0) count += this.#forgetOf(queue, endedBeforeMs, limit - count)
+      if (keptOf(queue) > 0)
+        count += this.#forgetOf(queue, endedBeforeMs, limit - count, this.#statements.deleteTasks)
     }
     return count
   }
 
-  #isOver(): boolean {
+  /**
+   * The oldest of the function that has the most: so one function does not push out what is kept of others. For the bytes more than one
+   * for each that ends: it may be larger than many.
+   */
+  #forgetForLimits(): void {
     const { total } = this.#queues
     const { maxEndedTasks, maxKeptBytes } = this.#limits
-    return (
-      TASK_ENDINGS.reduce((sum, ending) => sum + keptTasks(total, ending), 0) > maxEndedTasks ||
-      total.keptBytes > maxKeptBytes
-    )
+    const { deleteTasks, deleteTasksWithBytes } = this.#statements
+    for (let times = 0; times < FORGOTTEN_FOR_BYTES && total.keptBytes > maxKeptBytes; times += 1)
+      this.#forgetOne(({ counts }) => counts.keptBytes, deleteTasksWithBytes)
+    for (let times = 0; times < FORGOTTEN_FOR_COUNT && keptOf({ counts: total }) > maxEndedTasks; times += 1)
+      this.#forgetOne(keptOf, deleteTasks)
   }
 
-  /** The oldest of the function that has the most: so one function does not push out what is kept of others. */
-  #forgetOne(): void {
+  #forgetOne(measure: (queue: FunctionQueue) => number, statement: StatementSync): void {
     let most: FunctionQueue | undefined
-    const { maxKeptBytes } = this.#limits
-    const measure: (queue: FunctionQueue) => number =
-      this.#queues.total.keptBytes > maxKeptBytes ? ({ counts }) => counts.keptBytes : keptOf
     for (const queue of this.#queues.all)
       if (most === undefined || measure(queue) > measure(most)) most = queue
-    if (most !== undefined) this.#forgetOf(most, Number.MAX_SAFE_INTEGER, 1)
+    if (most !== undefined) this.#forgetOf(most, Number.MAX_SAFE_INTEGER, 1, statement)
   }
 
-  #forgetOf(queue: FunctionQueue, endedBeforeMs: number, limit: number): number {
+  #forgetOf(queue: FunctionQueue, endedBeforeMs: number, limit: number, statement: StatementSync): number {
     const { account, namespace, name } = queue
-    const { deleteTasks, deletePayload, deleteResult } = this.#statements
-    const rows = deleteTasks.all(account, namespace, name, endedBeforeMs, limit)
+    const { deletePayload, deleteResult } = this.#statements
+    const rows = statement.all(account, namespace, name, endedBeforeMs, limit)
     for (const row of rows) {
       const sequence = Number(row['sequence'])
       deletePayload.run(sequence)
@@ -106,12 +113,20 @@ export class Endings {
   }
 }
 
-function keptOf({ counts }: FunctionQueue): number {
+function keptOf({ counts }: { readonly counts: Readonly<QueueCounts> }): number {
   return TASK_ENDINGS.reduce((sum, ending) => sum + keptTasks(counts, ending), 0)
 }
 
 // oxlint-disable-next-line typescript/explicit-function-return-type -- its members are statements, and say what they are
 function prepareEndings(database: DatabaseSync) {
+  const deleteOldest = (index: string, condition: string): StatementSync =>
+    database.prepare(
+      `DELETE FROM tasks WHERE sequence IN
+         (SELECT sequence FROM tasks INDEXED BY ${index}
+          WHERE ${condition} AND account = ? AND namespace = ? AND function_name = ? AND ended_at_ms < ?
+          ORDER BY ended_at_ms LIMIT ?)
+       RETURNING sequence, status, kept_bytes`,
+    )
   return {
     end: database.prepare(
       `UPDATE tasks SET status = ?, attempts = ?, ended_at_ms = ?, last_error = coalesce(?, last_error),
@@ -123,12 +138,7 @@ function prepareEndings(database: DatabaseSync) {
     ),
     deletePayload: database.prepare('DELETE FROM task_payloads WHERE sequence = ?'),
     deleteResult: database.prepare('DELETE FROM task_results WHERE sequence = ?'),
-    deleteTasks: database.prepare(
-      `DELETE FROM tasks WHERE sequence IN
-         (SELECT sequence FROM tasks INDEXED BY tasks_by_end
-          WHERE ended_at_ms IS NOT NULL AND account = ? AND namespace = ? AND function_name = ? AND ended_at_ms < ?
-          ORDER BY ended_at_ms LIMIT ?)
-       RETURNING sequence, status, kept_bytes`,
-    ),
+    deleteTasks: deleteOldest('tasks_by_end', 'ended_at_ms IS NOT NULL'),
+    deleteTasksWithBytes: deleteOldest('tasks_with_bytes', 'ended_at_ms IS NOT NULL AND kept_bytes > 0'),
   }
 }

@@ -1,4 +1,5 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import { PAGE_BYTES } from '../task-queue.ts'
 import { OUTBOX_FULL, type DeliveryRecord, type Destination, type NewDelivery } from '../outbox.ts'
 import { DeliveryLines, type DueDelivery, type LineRow } from './delivery-lines.ts'
 import { fits, keptDeliveries, liveDeliveries, type FunctionQueue } from './function-queue.ts'
@@ -52,6 +53,15 @@ interface Row {
   readonly last_error: string | null
 }
 
+/** A row as {@link LISTED_COLUMNS} selects it. */
+interface ListedRow extends Omit<Row, 'body' | 'claims' | 'first_tried_at_ms'> {
+  readonly bytes: number
+}
+
+/** Without the body, which may be large. */
+const LISTED_COLUMNS = `sequence, delivery_id, account, namespace, function_name, request_id, ending, destination, depth,
+  content_type, created_at_ms, status, due_at_ms, attempts, ended_at_ms, last_error, length(body) AS bytes`
+
 const MAX_PAGE = 1000
 
 /** Columns of {@link EndedRow}, as statements return them. */
@@ -74,6 +84,11 @@ export function prepareOutbox(
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   )
   const select = database.prepare('SELECT * FROM deliveries WHERE sequence = ?')
+  const selectBody = database.prepare('SELECT body FROM deliveries WHERE sequence = ?')
+  const bodyOf = (sequence: number): Uint8Array<ArrayBuffer> | undefined => {
+    const body = selectBody.get(sequence)?.['body']
+    return body instanceof Uint8Array ? body : undefined
+  }
   const lease = database.prepare(
     `UPDATE deliveries SET status = 'leased', due_at_ms = ?, claims = claims + 1,
        first_tried_at_ms = coalesce(first_tried_at_ms, ?)
@@ -268,14 +283,23 @@ export function prepareOutbox(
       require('sequence < ?', filter.after === undefined ? undefined : Number(filter.after))
       const limit = Math.min(filter.limit, MAX_PAGE)
       const found = database
-        .prepare(`SELECT * FROM deliveries WHERE ${conditions.join(' AND ')} ORDER BY sequence DESC LIMIT ?`)
+        .prepare(
+          `SELECT ${LISTED_COLUMNS} FROM deliveries WHERE ${conditions.join(' AND ')} ORDER BY sequence DESC LIMIT ?`,
+        )
         .all(...values, limit + 1)
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects all columns
-      const rows = (found as unknown as Row[]).slice(0, limit)
-      const last = rows.at(-1)
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
+      const rows = (found as unknown as ListedRow[]).slice(0, limit)
+      const deliveries: ListedDeliveryRow[] = []
+      let bytes = 0
+      for (const row of rows) {
+        bytes += filter.withBody === true ? row.bytes : 0
+        if (deliveries.length > 0 && bytes > PAGE_BYTES) break
+        deliveries.push(listedOf(row, filter.withBody === true ? bodyOf(row.sequence) : undefined))
+      }
+      const last = rows[deliveries.length - 1]
       return {
-        deliveries: rows.map((row) => listedOf(row, filter.withBody === true)),
-        ...(found.length > limit && last !== undefined ? { next: String(last.sequence) } : {}),
+        deliveries,
+        ...(found.length > deliveries.length && last !== undefined ? { next: String(last.sequence) } : {}),
       }
     },
 
@@ -303,7 +327,7 @@ function placeOf({ target }: Destination): string {
   return target.kind === 'webhook' ? (URL.parse(target.url)?.origin ?? '') : ''
 }
 
-function newDeliveryOf(row: Row): Omit<NewDelivery, 'body'> {
+function newDeliveryOf(row: Omit<Row, 'body' | 'claims' | 'first_tried_at_ms'>): Omit<NewDelivery, 'body'> {
   return {
     deliveryId: row.delivery_id,
     account: row.account,
@@ -319,7 +343,7 @@ function newDeliveryOf(row: Row): Omit<NewDelivery, 'body'> {
   }
 }
 
-function listedOf(row: Row, withBody: boolean): ListedDeliveryRow {
+function listedOf(row: ListedRow, body: Uint8Array<ArrayBuffer> | undefined): ListedDeliveryRow {
   const status: DeliveryRecord['status'] = row.status === 'leased' ? 'delivering' : row.status
   return {
     ...newDeliveryOf(row),
@@ -327,6 +351,6 @@ function listedOf(row: Row, withBody: boolean): ListedDeliveryRow {
     attempts: row.attempts,
     ...(row.ended_at_ms === null ? { dueAtMs: row.due_at_ms } : { endedAtMs: row.ended_at_ms }),
     ...(row.last_error === null ? {} : { lastError: row.last_error }),
-    ...(withBody ? { body: row.body } : {}),
+    ...(body === undefined ? {} : { body }),
   }
 }

@@ -1,6 +1,7 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import {
   COUNTED_TASKS,
+  PAGE_BYTES,
   TASK_ENDINGS,
   type TaskEnding,
   type TaskFilter,
@@ -8,7 +9,7 @@ import {
 } from '../task-queue.ts'
 import { keptTasks, type FunctionQueue } from './function-queue.ts'
 import type { FunctionQueues } from './function-queues.ts'
-import type { InputOf, OutputOf } from './operations.ts'
+import type { InputOf, OutputOf, RecordRow } from './operations.ts'
 import { recordOf, TASK_COLUMNS, type TaskColumns } from './task-rows.ts'
 
 /** Finds the tasks of a page. */
@@ -56,13 +57,19 @@ export function prepareList(database: DatabaseSync, queues: FunctionQueues): Lis
       .all(...search.values, ...(after ?? []), limit + 1, Math.min(filter.offset ?? 0, MAX_OFFSET))
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
     const rows = (found as unknown as TaskColumns[]).slice(0, limit)
-    const last = rows.at(-1)
+    const tasks: RecordRow[] = []
+    let bytes = 0
+    for (const row of rows) {
+      const payload = filter.withPayload === true ? payloadOf(row.sequence) : undefined
+      bytes += payload?.length ?? 0
+      if (tasks.length > 0 && bytes > PAGE_BYTES) break
+      tasks.push(recordOf(row, payload))
+    }
+    const last = rows[tasks.length - 1]
     return {
-      tasks: rows.map((row) =>
-        recordOf(row, filter.withPayload === true ? payloadOf(row.sequence) : undefined),
-      ),
+      tasks,
       total: knownTotal(filter, queue) ?? countUpTo(database, search),
-      ...(found.length > limit && last !== undefined
+      ...(found.length > tasks.length && last !== undefined
         ? { next: `${last[column] ?? 0}.${last.sequence}` }
         : {}),
     }

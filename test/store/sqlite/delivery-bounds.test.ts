@@ -167,6 +167,20 @@ describe('deliveries beyond the limits', () => {
   })
 })
 
+test('deliveries are listed with bodies only as far as they fit into memory together; the next page goes on', async () => {
+  await open()
+  for (let index = 0; index < 18; index += 1)
+    await tell({ deliveryId: `d${index}`, body: Buffer.alloc(1024 * 1024) })
+  const { outbox } = harness.store
+  const first = await outbox.listDeliveries({ account, limit: 100, withBody: true })
+  expect(first.deliveries).toHaveLength(16)
+  expect(first.deliveries.every(({ body }) => body?.length === 1024 * 1024)).toBe(true)
+  const second = await outbox.listDeliveries({ account, limit: 100, withBody: true, after: first.next! })
+  expect(second.deliveries.map(({ deliveryId }) => deliveryId)).toEqual(['d1', 'd0'])
+  expect(second).not.toHaveProperty('next')
+  expect((await outbox.listDeliveries({ account, limit: 100 })).deliveries).toHaveLength(18)
+})
+
 test('undeliverable messages are forgotten in small transactions, however many their retention is over for at once', async () => {
   await open()
   const { outbox } = harness.store

@@ -56,6 +56,35 @@ describe('what is kept of tasks', () => {
     expect(await idsOf()).toEqual(['r2', 'r3'])
   })
 
+  test('is brought within its bytes by one that is larger than many; what is small of the function stays', async () => {
+    await open({ maxKeptBytes: 100 })
+    for (let index = 0; index < 20; index += 1) {
+      await end({ requestId: `small${index}`, payload: Buffer.alloc(5) }, 'failed')
+      await end({ requestId: `empty${index}` }, 'succeeded')
+    }
+    await end({ requestId: 'large', payload: Buffer.alloc(90) }, 'failed')
+    const ids = await idsOf()
+    expect(ids.filter((id) => !id.startsWith('empty'))).toEqual(['small18', 'small19', 'large'])
+    expect(ids.filter((id) => id.startsWith('empty'))).toHaveLength(20)
+  })
+
+  test('is listed with events only as far as they fit into memory together; the next page goes on', async () => {
+    await open()
+    const payload = Buffer.alloc(6 * 1024 * 1024)
+    for (let index = 0; index < 5; index += 1)
+      await enqueue({ requestId: `r${index}`, acceptedAtMs: index, payload })
+    const filter = { account, order: 'oldest', limit: 4, withPayload: true } as const
+    const first = await harness.tasks().list(filter)
+    expect(first.tasks.map(({ requestId }) => requestId)).toEqual(['r0', 'r1'])
+    expect(first.total).toBe(5)
+    const second = await harness.tasks().list({ ...filter, after: first.next! })
+    expect(second.tasks.map(({ requestId }) => requestId)).toEqual(['r2', 'r3'])
+    const last = await harness.tasks().list({ ...filter, after: second.next! })
+    expect(last.tasks.map(({ requestId }) => requestId)).toEqual(['r4'])
+    expect(last).not.toHaveProperty('next')
+    expect((await harness.tasks().list({ ...filter, withPayload: false })).tasks).toHaveLength(4)
+  })
+
   test('bounds the history of a task: its first and its latest runs, and refusals in a row as one', async () => {
     await open()
     await enqueue({ requestId: 'r1' })
