@@ -1,5 +1,4 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
@@ -8,6 +7,7 @@ import { Apis } from './apis.ts'
 import { Collector } from './collector.ts'
 import { Connection, NoAnswer } from './connection.ts'
 import { crashFunctions, TOLD, type CrashFunction } from './functions.ts'
+import { freePort } from './free-port.ts'
 import { Gate } from './gate.ts'
 import { judge } from './judge.ts'
 import { leftovers } from './leftovers.ts'
@@ -317,17 +317,4 @@ function summaryOf(valuesMs: readonly number[]): Report['starts'] {
   const at = (share: number): number =>
     Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0)
   return { count: sorted.length, medianMs: at(0.5), longestMs: at(1) }
-}
-
-/** Outside the range from which the system takes ports of its own accord, so that it stays free over restarts. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000)
-    const probe = createServer()
-    const isFree = await new Promise<boolean>((resolve) => {
-      probe.once('error', () => resolve(false))
-      probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
-    })
-    if (isFree) return port
-  }
 }
