@@ -1,11 +1,11 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Tasks } from '../../async/tasks.ts'
-import { newId } from '../../definitions/ids.ts'
 import type { Catalogue } from '../../engine/catalogue.ts'
 import type { Exchange, Reply } from '../../http/exchange.ts'
 import type { Caller, InvokeRequest, InvokeTarget } from '../../model/invocation.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import { EMPTY_PAYLOAD, type Payload } from '../../model/payload.ts'
+import { newRequestId } from '../../model/request-id.ts'
 import { asyncSettingsOf, taskMembers } from './async-settings.ts'
 import { FcError } from './errors.ts'
 import { failedRun } from './failed-run.ts'
@@ -150,7 +150,7 @@ async function acceptAsync(
   const { policy, isStateful, destinations } = asyncSettingsOf(catalogue, target)
   const isTask = mode.stateful ?? isStateful
   const isTaken = mode.hasTraceId && (await isKnown(target, requestId, isTask, mode.taskId, tasks))
-  const ownRequestId = isTaken ? newId() : requestId
+  const ownRequestId = isTaken ? newRequestId() : requestId
   // An id that the caller chose guards against a second run of the same call even where tasks are not listed.
   const taskId = mode.stateful === false ? undefined : (mode.taskId ?? (isTask ? ownRequestId : undefined))
   await tasks.submit({

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { newId } from '../../definitions/ids.ts'
 import { firstValues, originOf as originOfHost, portSuffix } from '../../intake/request-head.ts'
+import { newRequestId } from '../../model/request-id.ts'
 import { FcError } from './errors.ts'
 
 const TRACE_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/
@@ -22,7 +22,7 @@ export function headerText(headers: IncomingHttpHeaders, name: string): string |
 /** The id a request goes by: its caller's trace id where that looks like an id, else a new one. */
 export function requestIdOf(headers: IncomingHttpHeaders): string {
   const traceId = headerText(headers, 'x-fc-trace-id')
-  return traceId !== undefined && TRACE_ID.test(traceId) ? traceId : newId()
+  return traceId !== undefined && TRACE_ID.test(traceId) ? traceId : newRequestId()
 }
 
 /** Decoded query parameters; a repeated name keeps its first value. @throws {FcError} InvalidArgument */

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { KeyRing } from '../../auth/keyring.ts'
 import { Turns } from '../../intake/slices.ts'
+import { newRequestId } from '../../model/request-id.ts'
 import type { Dialect } from '../dialect.ts'
 import { hasOwnScheme } from './auth.ts'
 import { dispatch, type DispatchRooms } from './dispatch.ts'
@@ -8,7 +9,6 @@ import { Tokens } from './iam/tokens.ts'
 import type { IamRooms } from './iam/operation.ts'
 import { DIALECT, type Rooms } from './operation.ts'
 import { failureReply, refusalFailure } from './replies.ts'
-import { newRequestId } from './request-head.ts'
 import { isDialectPath } from './routes.ts'
 
 export interface HuaweiFunctionGraphDeps extends Rooms {

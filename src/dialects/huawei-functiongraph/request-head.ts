@@ -1,10 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { firstValues } from '../../intake/request-head.ts'
 import { FssError } from './errors.ts'
-
-/** An id for one request: a UUID, which invocations go by. */
-export const newRequestId = (): string => randomUUID()
 
 /** The same id as the gateway writes it into `X-Request-Id`: 32 lower-case hexadecimal digits. */
 export function gatewayId(requestId: string): string {

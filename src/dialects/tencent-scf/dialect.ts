@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import type { KeyRing } from '../../auth/keyring.ts'
 import { Turns } from '../../intake/slices.ts'
+import { newRequestId } from '../../model/request-id.ts'
 import type { Claim, Dialect, RequestHead } from '../dialect.ts'
 import { dispatch, isLegacyPath, type DispatchRooms } from './dispatch.ts'
 import { DIALECT, type Rooms } from './operation.ts'
@@ -30,7 +30,7 @@ export function createTencentScf(deps: TencentScfDeps): Dialect {
     name: DIALECT,
     claims,
     handle: (exchange) => dispatch(exchange, rooms),
-    refuse: (refusal, headers) => refusalReply(refusal, traceOf(randomUUID(), headers)),
+    refuse: (refusal, headers) => refusalReply(refusal, traceOf(newRequestId(), headers)),
   }
 }
 

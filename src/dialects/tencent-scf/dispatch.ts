@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import type { Exchange, Reply } from '../../http/exchange.ts'
 import { originOf } from '../../intake/request-head.ts'
+import { newRequestId } from '../../model/request-id.ts'
 import type { Api, Rooms } from './operation.ts'
 import { regionOf } from './regions.ts'
 import { answerReply, failureOf, failureReply, traceOf } from './replies.ts'
@@ -20,7 +20,7 @@ export interface DispatchRooms extends Rooms, RequestRooms {
  */
 export async function dispatch(exchange: Exchange, rooms: DispatchRooms): Promise<Reply> {
   const api = apiOf(exchange.rawPath)
-  const trace = traceOf(randomUUID(), exchange.headers)
+  const trace = traceOf(newRequestId(), exchange.headers)
   try {
     const { definition, action, accountId, region, params, takeZipFile } =
       api === '3.0' ? await readRequest(exchange, rooms) : await readLegacyRequest(exchange, rooms)
