@@ -29,7 +29,10 @@ export interface HostFinding {
 /** Programs that take part in a start, and what is lost without them. */
 const PROGRAMS = [
   { program: 'setpriv', without: 'functions of a server that is root do not get a user id of their own' },
-  { program: 'prlimit', without: 'core dumps, the size of files and the number of processes have no limit' },
+  {
+    program: 'prlimit',
+    without: 'core dumps, the size of files, open files and, for ordinary users, processes have no limit',
+  },
 ] as const
 
 const PRODUCTS = [
@@ -101,8 +104,7 @@ function guardFindings({ guards = [] }: ProbeFinding): HostFinding[] {
     name,
     ok: works,
     required: false,
-    detail,
-    ...(works || fix === undefined ? {} : { fix }),
+    ...(works || fix === undefined ? { detail } : { detail: detail.replace(` ${fix}`, ''), fix }),
   }))
 }
 

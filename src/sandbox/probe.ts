@@ -36,6 +36,8 @@ export interface SandboxOptions {
   readonly cgroups?: boolean
   /** What processes that are forked from a prepared one need; default: none are. */
   readonly zygotes?: ZygoteNeeds
+  /** How long a driver may take for its harmless program, milliseconds; default 20 000. */
+  readonly probeTimeoutMs?: number
 }
 
 /** The driver that was asked for does not work here; the message says what to do. */
@@ -46,13 +48,16 @@ export class SandboxUnavailable extends Error {
 /** Launchers run inside the sandbox too, so they must lie where it shows the host's programs. */
 const PROGRAM_DIRS = ['/usr/bin', '/usr/sbin', '/bin', '/usr/local/bin']
 
-const PROBE_TIMEOUT_MS = 5000
+/** A program in a sandbox answers in some ten milliseconds; even a machine under heavy load is well within this. */
+const PROBE_TIMEOUT_MS = 20_000
 
 interface Probed {
   readonly finding: ProbeFinding
   readonly sandbox?: Sandbox
   /** What it lacks although it works. */
   readonly warning?: string
+  /** It neither worked nor failed in time. */
+  readonly isUndecided?: boolean
 }
 
 /** Runs each driver once with a harmless program and tells how it went. */
@@ -64,7 +69,8 @@ export async function probeSandboxes(options: SandboxOptions = {}): Promise<read
  * Finds the driver to run functions with, by really running it once.
  *
  * @param setting `auto` takes bwrap where it works, else process with a warning.
- * @throws {SandboxUnavailable} when the named driver, or with `auto` every driver, does not work here.
+ * @throws {SandboxUnavailable} when the named driver, or with `auto` every driver, does not work here; and with `auto` when bwrap does
+ *   not answer in time: a busy host is no reason to go without isolation.
  */
 export async function chooseSandbox(
   setting: SandboxSetting,
@@ -72,9 +78,13 @@ export async function chooseSandbox(
 ): Promise<ChosenSandbox> {
   const findings: ProbeFinding[] = []
   if (setting !== 'process') {
-    const { finding, sandbox, warning } = await probeBwrap(options)
+    const { finding, sandbox, warning, isUndecided = false } = await probeBwrap(options)
     findings.push(finding)
     if (sandbox !== undefined) return { sandbox, findings, ...(warning !== undefined && { warning }) }
+    if (setting === 'auto' && isUndecided)
+      throw new SandboxUnavailable(
+        `Whether the bwrap sandbox works here is not known. ${finding.detail} Try again; to run functions without isolation, set sandbox to process.`,
+      )
     if (setting === 'bwrap')
       throw new SandboxUnavailable(`The bwrap sandbox does not work here. ${finding.detail}`)
   }
@@ -118,7 +128,10 @@ async function probeBwrap(options: SandboxOptions): Promise<Probed> {
   if (typeof tried === 'string' && CGROUP_COMPLAINT.test(tried))
     tried = await tryBwrap(launchers, unfilteredWhy === undefined, options, tried)
   if (typeof tried === 'string')
-    return { finding: { driver: 'bwrap', works: false, detail: adviceFor(tried) } }
+    return {
+      finding: { driver: 'bwrap', works: false, detail: adviceFor(tried) },
+      isUndecided: tried === NO_ANSWER,
+    }
   const finding = { driver: 'bwrap', works: true } as const
   const common = PRIVILEGES_TEXT[privilegesHere()]
   const { sandbox, limits, memoryIsCounted } = tried
@@ -170,7 +183,7 @@ async function tryBwrap(
     cgroups,
     egress: findEgressPrograms(options),
   })
-  const failure = await tryOnce(sandbox, isFiltered)
+  const failure = await tryOnce(sandbox, isFiltered, options)
   if (failure === undefined) return { sandbox, limits: limitsGuard(cgroups, unlimitedWhy), memoryIsCounted }
   await sandbox.close()
   return failure
@@ -179,8 +192,9 @@ async function tryBwrap(
 function limitsGuard(cgroups: CgroupTree | undefined, unlimitedWhy: string | undefined): GuardFinding {
   const name = 'cgroup limits'
   if (cgroups !== undefined) {
-    const { controllers, freezes, detail } = cgroups.finding
-    return { name, works: freezes && CONTROLLERS.every((one) => controllers.has(one)), detail }
+    const { controllers, freezes, detail, remedies } = cgroups.finding
+    const works = freezes && CONTROLLERS.every((one) => controllers.has(one))
+    return { name, works, detail, ...(!works && remedies.length > 0 && { fix: remedies.join(' ') }) }
   }
   const why = unlimitedWhy === undefined ? 'they are turned off' : `they do not work here (${unlimitedWhy})`
   const detail = `No cgroups are used, because ${why}: memory is watched and can be passed for a moment, idle instances are not frozen.`
@@ -192,7 +206,7 @@ async function probeProcess(options: SandboxOptions): Promise<Probed> {
     setpriv: findProgram('setpriv', options),
     prlimit: findProgram('prlimit', options),
   })
-  const failure = await tryOnce(sandbox, false)
+  const failure = await tryOnce(sandbox, false, options)
   if (failure === undefined)
     return {
       sandbox,
@@ -214,12 +228,19 @@ const SECCOMP_COMPLAINT = /seccomp/i
 /** How the driver names a group that a process could not be put into. */
 const CGROUP_COMPLAINT = /cgroup/
 
+/** It was ended because it had taken too long. */
+const NO_ANSWER = 'it did not answer in time'
+
 /** Says whether the kernel filters the calls of the program: a line `Seccomp: 2`. */
 const TELL_FILTER =
   'while read -r name value; do [ "$name" = Seccomp: ] && echo "filter $value"; done < /proc/self/status'
 
 /** @returns Why it failed, undefined when the program ran, and if so demanded, under a filter of system calls. */
-async function tryOnce(sandbox: Sandbox, filtered: boolean): Promise<string | undefined> {
+async function tryOnce(
+  sandbox: Sandbox,
+  filtered: boolean,
+  { probeTimeoutMs = PROBE_TIMEOUT_MS }: SandboxOptions,
+): Promise<string | undefined> {
   const ticketsFd = openSync('/dev/null', 'r')
   try {
     const process = sandbox.start({
@@ -232,13 +253,18 @@ async function tryOnce(sandbox: Sandbox, filtered: boolean): Promise<string | un
       diskMib: 1,
       ticketsFd,
     })
-    const timer = setTimeout(() => process.kill(), PROBE_TIMEOUT_MS)
+    let isLate = false
+    const timer = setTimeout(() => {
+      isLate = true
+      process.kill()
+    }, probeTimeoutMs)
     const [said, complaint, exit] = await Promise.all([
       text(process.stdout),
       text(process.stderr),
       process.exited,
     ])
     clearTimeout(timer)
+    if (isLate) return NO_ANSWER
     if (exit.kind !== 'exited' || !said.startsWith('works\n')) return describe(exit, complaint)
     return filtered && !said.includes('\nfilter 2\n') ? 'seccomp is not in force' : undefined
   } finally {

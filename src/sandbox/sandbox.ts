@@ -169,6 +169,6 @@ export interface GuardFinding {
   readonly works: boolean
   /** What it does here, or why it does not and what is lost, for the operator. */
   readonly detail: string
-  /** A command that mends it, where there is one. */
+  /** A command that mends it, or what to do in a sentence, where there is something; `detail` may say it, too. */
   readonly fix?: string
 }

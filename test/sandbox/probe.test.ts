@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { chooseSandbox, probeSandboxes } from '../../src/sandbox/probe.ts'
+import { pidsWith, uniqueSleep } from './harness.ts'
 
 describe('choosing a sandbox', () => {
   let programDir: string
@@ -47,6 +48,16 @@ describe('choosing a sandbox', () => {
       ['process', true],
     ])
     expect(chosen.warning).toMatch(/WITHOUT isolation.*apt-get install bubblewrap/)
+  })
+
+  test('does not go without isolation because bwrap does not answer in time', async () => {
+    const mark = uniqueSleep()
+    writeFileSync(join(programDir, 'bwrap'), `#!/bin/sh\nexec sleep ${mark}\n`, { mode: 0o755 })
+    symlinkSync('/usr/bin/setpriv', join(programDir, 'setpriv'))
+    await expect(chooseSandbox('auto', { programDirs: [programDir], probeTimeoutMs: 50 })).rejects.toThrow(
+      /not known\. bubblewrap failed \(it did not answer in time\)\. Try again/,
+    )
+    expect(pidsWith(mark)).toEqual([])
   })
 
   test('never falls back when bwrap was asked for', async () => {

@@ -18,6 +18,8 @@ const RETRY_MS = 30_000
 export interface CgroupFinding extends CgroupAbilities {
   /** Which limits are exact, what is missing and what the operator can do: sentences. */
   readonly detail: string
+  /** What the operator can do, a sentence each; empty where nothing is missing. */
+  readonly remedies: readonly string[]
 }
 
 /**
@@ -61,7 +63,9 @@ export class CgroupTree {
       freezes: tried.freezes,
       versions: ([1, 2] as const).filter((version) => tried.branches.some((one) => one.version === version)),
     }
-    const tree = new CgroupTree({ ...abilities, detail: sentencesOf(abilities, all) }, tried.branches, stale)
+    const remedies = [...new Set(all.map(({ remedy }) => remedy))]
+    const finding = { ...abilities, detail: sentencesOf(abilities, all), remedies }
+    const tree = new CgroupTree(finding, tried.branches, stale)
     if (tried.branches.length > 0) tree.#fill()
     return tree
   }
