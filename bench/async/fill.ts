@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
+import { newRequestId } from '../../src/model/request-id.ts'
 import { SqliteStore } from '../../src/store/sqlite/sqlite-store.ts'
 
 /** Enqueued before the next are: a few batches of the store, each one transaction. */
@@ -42,7 +42,7 @@ export async function fillQueue(
       const acceptedAtMs = Date.now()
       await Promise.all(
         Array.from({ length: size }, (_, index) => {
-          const requestId = randomUUID()
+          const requestId = newRequestId()
           if ((made + index) % keepsEvery === 0) ids.push(requestId)
           return store.tasks.enqueue({
             requestId,
