@@ -133,7 +133,7 @@ async function probeBwrap(options: SandboxOptions): Promise<Probed> {
       isUndecided: tried === NO_ANSWER,
     }
   const finding = { driver: 'bwrap', works: true } as const
-  const common = PRIVILEGES_TEXT[privilegesHere()]
+  const common = PRIVILEGES_TEXT[privilegesHere()] + (launchers.prlimit === undefined ? WITHOUT_PRLIMIT : '')
   const { sandbox, limits, memoryIsCounted } = tried
   const guards = [filterGuard(unfilteredWhy, memoryIsCounted), limits]
   if (unfilteredWhy === undefined)
@@ -280,6 +280,10 @@ function describe(exit: SandboxExit, complaint: string): string {
 const isRoot = (): boolean => process.getuid?.() === 0
 
 const privilegesHere = (): Privileges => (isRoot() ? 'dropped' : 'ownUserNamespace')
+
+/** What is lost, beside what cgroups limit; programs that are forked limit themselves. */
+const WITHOUT_PRLIMIT =
+  ' prlimit is not installed: core dumps, the size of files and open files have no limit of their own.'
 
 const PRIVILEGES_TEXT: Record<Privileges, string> = {
   ownUserNamespace:

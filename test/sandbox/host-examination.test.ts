@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { probeSandboxes } from '../../src/sandbox/probe.ts'
@@ -13,17 +15,36 @@ const canTry =
   spawnSync('setpriv', [...AS_NOBODY.slice(1), 'test', '-r', MODULE, '-a', '-x', process.execPath]).status ===
     0
 
-test.runIf(canTry)('a user who may not write cgroups is told what is lost, and beside it what to do', () => {
+/** What an ordinary user is told about one thing, with launchers from these directories. */
+function toldNobody(
+  name: string,
+  programDirs?: readonly string[],
+): { ok: boolean; detail: string; fix?: string } {
   const program = `
     import { examineHost } from ${JSON.stringify(MODULE)}
-    console.log(JSON.stringify((await examineHost()).find(({ name }) => name === 'cgroup limits')))`
+    const options = ${JSON.stringify(programDirs === undefined ? {} : { programDirs })}
+    console.log(JSON.stringify((await examineHost({}, options)).find(({ name }) => name === '${name}')))`
   const [setpriv, ...args] = [...AS_NOBODY, process.execPath, '--input-type=module-typescript', '--eval']
   const options = { encoding: 'utf8', cwd: '/', env: { PATH: process.env['PATH'] } } as const
   const { stdout, stderr } = spawnSync(setpriv, [...args, program], options)
   expect(stderr).toBe('')
-  const { ok, detail, fix } = JSON.parse(stdout)
+  return JSON.parse(stdout)
+}
+
+test.runIf(canTry)('a user who may not write cgroups is told what is lost, and beside it what to do', () => {
+  const { ok, detail, fix } = toldNobody('cgroup limits')
   expect(ok).toBe(false)
   expect(detail).toMatch(/^Memory is watched .* because /)
   expect(fix).toMatch(/^Start the server as root|^Mount|^Show the container/)
   expect(detail).not.toContain(fix)
+})
+
+test.runIf(canTry)('a sandbox without prlimit says which limits there are not', () => {
+  const programDir = mkdtempSync(join(tmpdir(), 'anvoke-programs-'))
+  chmodSync(programDir, 0o755)
+  symlinkSync('/usr/bin/bwrap', join(programDir, 'bwrap'))
+  const without = toldNobody('sandbox bwrap', [programDir])
+  rmSync(programDir, { recursive: true })
+  expect(without).toMatchObject({ ok: true, detail: expect.stringContaining('open files have no limit') })
+  expect(toldNobody('sandbox bwrap').detail).not.toContain('prlimit')
 })
