@@ -67,3 +67,39 @@ test('a database from before tasks could be cancelled keeps its tasks, and gives
     await store.close()
   }
 })
+
+test('a database from before deliveries were counted keeps and counts them, and knows the sources of its tasks', async () => {
+  const { file, database } = databaseOfSchema(4)
+  database.exec(
+    `INSERT INTO tasks (request_id, account, namespace, function_name, accepted_at_ms, due_at_ms, expires_at_ms, max_retries,
+       payload_bytes, plan)
+     VALUES ('r1', 'a', 'n', 'f', 1, 2, 3000, 0, 2, '{"source":"API","depth":1}'),
+       ('r2', 'a', 'n', 'f', 1, 2, 3000, 0, 2, NULL);
+     INSERT INTO task_payloads VALUES (1, x'7b7d'), (2, x'7b7d');
+     INSERT INTO function_queues VALUES ('a', 'n', 'f', 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, NULL, NULL)`,
+  )
+  const insert = database.prepare(
+    `INSERT INTO deliveries (delivery_id, account, namespace, function_name, request_id, ending, destination, depth, body,
+       content_type, created_at_ms, status, due_at_ms, ended_at_ms)
+     VALUES (?, 'a', 'n', 'f', ?, 'success', '{"dialect":"any","target":{"kind":"unreachable","name":"x"}}', 0, x'010203',
+       'text/plain', 1, ?, 1, ?)`,
+  )
+  insert.run('d1', 'r8', 'waiting', null)
+  insert.run('d2', 'r8', 'leased', null)
+  insert.run('d3', 'r9', 'undeliverable', 7)
+  database.close()
+
+  const store = await SqliteStore.open({ file, now: () => 10 })
+  try {
+    expect(await store.tasks.audit()).toEqual({ imbalance: 0, miscounted: 0, strayPayloads: 0 })
+    const [counters] = await store.tasks.counters({ account: 'a' })
+    expect(counters?.deliveries).toEqual({ waiting: 2, delivering: 0, delivered: 0, undeliverable: 1 })
+    const claimed = await store.outbox.claimDeliveries(9, 10, 1000)
+    expect(claimed.map(({ deliveryId }) => deliveryId)).toEqual(['d1', 'd2'])
+    const filter = { account: 'a', namespace: 'n', functionName: 'f', limit: 9 }
+    const { tasks, total } = await store.tasks.list({ ...filter, source: 'API' })
+    expect([total, ...tasks.map(({ requestId }) => requestId)]).toEqual([1, 'r1'])
+  } finally {
+    await store.close()
+  }
+})
