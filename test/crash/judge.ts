@@ -191,7 +191,9 @@ function judgeRuns(
   const interrupted = (details?.history ?? [])
     .filter(({ how }) => how === 'interrupted' || how === 'refused')
     .reduce((sum, { count: times = 1 }) => sum + times, 0)
-  const explained = task.attempts + task.lostRuns + interrupted
+  // One that was to be stopped when its server died has ended by that, and its run is not counted.
+  const stopped = task.status === 'cancelled' ? 1 : 0
+  const explained = task.attempts + task.lostRuns + interrupted + stopped
   if (runs.length > explained)
     violate(
       `ran ${runs.length} times, of which ${explained} are known (${task.attempts} attempts, ${task.lostRuns} lost)`,

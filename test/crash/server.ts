@@ -131,8 +131,9 @@ export class CrashServer {
       delay(STOPPED_WITHIN_MS, false, { ref: false }),
     ])
     if (!isOver) {
+      const left = this.descendants().map(({ pid, command }) => `${command} (${pid})`)
       await this.kill()
-      throw new Error(`the server did not stop; it wrote:\n${this.#output}`)
+      throw new Error(`the server did not stop; below it ran ${left.join(', ')}; it wrote:\n${this.#output}`)
     }
     await this.#ended()
     if (child.exitCode !== 0)
