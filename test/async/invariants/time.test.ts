@@ -19,7 +19,7 @@ describe('the time of the queue, over a restart with another wall clock', () => 
       target: OWNER,
       requestId: 'r1',
       payload: payloadOf('{}'),
-      delayMs: 1000,
+      delayMs: 30_000,
       policy: { maxRetries: 1, maxAgeMs: DAY_MS },
     })
     await world.process.boundary.quiet()
@@ -36,7 +36,7 @@ describe('the time of the queue, over a restart with another wall clock', () => 
 
   test('begins no earlier than the ending of a task, however soon after another one that was', async () => {
     await submit()
-    await world.timeline.pass(1000, () => world.quiet())
+    await world.timeline.pass(30_000, () => world.quiet())
     const [run] = world.process.engine.active
     await world.timeline.pass(7, () => world.quiet())
     world.process.engine.end(run!, 'returned')
@@ -50,7 +50,7 @@ describe('the time of the queue, over a restart with another wall clock', () => 
     await submit()
     await crash()
     await world.quiet()
-    await world.timeline.pass(1000, () => world.quiet())
+    await world.timeline.pass(30_000, () => world.quiet())
     expect(world.process.engine.active.map(({ task }) => task.requestId)).toEqual(['r1'])
   })
 
