@@ -19,7 +19,7 @@ import type {
 } from './operations.ts'
 import { prepareOutbox } from './outbox.ts'
 import { QueueClock } from './queue-clock.ts'
-import { isFatal, isFull } from './sqlite-error.ts'
+import { isFatal, isFull, namedError } from './sqlite-error.ts'
 import { prepareList } from './task-list.ts'
 import { prepareLookup } from './task-lookup.ts'
 import { prepareOperations } from './task-operations.ts'
@@ -152,7 +152,7 @@ export class BatchRunner {
       this.#queues.settle()
       this.#clock.undo()
       this.#changesSeen = this.#totalChanges()
-      throw error
+      throw namedError(error, this.#database.location())
     }
   }
 

@@ -11,6 +11,7 @@ import { record, whyNotTraced } from './system-calls.ts'
 
 const WORKING_STORE = fileURLToPath(new URL('./working-store.ts', import.meta.url))
 const { account } = newTask()
+const FAULT = 'fsync,fdatasync:error=EIO:when=40'
 
 test('after a failed fsync nothing is acknowledged or written any more, and the next start has all that was', async (context) => {
   const missing = whyNotTraced()
@@ -21,7 +22,7 @@ test('after a failed fsync nothing is acknowledged or written any more, and the 
     const found = join(root, 'found')
     mkdirSync(dir)
     mkdirSync(found)
-    const events = record(dir, join(root, 'calls.log'), [WORKING_STORE, join(dir, 'store.db'), '400'], 40)
+    const events = record(dir, join(root, 'calls.log'), [WORKING_STORE, join(dir, 'store.db'), '400'], FAULT)
     const failedAt = events.findIndex(({ kind }) => kind === 'notSynced')
     const before = events.slice(0, failedAt)
     const accepted = before.flatMap((event) =>

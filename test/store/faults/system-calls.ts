@@ -48,17 +48,17 @@ export function whyNotTraced(): string {
 /**
  * Runs a program of Node.js to its end, and takes down what it does to the files of `dir` and what it prints.
  *
- * @param failingSync Which call of fsync fails, as on a disk that has gone bad, counted by each thread for itself. Default: none.
+ * @param fault System calls that fail, in the words of strace's `inject`, counted by each thread for itself. Default: none.
  */
 export function record(
   dir: string,
   log: string,
   program: readonly string[],
-  failingSync = 0,
+  fault = '',
 ): readonly FileEvent[] {
-  const fault = failingSync === 0 ? [] : ['-e', `inject=fsync,fdatasync:error=EIO:when=${failingSync}`]
+  const faults = fault === '' ? [] : ['-e', `inject=${fault}`]
   const flags = [
-    ...fault,
+    ...faults,
     '-f',
     '-qq',
     '-xx',
