@@ -53,6 +53,8 @@ export class CgroupGroup {
   #isToBeFrozen = false
   /** What was written last. */
   #isFrozen = false
+  /** It is being ended: nothing inside is stopped any more. */
+  #isOver = false
   #removal: Promise<boolean> | undefined
 
   /**
@@ -188,6 +190,8 @@ export class CgroupGroup {
    * have started end by other means. @returns Whether the kernel was asked to.
    */
   async kill(): Promise<boolean> {
+    // Whatever a freeze that is under way still moves in would be stopped for ever, where it has to see the rest end.
+    this.#isOver = true
     if (this.#core === undefined) return false
     return await setControl(join(this.#core, 'cgroup.kill'), 1).then(
       () => true,
@@ -270,6 +274,7 @@ export class CgroupGroup {
   async #setFreezer(): Promise<void> {
     const write = async (): Promise<void> => {
       if (this.#isFrozen === this.#isToBeFrozen || this.#core === undefined) return
+      if (this.#isOver && this.#isToBeFrozen) return
       this.#isFrozen = this.#isToBeFrozen
       // Kept open: the thaw is on the way of a call.
       this.#freezer ??= await open(join(this.#core, 'cgroup.freeze'), 'r+')

@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -122,6 +123,35 @@ describe('a group', () => {
     // A thaw that comes before the freeze was written leaves nothing to write.
     await group.thaw()
     expect(readFileSync(join(dir, 'v2', 'i1', 'cgroup.freeze'), 'utf8')).toBe('0')
+  })
+
+  test('that is ended while its processes are moved to where they are frozen freezes none of them', async () => {
+    mkdirSync(join(dir, 'v1'))
+    mkdirSync(join(dir, 'v2'))
+    const close = async (): Promise<void> => undefined
+    const branches: Branch[] = [
+      { version: 1, controllers: new Set(['memory']), dir: join(dir, 'v1'), close },
+      { version: 2, controllers: new Set(), dir: join(dir, 'v2'), close },
+    ]
+    const moving = Promise.withResolvers<void>()
+    const ended = Promise.withResolvers<void>()
+    const moved = Promise.withResolvers<void>()
+    const group = new CgroupGroup(branches, 'i1', true, async (move) => {
+      moving.resolve()
+      await ended.promise
+      await move()
+      moved.resolve()
+    })
+    await group.ready
+    show(join(dir, 'v1', 'i1'), { 'cgroup.procs': '4194299' })
+    show(join(dir, 'v2', 'i1'), { 'cgroup.procs': '', 'cgroup.freeze': '0', 'cgroup.kill': '' })
+    group.freeze()
+    await moving.promise
+    expect(await group.kill()).toBe(true)
+    ended.resolve()
+    await moved.promise
+    for (let look = 0; look < 200; look += 1)
+      expect(await readFile(join(dir, 'v2', 'i1', 'cgroup.freeze'), 'utf8')).toBe('0')
   })
 })
 
