@@ -190,7 +190,8 @@ export class Bookkeeper {
     assert.ok(isAllowed(allowed, settlement), `I5, I7: ${JSON.stringify({ ending, attempts, allowed })}`)
     task.attempts = attempts
     this.#ledger.end(task, task.isStopped && ending !== 'succeeded' ? ['cancelled', ending] : [ending], nowMs)
-    if (delivery === undefined) return
+    // Nobody is told of what was stopped.
+    if (delivery === undefined || (task.isStopped && ending !== 'succeeded')) return
     const { body, ...rest } = delivery
     const known = { ...rest, body: Buffer.from(body).toString() }
     this.#ledger.deliveries.push({ delivery: known, state: 'live', lease: undefined, endedAtMs: 0 })

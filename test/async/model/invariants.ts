@@ -62,8 +62,13 @@ export async function checkStore({ ledger, process, posted }: World): Promise<vo
   for (const { delivery, state } of ledger.deliveries) {
     const record = live.get(delivery.deliveryId)
     if (state === 'live' || state === 'undeliverable') {
-      assert.equal(record?.status === 'undeliverable', state === 'undeliverable', 'I10: a delivery is lost')
-      assert.equal(Buffer.from(record?.body ?? []).toString(), delivery.body)
+      assert.ok(record !== undefined, 'I10: a delivery is lost')
+      assert.equal(
+        record.status === 'undeliverable',
+        state === 'undeliverable',
+        'I10: a delivery ended otherwise',
+      )
+      assert.equal(Buffer.from(record.body ?? []).toString(), delivery.body)
     } else assert.equal(record, undefined, 'I10: a delivery that has ended is there')
   }
   assert.equal(
