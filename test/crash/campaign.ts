@@ -119,7 +119,7 @@ class Campaign {
     await this.#load.end()
     await this.#untilAllEnded()
     await this.#readAll()
-    await this.#server.stop()
+    await this.#stop()
     this.#connection.close()
     const final = await viewStore(this.#server.dataDir, ACCOUNT, ({ attempts, lostRuns, requestId }) =>
       this.#ranMoreThan(requestId, attempts + lostRuns),
@@ -178,7 +178,7 @@ class Campaign {
         await this.#kill('start-up')
         break
       case 'restart':
-        await this.#server.stop()
+        await this.#stop()
         this.#gate.close()
         this.#restarts += 1
         break
@@ -201,6 +201,15 @@ class Campaign {
     this.#gate.close()
     this.#kills[what] += 1
     this.#serverKillsMs.push(performance.now())
+  }
+
+  /** One that does not stop is killed: what it has kept is judged all the same. */
+  async #stop(): Promise<void> {
+    try {
+      await this.#server.stop()
+    } catch (error) {
+      this.#ledger.violate(error instanceof Error ? error.message.slice(0, 1000) : String(error))
+    }
   }
 
   #killWorker(victim: number): void {
