@@ -60,7 +60,7 @@ describe.each(ways)('a process of the %s sandbox, %s, that is told to end', (dri
     const process = await start(
       sandbox,
       workbench.shell(
-        `trap 'echo told >&3' TERM; sleep ${mark} & echo ready >&3; while :; do wait; kill -0 $! && echo lives >&3; done`,
+        `trap 'echo told >&3; kill -0 $! && echo lives >&3' TERM; sleep ${mark} & echo ready >&3; while :; do wait; done`,
       ),
     )
     let said = ''
@@ -68,6 +68,7 @@ describe.each(ways)('a process of the %s sandbox, %s, that is told to end', (dri
     await eventually(() => said === 'ready\n' && pidsWith(mark).length > 0)
     await process.terminate?.()
     await eventually(() => said.startsWith('ready\ntold\nlives\n'))
+    expect(pidsWith(mark)).toHaveLength(1)
     process.kill()
     expect(await process.exited).toEqual({ kind: 'signalled', signal: 'SIGKILL' })
     expect(pidsWith(mark)).toEqual([])
