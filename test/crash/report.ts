@@ -43,11 +43,11 @@ export function markdownOf(report: Report): string {
     ],
     ['calls handed over', report.calls],
     ['accepted', report.accepted],
+    ['without an answer, of which were there', `${report.unknown}, ${report.unknownThere}`],
     [
-      '… ended as succeeded, failed, cancelled',
+      'these and those ended as succeeded, failed, cancelled',
       ['succeeded', 'failed', 'cancelled'].map((name) => endings[name] ?? 0).join(', '),
     ],
-    ['without an answer, of which were there', `${report.unknown}, ${report.unknownThere}`],
     ['refused', report.refused],
     ['runs that functions told of', report.runs],
     ['… beyond the recorded attempts, all with the id of the call', report.duplicatesSeen],
