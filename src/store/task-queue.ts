@@ -173,6 +173,7 @@ export interface TaskQueue {
    * been due longest; of a function the oldest due first. Tasks whose lease has ended are due again.
    *
    * @param nowMs On a time line that never goes back while this process lives.
+   * @param leaseMs 1 or more: a task whose lease has ended may be handed out again by the same claim.
    * @param share Tasks of functions that have their share are passed over, and taken by a later claim; so are those of paused ones.
    */
   claim(limit: number, nowMs: number, leaseMs: number, share?: FunctionShare): Promise<readonly ClaimedTask[]>

@@ -33,9 +33,10 @@ interface Pending {
 /**
  * This thread's side of the database thread, and the group commit.
  *
- * At most one batch is under way. Operations that arrive meanwhile wait, and all of them (up to the bounds above)
- * go together as the next batch, which is one transaction and one fsync. Under load a commit is thus shared by as
- * many operations as arrive during the one before; without load an operation goes at once and alone.
+ * Operations that arrive while a batch is under way wait, and all of them (up to the bounds above) go together as the next
+ * batch, which is one transaction and one fsync. Under load a commit is thus shared by as many operations as arrive during the one
+ * before; without load an operation goes at once and alone. The next batch goes when the one before is done, or when it is as large: then
+ * the database has it at hand, and does not wait for this thread to come round. No more than two are under way.
  *
  * Open → closing (takes no new operations, runs those it has) → closed. From any of them → failed, when the worker
  * ends by itself, or stands still after a fault of the disk: every operation that was waiting or under way is rejected, and so is every later one.
@@ -48,7 +49,8 @@ export class DatabaseThread {
   readonly #onFailure: (error: Error) => void
   #waiting: Pending[] = []
   #waitingPayloadBytes = 0
-  #underWay: readonly Pending[] = []
+  /** Batches in the order in which they are done. */
+  #underWay: (readonly Pending[])[] = []
   #sending = false
   #closing: Promise<void> | undefined
   #closed = false
@@ -132,12 +134,17 @@ export class DatabaseThread {
 
   /** At the end of the current task of the event loop, so that calls made in one go share a batch. */
   #sendSoon(): void {
-    if (this.#sending || this.#underWay.length > 0) return
+    if (this.#sending || !this.#isTimeToSend()) return
     this.#sending = true
     queueMicrotask(() => {
       this.#sending = false
       if (this.#failure === undefined) this.#sendBatch()
     })
+  }
+
+  #isTimeToSend(): boolean {
+    const [first, second] = this.#underWay
+    return second === undefined && this.#waiting.length >= (first?.length ?? 1)
   }
 
   #sendBatch(): void {
@@ -155,7 +162,7 @@ export class DatabaseThread {
       offset += payload.length
       return { name: 'enqueueTask', input }
     })
-    this.#underWay = batch
+    this.#underWay.push(batch)
     this.#post({ kind: 'batch', operations, payloads }, [payloads])
   }
 
@@ -179,8 +186,11 @@ export class DatabaseThread {
       this.#worker.postMessage(message, moved)
     } catch (error) {
       // Something in an operation cannot be cloned; the batch is lost, the thread is not.
+      const failure: Failure = { kind: 'failed', reason: String(error) }
+      const batch = this.#underWay.pop() ?? []
       this.#finishBatch(
-        this.#underWay.map(() => ({ ok: false, failure: { kind: 'failed', reason: String(error) } })),
+        batch,
+        batch.map(() => ({ ok: false, failure })),
       )
     }
   }
@@ -197,7 +207,7 @@ export class DatabaseThread {
         break
       case 'done':
         this.#commits = message.commits
-        this.#finishBatch(message.results)
+        this.#finishBatch(this.#underWay.shift() ?? [], message.results)
         break
       case 'closed':
         this.#closed = true
@@ -211,24 +221,23 @@ export class DatabaseThread {
     }
   }
 
-  #finishBatch(results: readonly Result[]): void {
-    const batch = this.#underWay
-    this.#underWay = []
+  #finishBatch(batch: readonly Pending[], results: readonly Result[]): void {
+    // First, so that the database works while this thread tells its callers.
+    if (this.#isTimeToSend()) this.#sendBatch()
     for (const [index, pending] of batch.entries()) {
       const result = results[index]
       if (result === undefined) pending.reject(storeFailed('the database thread gave no answer'))
       else if (result.ok) pending.resolve(result.output)
       else pending.reject(errorOf(result.failure))
     }
-    if (this.#waiting.length > 0) this.#sendSoon()
-    else if (this.#closing !== undefined) this.#sendClose()
+    if (this.#closing !== undefined && this.#underWay.length === 0) this.#sendClose()
   }
 
   #fail(cause: unknown, mayEnd = true): void {
     if (this.#failure !== undefined) return
     const failure = storeFailed(cause instanceof Error ? cause.message : String(cause), cause)
     this.#failure = failure
-    const lost = [...this.#underWay, ...this.#waiting]
+    const lost = [...this.#underWay.flat(), ...this.#waiting]
     this.#underWay = []
     this.#waiting = []
     this.#waitingPayloadBytes = 0

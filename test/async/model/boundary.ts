@@ -49,7 +49,8 @@ export class Boundary {
   readonly #seen: Seen
   /** Something is refused for a fault. */
   onFault: () => void = () => undefined
-  #held: Batch | undefined
+  /** The store has up to two under way. */
+  #held: Batch[] = []
   #answered: ((results: readonly Result[]) => void) | undefined
   #fault: { readonly kind: Fault; batches: number } | undefined
 
@@ -65,7 +66,7 @@ export class Boundary {
     worker.removeAllListeners('message')
     worker.on('message', (message: FromWorker) => this.#receive(message))
     worker.postMessage = (message: ToWorker): void => {
-      if (message.kind === 'batch') this.#held = message
+      if (message.kind === 'batch') this.#held.push(message)
       else this.#post(message)
     }
   }
@@ -93,14 +94,13 @@ export class Boundary {
   }
 
   get isQuiet(): boolean {
-    return this.#held === undefined
+    return this.#held.length === 0
   }
 
-  /** Lets the batch that waits be committed and answered; false when none waits. */
+  /** Lets the first batch that waits be committed and answered; false when none waits. */
   async step(): Promise<boolean> {
-    const batch = this.#held
+    const batch = this.#held.shift()
     if (batch === undefined) return false
-    this.#held = undefined
     const results = await this.#execute(batch)
     this.#deliver({ kind: 'done', results, commits: 0 })
     await setImmediate()
@@ -114,10 +114,9 @@ export class Boundary {
       assert.ok(batches < MAX_BATCHES, 'the store is asked again and again')
   }
 
-  /** Commits what waits, but nobody learns of it. */
+  /** Commits the first that waits, but nobody learns of it. */
   async commitUnanswered(): Promise<void> {
-    const batch = this.#held
-    this.#held = undefined
+    const batch = this.#held.shift()
     if (batch !== undefined) await this.#execute(batch)
   }
 
@@ -134,7 +133,7 @@ export class Boundary {
 
   /** Ends the thread, without its having a chance to do anything. */
   async kill(): Promise<void> {
-    this.#held = undefined
+    this.#held = []
     await this.#worker.terminate()
   }
 

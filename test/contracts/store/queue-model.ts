@@ -347,7 +347,11 @@ export function queueCommands(): fc.Arbitrary<Iterable<QueueCommand>> {
       fc.tuple(taskId, ms, functionName).map((values) => enqueue(...values)),
       fc.tuple(taskId, ms, functionName).map((values) => enqueue(...values)),
       fc
-        .tuple(fc.integer({ min: 1, max: 4 }), ms, fc.integer({ min: 1, max: 4 }))
+        .tuple(
+          fc.integer({ min: 1, max: 4 }),
+          fc.integer({ min: 1, max: 100 }),
+          fc.integer({ min: 1, max: 4 }),
+        )
         .map((values) => claim(...values)),
       fc.tuple(fc.array(pick, { maxLength: 4 }), ms).map((values) => renew(...values)),
       fc.tuple(pick, ms, few, few).map((values) => postpone(...values)),
