@@ -1,5 +1,6 @@
 // This checkout beside another one, such as a worktree of an older commit: `npm run bench -- compare --other DIRECTORY`. Did the warm
 // figures drop? Both servers run, and take turns within each round: what else the machine does hits both. See README.md.
+import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -16,8 +17,12 @@ import { createWorkloads } from './workloads.ts'
 
 const usage =
   'Usage: npm run bench -- compare --other DIRECTORY [--rounds COUNT] [--flags "FLAGS OF BOTH SERVERS"] [--json]'
-const DEFAULT_ROUNDS = 9
+const DEFAULT_ROUNDS = 12
 const RUN_SECONDS = 1
+/** Then both are started anew, the other one first: a server that was started first, or compiled something in another way, is slower for life. */
+const ROUNDS_PER_START = 3
+/** Seconds of every load before anything counts: what is hot is compiled late. */
+const WARM_UP_SECONDS = 3
 
 /** One kind of load. */
 interface Case {
@@ -86,15 +91,15 @@ async function compare(): Promise<Comparison> {
     values.set(key, known)
   }
 
-  progress('starting both servers')
-  const servers: Record<Side, RunningAnvoke> = { own: await start('own'), other: await start('other') }
-  for (const side of ['own', 'other'] as const) {
-    await servers[side].prepare()
-    for (const one of cases) await load(servers[side], one)
-  }
+  let servers: Record<Side, RunningAnvoke> | undefined
   for (let round = 0; round < options.rounds; round += 1) {
+    const sides: readonly [Side, Side] = round % 2 === 0 ? ['own', 'other'] : ['other', 'own']
+    if (round % ROUNDS_PER_START === 0) {
+      await stopBoth()
+      servers = await startBoth(sides)
+    }
+    assert.ok(servers !== undefined)
     progress(`round ${round + 1} of ${options.rounds}`)
-    const sides: readonly Side[] = round % 2 === 0 ? ['own', 'other'] : ['other', 'own']
     for (const one of cases)
       for (const side of sides) {
         const measured = await load(servers[side], one)
@@ -107,7 +112,7 @@ async function compare(): Promise<Comparison> {
       await stopCleanly(server.child, problems)
     }
   }
-  for (const { child } of Object.values(servers)) await stopCleanly(child, problems)
+  await stopBoth()
   const rows = [...cases.map(nameOf), 'start-up'].flatMap((name) =>
     Object.keys(figures)
       .filter(isFigure)
@@ -121,14 +126,28 @@ async function compare(): Promise<Comparison> {
   const [own, other] = [describeCheckout(ownCheckout), describeCheckout(options.other)]
   return { machine, own, other, rounds: options.rounds, rows, problems }
 
+  async function startBoth([first, second]: readonly [Side, Side]): Promise<Record<Side, RunningAnvoke>> {
+    progress(`starting both servers, ${first === 'own' ? 'this' : 'the other'} checkout's first`)
+    const [one, two] = [await start(first), await start(second)]
+    for (const server of [one, two]) {
+      await server.prepare()
+      for (const warmedBy of cases) await load(server, warmedBy, WARM_UP_SECONDS)
+    }
+    return first === 'own' ? { own: one, other: two } : { own: two, other: one }
+  }
+
+  async function stopBoth(): Promise<void> {
+    for (const { child } of Object.values(servers ?? {})) await stopCleanly(child, problems)
+  }
+
   function start(side: Side): Promise<RunningAnvoke> {
     return programs[side].start(signal, { flags: options.flags })
   }
 
-  async function load(server: RunningAnvoke, { system, connections }: Case) {
+  async function load(server: RunningAnvoke, { system, connections }: Case, durationSeconds = RUN_SECONDS) {
     const { pid } = server.child
     const [serverMs, treeMs] = [readCpuMs(pid), readScheduling(pid).cpuMs]
-    const loadOptions = { connections, durationSeconds: RUN_SECONDS, signal }
+    const loadOptions = { connections, durationSeconds, signal }
     const result = await runLoad(server.target(system, hello), hello, loadOptions)
     if (result.firstError !== undefined) problems.push(`${server.origin}: ${result.firstError}`)
     const { requests, requestsPerSecond, p50Ms } = result
