@@ -14,7 +14,7 @@ export interface ClaimOperations {
   readonly findNextDue: (input: InputOf<'findNextDue'>) => number | undefined
   /**
    * Makes every leased task due since its claim: the process that leased them is gone, as this one holds the lock.
-   * Each counts as a lost run. One whose stop was requested ends.
+   * Each counts as a lost run, but not one whose stop was requested: that ends, and is not run again.
    *
    * @param nowMs The latest moment the queue has seen.
    */
