@@ -1,5 +1,4 @@
 import type { KeyObject } from 'node:crypto'
-import { lookup } from 'node:dns/promises'
 import * as http from 'node:http'
 import * as https from 'node:https'
 import type { LookupFunction } from 'node:net'
@@ -7,18 +6,15 @@ import type { ClaimedDelivery } from '../../store/outbox.ts'
 import type { Clock } from '../clock.ts'
 import type { Verdict } from './delivery-policy.ts'
 import { isPublicAddress } from './webhook-addresses.ts'
+import { resolveName, type Address } from './webhook-names.ts'
 import { signatureHeaders, webhookKeyOf } from './webhook-signature.ts'
 
 /** For a try as a whole: the name, the connection, the message, the answer. */
 export const WEBHOOK_TIMEOUT_MS = 10_000
-/** An answer is read so far and no further: only its status counts. */
+/** An answer is read so far, and so long after its head, and no further: only its status counts. */
 const ANSWER_BYTES = 64 * 1024
+export const ANSWER_REST_MS = 1000
 const ANSWER_HEAD_BYTES = 16 * 1024
-
-interface Address {
-  readonly address: string
-  readonly family: number
-}
 
 export interface WebhookOptions {
   /** The accounts' keys are derived from it. */
@@ -28,8 +24,8 @@ export interface WebhookOptions {
   readonly clock: Clock
   /** Epoch milliseconds for signatures: receivers compare them with their own clocks. Default the system's clock. */
   readonly now?: () => number
-  /** All addresses of a name. Default: what the host says. */
-  readonly resolve?: (hostname: string) => Promise<readonly Address[]>
+  /** All addresses of a name, or of an address; the signal calls it off. Default: {@link resolveName}. */
+  readonly resolve?: (hostname: string, signal: AbortSignal) => Promise<readonly Address[]>
 }
 
 /** Posts deliveries to webhooks. */
@@ -44,8 +40,9 @@ export class WebhookClient {
    * One try. The name is resolved once, its addresses are checked, and the connection goes to one of them: what a name says
    * later changes nothing. Redirects are not followed. Each try takes the next of the addresses.
    *
-   * Never rejects. 2xx: delivered. 5xx, 429, and whatever keeps an answer from coming within {@link WEBHOOK_TIMEOUT_MS}: failed.
-   * Any other answer, and an address that is not allowed: refused.
+   * Never rejects. 2xx: delivered. 5xx, 429, and whatever keeps the head of an answer from coming within {@link WEBHOOK_TIMEOUT_MS}:
+   * failed. Any other answer, and an address that is not allowed: refused. The rest of an answer is read for {@link ANSWER_REST_MS}
+   * and cut off then: nothing of a try outlives it.
    */
   async post(delivery: ClaimedDelivery, text: string, signal: AbortSignal): Promise<Verdict> {
     const url = parseWebhookUrl(text)
@@ -56,7 +53,7 @@ export class WebhookClient {
     try {
       const address = await this.#addressOf(url, delivery.attempts, over)
       if (address === undefined) return { kind: 'refused', reason: 'webhook-address-refused' }
-      return verdictOf(await send(url, address, this.#headersOf(delivery), delivery.body, over))
+      return verdictOf(await this.#send(url, address, delivery, over))
     } catch (error) {
       if (deadline.signal.aborted) return { kind: 'failed', reason: 'webhook-timeout' }
       return { kind: 'failed', reason: `webhook-network ${codeOf(error)}` }
@@ -67,9 +64,54 @@ export class WebhookClient {
 
   async #addressOf(url: URL, attempts: number, over: AbortSignal): Promise<Address | undefined> {
     const { resolve = resolveName, addresses } = this.#options
-    const found = await before(over, resolve(url.hostname.replaceAll(/^\[|\]$/g, '')))
+    const found = await before(over, resolve(url.hostname.replaceAll(/^\[|\]$/g, ''), over))
     const allowed = addresses === 'any' ? found : found.filter(({ address }) => isPublicAddress(address))
     return allowed[attempts % Math.max(1, allowed.length)]
+  }
+
+  /** @returns The status of the answer. */
+  #send(
+    url: URL,
+    { address, family }: Address,
+    delivery: ClaimedDelivery,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const answer = Promise.withResolvers<number>()
+    const pinned: LookupFunction = (_hostname, options, found) => {
+      if (options.all === true) found(null, [{ address, family }])
+      else found(null, address, family)
+    }
+    const { request } = url.protocol === 'https:' ? https : http
+    const outgoing = request(url, {
+      method: 'POST',
+      headers: this.#headersOf(delivery),
+      lookup: pinned,
+      signal,
+      // A connection of its own: one that is kept would outlive the check of its address.
+      agent: false,
+      maxHeaderSize: ANSWER_HEAD_BYTES,
+    })
+    outgoing.on('response', (response) => {
+      const { statusCode: status = 0 } = response
+      const cancel = this.#options.clock.after(ANSWER_REST_MS, () => response.destroy())
+      // It stands, whatever becomes of the rest.
+      const stand = (): void => {
+        cancel()
+        answer.resolve(status)
+      }
+      let bytes = 0
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length
+        if (bytes > ANSWER_BYTES) response.destroy()
+      })
+      response.on('error', stand)
+      response.on('close', stand)
+      outgoing.removeListener('error', answer.reject)
+      outgoing.on('error', stand)
+    })
+    outgoing.on('error', answer.reject)
+    outgoing.end(delivery.body)
+    return answer.promise
   }
 
   #headersOf({ account, deliveryId, body, contentType }: ClaimedDelivery): Record<string, string | number> {
@@ -90,52 +132,10 @@ export function parseWebhookUrl(text: string): URL | undefined {
   return url.username === '' && url.password === '' ? url : undefined
 }
 
-async function resolveName(hostname: string): Promise<readonly Address[]> {
-  return await lookup(hostname, { all: true, order: 'verbatim' })
-}
-
 function verdictOf(status: number): Verdict {
   if (status >= 200 && status < 300) return { kind: 'delivered' }
   const mayPass = status >= 500 || status === 429
   return { kind: mayPass ? 'failed' : 'refused', reason: `webhook-status ${status}` }
-}
-
-/** @returns The status of the answer. */
-function send(
-  url: URL,
-  { address, family }: Address,
-  headers: Record<string, string | number>,
-  body: Buffer,
-  signal: AbortSignal,
-): Promise<number> {
-  const answer = Promise.withResolvers<number>()
-  const pinned: LookupFunction = (_hostname, options, found) => {
-    if (options.all === true) found(null, [{ address, family }])
-    else found(null, address, family)
-  }
-  const { request } = url.protocol === 'https:' ? https : http
-  const outgoing = request(url, {
-    method: 'POST',
-    headers,
-    lookup: pinned,
-    signal,
-    // A connection of its own: one that is kept would outlive the check of its address.
-    agent: false,
-    maxHeaderSize: ANSWER_HEAD_BYTES,
-  })
-  outgoing.on('response', (response) => {
-    let bytes = 0
-    response.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes > ANSWER_BYTES) response.destroy()
-    })
-    // The status stands, whatever becomes of the rest.
-    response.on('error', () => undefined)
-    response.on('close', () => answer.resolve(response.statusCode ?? 0))
-  })
-  outgoing.on('error', answer.reject)
-  outgoing.end(body)
-  return answer.promise
 }
 
 /** What `promised` resolves with, unless the signal comes first. */
