@@ -65,7 +65,7 @@ export class BatchRunner {
       ...prepareDefinitionOperations(database),
       ...prepareLeases(database, queues, endings, outbox),
       ...prepareLookup(database, endings),
-      ...prepareOperations(database, queues, endings),
+      ...prepareOperations(database, queues, endings, outbox),
       ...prepareForgetting(queues),
       listTasks: prepareList(database, queues),
       enqueueTask: prepareEnqueue(database, queues),

@@ -1,4 +1,5 @@
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
+import type { FunctionName } from '../../model/function.ts'
 import type { DeliveryShare } from '../outbox.ts'
 import type { FunctionQueue } from './function-queue.ts'
 import type { FunctionQueues, OwnerRow } from './function-queues.ts'
@@ -60,6 +61,7 @@ export class DeliveryLines {
 
   added(row: LineRow, sequence: number, dueAtMs: number): void {
     const line = this.#change(row)
+    if (line === undefined) return
     line.waiting += 1
     if (line.head === undefined) return
     if (line.head === null || dueAtMs < line.head.dueAtMs) line.head = { sequence, dueAtMs, isLeased: false }
@@ -77,6 +79,7 @@ export class DeliveryLines {
 
   renewed(row: LineRow, untilMs: number): void {
     const line = this.#change(row)
+    if (line === undefined) return
     line.head = undefined
     line.leasesUntilMs = Math.min(line.leasesUntilMs, untilMs)
   }
@@ -84,6 +87,7 @@ export class DeliveryLines {
   /** One that was leased. */
   ended(row: LineRow): void {
     const line = this.#change(row)
+    if (line === undefined) return
     this.#deliver(line, -1)
     line.head = undefined
     if (line.waiting + line.delivering === 0) this.#lines.delete(keyOf(line.queue, line.place))
@@ -92,9 +96,16 @@ export class DeliveryLines {
   /** One that was leased waits again. */
   putBack(row: LineRow): void {
     const line = this.#change(row)
+    if (line === undefined) return
     this.#deliver(line, -1)
     line.waiting += 1
     line.head = undefined
+  }
+
+  /** Every one that was leased waits again. */
+  allPutBack(): void {
+    this.#queues.onUndo(() => this.forgetAll())
+    this.forgetAll()
   }
 
   /** The delivery that is next; undefined when none is due that may be tried. */
@@ -127,6 +138,31 @@ export class DeliveryLines {
     return first
   }
 
+  /** Differences between the lines and the table; 0 when they are right. Walks over all deliveries. */
+  countMistakes(): number {
+    if (this.#isStale) return 0
+    const expected = new Map<string, number>()
+    let mistakes = 0
+    const seen = new Set<string>()
+    for (const row of this.#statements.selectLines.all()) {
+      const { key, place, waiting, delivering } = lineCountsOf(row)
+      seen.add(key)
+      const line = this.#lines.get(key)
+      mistakes += Math.abs((line?.waiting ?? 0) - waiting) + Math.abs((line?.delivering ?? 0) - delivering)
+      expected.set(place, (expected.get(place) ?? 0) + delivering)
+    }
+    for (const [key, line] of this.#lines) {
+      if (!seen.has(key)) mistakes += Math.abs(line.waiting) + Math.abs(line.delivering)
+      const head = readHead(this.#statements.selectHead, line)
+      if (line.head !== undefined && line.head?.sequence !== head?.sequence) mistakes += 1
+      const lease = readHead(this.#statements.selectFirstLease, line)
+      if (lease !== null && lease.dueAtMs < line.leasesUntilMs) mistakes += 1
+    }
+    for (const place of new Set([...expected.keys(), ...this.#deliveringTo.keys()]))
+      mistakes += Math.abs((this.#deliveringTo.get(place) ?? 0) - (expected.get(place) ?? 0))
+    return mistakes
+  }
+
   #hasRoom({ queue, place }: Line, share: DeliveryShare | undefined): boolean {
     if (share === undefined) return true
     if (queue.counts.delivering >= (share.idleOnly === true ? 1 : share.maxPerFunction)) return false
@@ -155,9 +191,13 @@ export class DeliveryLines {
     else this.#deliveringTo.set(line.place, left)
   }
 
-  #change(row: LineRow): Line {
-    this.#refresh()
+  /**
+   * The line of a row that the table has as it is now. Undefined when the lines are to be read anew: that finds the change in the table,
+   * and to apply it as well would count it twice.
+   */
+  #change(row: LineRow): Line | undefined {
     this.#queues.onUndo(() => this.forgetAll())
+    if (this.#isStale) return undefined
     return this.#lineOf(this.#queues.ofRow(row), row.place)
   }
 
@@ -175,20 +215,39 @@ export class DeliveryLines {
     this.#lines = new Map()
     this.#deliveringTo = new Map()
     for (const row of this.#statements.selectLines.all()) {
-      const owner = {
-        account: String(row['account']),
-        namespace: String(row['namespace']),
-        function_name: String(row['function_name']),
-      }
-      const line = this.#lineOf(this.#queues.ofRow(owner), String(row['place']))
-      line.waiting = Number(row['waiting'])
-      this.#deliver(line, Number(row['delivering']))
+      const { owner, place, waiting, delivering } = lineCountsOf(row)
+      const line = this.#lineOf(this.#queues.ofRow(owner), place)
+      line.waiting = waiting
+      this.#deliver(line, delivering)
     }
     this.#isStale = false
   }
 }
 
-function keyOf({ account, namespace, name }: FunctionQueue, place: string): string {
+/** A row of `selectLines`. */
+interface LineCounts {
+  readonly key: string
+  readonly owner: OwnerRow
+  readonly place: string
+  readonly waiting: number
+  readonly delivering: number
+}
+
+function lineCountsOf(row: Record<string, SQLOutputValue>): LineCounts {
+  const account = String(row['account'])
+  const namespace = String(row['namespace'])
+  const name = String(row['function_name'])
+  const place = String(row['place'])
+  return {
+    key: keyOf({ account, namespace, name }, place),
+    owner: { account, namespace, function_name: name },
+    place,
+    waiting: Number(row['waiting']),
+    delivering: Number(row['delivering']),
+  }
+}
+
+function keyOf({ account, namespace, name }: FunctionName, place: string): string {
   return `${account}/${namespace}/${name}/${place}`
 }
 

@@ -157,7 +157,7 @@ export class FunctionQueues {
         if (by !== undefined && by !== 0) this.#add(queue, name, -by)
       }
       this.#follow(queue)
-      queue.head = undefined
+      forgetTasksOf(queue)
     })
   }
 
@@ -175,6 +175,31 @@ export class FunctionQueues {
   /** An ended task of this function was forgotten. */
   countForgotten(queue: FunctionQueue, ending: TaskEnding, keptBytes: number): void {
     this.count(queue, { [FORGOTTEN[ending]]: 1, keptBytes: -keptBytes })
+  }
+
+  /** Leases of its tasks last until `untilMs` now. */
+  renewed(queue: FunctionQueue, untilMs: number): void {
+    queue.head = undefined
+    queue.leasesUntilMs = Math.min(queue.leasesUntilMs, untilMs)
+    this.#undo.push(() => forgetTasksOf(queue))
+  }
+
+  /** Differences between what is held in memory beside the counts and the tasks; 0 when there are none. */
+  countMistakes(): number {
+    let mistakes = 0
+    for (const queue of this.#queues.values()) {
+      if (queue.head !== undefined && queue.head?.sequence !== this.#selectHead(queue)?.sequence)
+        mistakes += 1
+      const lease = this.#selectFirstLease(queue)
+      if (lease !== null && lease.dueAtMs < queue.leasesUntilMs) mistakes += 1
+      if (this.#live.has(queue) !== liveTasks(queue.counts) > 0) mistakes += 1
+    }
+    for (const [name] of COUNT_COLUMNS) {
+      let sum = 0
+      for (const { counts } of this.#queues.values()) sum += counts[name]
+      mistakes += Math.abs(sum - this.#total[name])
+    }
+    return mistakes
   }
 
   /** Something beside the counts changed: what to do when the transaction is rolled back to before it. */
@@ -270,6 +295,12 @@ export class FunctionQueues {
     queue.goneSinceMs = row['gone_since_ms'] === null ? undefined : Number(row['gone_since_ms'])
     this.#follow(queue)
   }
+}
+
+/** What was read of its tasks may not be so any more. */
+function forgetTasksOf(queue: FunctionQueue): void {
+  queue.head = undefined
+  queue.leasesUntilMs = 0
 }
 
 function prepareRemove(database: DatabaseSync): (queue: FunctionQueue) => void {

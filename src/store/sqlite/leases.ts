@@ -58,8 +58,7 @@ export function prepareLeases(
           String(row['namespace']),
           String(row['function_name']),
         )
-        queue.head = undefined
-        queue.leasesUntilMs = Math.min(queue.leasesUntilMs, untilMs)
+        queues.renewed(queue, untilMs)
         return true
       })
     },

@@ -26,6 +26,8 @@ export interface OutboxOperations {
   readonly listDeliveries: (input: InputOf<'listDeliveries'>) => OutputOf<'listDeliveries'>
   /** Makes every leased delivery due: the process that leased it is gone. */
   readonly voidLeases: () => void
+  /** Differences between what is held in memory and the table; 0 when there are none. */
+  readonly countMistakes: () => number
   /** Forgets up to `limit` undeliverable ones that were given up before. */
   readonly forget: (endedBeforeMs: number, limit: number) => number
 }
@@ -308,8 +310,10 @@ export function prepareOutbox(
       for (const row of countLeased.all() as unknown as (OwnerRow & { readonly leased: number })[])
         queues.count(queues.ofRow(row), { deliveriesWaiting: row.leased, delivering: -row.leased })
       voidAll.run()
-      lines.forgetAll()
+      lines.allPutBack()
     },
+
+    countMistakes: () => lines.countMistakes(),
 
     forget(endedBeforeMs, limit) {
       let count = 0

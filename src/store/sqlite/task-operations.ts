@@ -11,6 +11,7 @@ import { ENDING_COLUMNS, type EndingRow, type Endings } from './endings.ts'
 import { imbalanceOf, keptDeliveries, keptTasks, type FunctionQueue } from './function-queue.ts'
 import type { FunctionQueues } from './function-queues.ts'
 import type { InputOf } from './operations.ts'
+import type { OutboxOperations } from './outbox.ts'
 import { formatPlan, parsePlan } from './plan.ts'
 
 /** What looks after queues; each runs inside the transaction of its batch. */
@@ -44,6 +45,7 @@ export function prepareOperations(
   database: DatabaseSync,
   queues: FunctionQueues,
   endings: Endings,
+  outbox: Pick<OutboxOperations, 'countMistakes'>,
 ): QueueOperations {
   const selectWaiting = database.prepare(
     `SELECT ${ENDING_COLUMNS} FROM tasks INDEXED BY tasks_by_function
@@ -129,7 +131,11 @@ export function prepareOperations(
       })
     },
 
-    auditQueues: () => audit(database, queues),
+    auditQueues() {
+      const mistakes = queues.countMistakes() + outbox.countMistakes()
+      const { miscounted, ...rest } = audit(database, queues)
+      return { ...rest, miscounted: miscounted + mistakes }
+    },
   }
 }
 

@@ -87,6 +87,84 @@ describe('BatchRunner.run', () => {
     ).toEqual({ leased: 2 })
   })
 
+  describe('after a transaction that the disk had no room for', () => {
+    const { payload: _payload, ...task } = newTask()
+    const share = { maxPerFunction: 16, maxPerOrigin: 8 }
+    const large = 4 * 1024 * 1024
+    const settle = (sequence: number): Operation => {
+      const delivery = { ...newDelivery({ deliveryId: `d${sequence}` }), body: new Uint8Array(1) }
+      const settlement = { ending: 'succeeded', attempts: 1, delivery } as const
+      return { name: 'settleTask', input: { lease: `${sequence}.1`, settlement, nowMs: 0 } }
+    }
+    const outputOf = (operation: Operation): unknown => {
+      const [result] = runner.run([operation], { arriving: new ArrayBuffer(0), leaving: [] }).results
+      return result?.ok === true ? result.output : result
+    }
+    /** The large one makes the whole transaction fail; then each is tried alone. */
+    const runOnFullDisk = (...operations: Operation[]): void => {
+      const pages = Number(database.prepare('PRAGMA page_count').get()?.['page_count'])
+      database.exec(`PRAGMA max_page_count = ${pages + 20}`)
+      expect(run(...operations, enqueue(large))).toEqual([...operations.map(() => true), false])
+      database.exec(`PRAGMA max_page_count = ${pages + 4000}`)
+    }
+    const claimDeliveries = (nowMs: number): Operation => ({
+      name: 'claimDeliveries',
+      input: { limit: 1, nowMs, leaseMs: 60_000, share },
+    })
+    const audit: Operation = { name: 'auditQueues', input: null }
+    const sound = { imbalance: 0, miscounted: 0, strayPayloads: 0 }
+
+    test.each<readonly [string, Operation, readonly string[]]>([
+      ['is delivered', { name: 'endDelivery', input: { lease: '1.1', nowMs: 1 } }, ['d2']],
+      ['is given up', { name: 'endDelivery', input: { lease: '1.1', lastError: 'x', nowMs: 1 } }, ['d2']],
+      [
+        'is put back',
+        { name: 'retryDelivery', input: { lease: '1.1', dueAtMs: 5, lastError: 'x' } },
+        ['d2', 'd1'],
+      ],
+      ['is renewed', { name: 'renewDeliveries', input: { leases: ['1.1'], untilMs: 3_600_001 } }, ['d2']],
+    ])('no delivery is lost from its line when one before it %s', (_what, operation, left) => {
+      for (let sequence = 1; sequence <= 2; sequence += 1)
+        run({ name: 'enqueueTask', input: { ...task, payloadOffset: 0, payloadBytes: 1 } })
+      run({ name: 'claimTasks', input: { limit: 2, nowMs: 0, leaseMs: 1000 } }, settle(1), settle(2))
+      expect(outputOf(claimDeliveries(0))).toMatchObject([{ deliveryId: 'd1' }])
+      runOnFullDisk(operation)
+      expect(outputOf(audit)).toEqual(sound)
+      for (const deliveryId of left)
+        expect(outputOf(claimDeliveries(3_600_000))).toMatchObject([{ deliveryId }])
+      expect(outputOf(claimDeliveries(3_600_000))).toEqual([])
+      expect(outputOf(audit)).toEqual(sound)
+    })
+
+    test('a delivery that is written then is counted once', () => {
+      run({ name: 'enqueueTask', input: { ...task, payloadOffset: 0, payloadBytes: 1 } })
+      run({ name: 'claimTasks', input: { limit: 1, nowMs: 0, leaseMs: 1000 } })
+      runOnFullDisk(settle(1))
+      expect(outputOf(audit)).toEqual(sound)
+      expect(outputOf(claimDeliveries(0))).toMatchObject([{ deliveryId: 'd1' }])
+      expect(run({ name: 'endDelivery', input: { lease: '1.1', nowMs: 1 } })).toEqual([true])
+      expect(outputOf({ name: 'findNextDelivery', input: { share } })).toBeUndefined()
+    })
+
+    test('a lease that was to be renewed in it ends when it would have', () => {
+      run({ name: 'enqueueTask', input: { ...task, payloadOffset: 0, payloadBytes: 1 } })
+      const claimAt = (nowMs: number): Operation => ({
+        name: 'claimTasks',
+        input: { limit: 1, nowMs, leaseMs: 60_000, share: { maxRuns: 1 } },
+      })
+      run(claimAt(0))
+      const renew: Operation = { name: 'renewLeases', input: { leases: ['1.1'], untilMs: 90_000 } }
+      // Written last in a transaction.
+      database.exec(
+        "CREATE TEMP TRIGGER refuse BEFORE UPDATE ON queue_clock BEGIN SELECT RAISE(ABORT, 'no room'); END",
+      )
+      expect(run(renew, claimAt(60_000))).toEqual([false, false])
+      database.exec('DROP TRIGGER refuse')
+      expect(outputOf(audit)).toEqual(sound)
+      expect(outputOf(claimAt(60_000))).toMatchObject([{ lostRuns: 1 }])
+    })
+  })
+
   test('counts only transactions that wrote something', () => {
     expect(runner.commits).toBe(0)
     run({ name: 'findNextDue', input: {} })
