@@ -26,7 +26,7 @@ const QUEUE_RETRY_MS = 1000
 const TERMINATION_TRIES = 4
 
 export interface AsyncDeliveryOptions {
-  readonly tasks: TaskQueue & Pick<TaskLookup, 'requestStop'>
+  readonly tasks: TaskQueue & Pick<TaskLookup, 'requestStop' | 'find'>
   /** Runs one call; rejects when the function was never given the event. */
   readonly invoke: (request: InvokeRequest, caller: Caller) => Promise<Outcome>
   /** Ends the call of this caller, at the latest after `graceMs`; false when the engine has none. */
@@ -70,7 +70,8 @@ export interface AsyncDeliveryOptions {
  * more, someone else may run the task: the engine is told that nobody waits for this run, and its result is dropped.
  * The run still counts as one of the parallel ones until the engine lets go of it.
  *
- * While results wait for room on a full disk nothing is claimed: the runs they belong to keep their leases and places.
+ * While results wait for room on a full disk nothing is claimed: the runs they belong to keep their leases and places. Nor is anything
+ * after a renewal that failed, before one has succeeded: a claim would hand out what runs here.
  * A result that cannot be written for another reason is lost, and the task runs again when its lease ends. A task whose server
  * dies is due again at the next start.
  */
@@ -235,7 +236,7 @@ export class AsyncDelivery {
     const places = Math.max(0, this.#parallelRuns - running)
     const firstRuns = this.#firstRuns - Math.max(0, running - this.#parallelRuns)
     if (places + firstRuns <= 0) return
-    if (this.#finisher.unwritten > 0) {
+    if (this.#finisher.unwritten > 0 || this.#leases.isBehind) {
       this.#wakeAt(this.#clock.now() + QUEUE_RETRY_MS)
       return
     }

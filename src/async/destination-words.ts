@@ -15,10 +15,19 @@ export interface EndedTask {
   readonly endedAtMs: number
 }
 
+/** How a task is treated that an ending makes. */
+export interface DestinationSettings extends Pick<
+  Submission,
+  'policy' | 'keepsDetails' | 'destinations' | 'source'
+> {
+  /** It is looked for by a `taskId`: as no caller gives one, that is its request id. Default false. */
+  readonly hasTaskId?: boolean
+}
+
 /** What a dialect knows about destinations: registered under its name, the `dialect` of a `Destination`. */
 export interface DestinationWords {
   /** What a destination is told, in the vendor's shape. Must not throw. */
   bodyOf(ended: EndedTask): { readonly body: Buffer; readonly contentType: string }
   /** How a task is treated that a function gets as a destination: as the function's own configuration says. */
-  settingsOf(target: InvokeTarget): Pick<Submission, 'policy' | 'keepsDetails' | 'destinations' | 'source'>
+  settingsOf(target: InvokeTarget): DestinationSettings
 }

@@ -4,6 +4,8 @@ import type { TaskRun } from './task-run.ts'
 
 /** Renewals within one lease: two may fail or be late before it ends. */
 const RENEWALS_PER_LEASE = 3
+/** Between two tries to renew what could not be renewed; leases shorter than three of these renew as often as ever. */
+const FAILED_RETRY_MS = 1000
 
 export interface LeaseKeeperOptions {
   readonly tasks: TaskQueue
@@ -17,7 +19,8 @@ export interface LeaseKeeperOptions {
 
 /**
  * Renews the leases of all runs together, at every third of a lease, as long as there are runs: also of those whose result waits
- * to be written.
+ * to be written. What could not be renewed is tried again each second: a full disk that lasts longer than a lease ends it on disk, and
+ * it stays current for as long as nobody claims.
  */
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions
@@ -25,9 +28,18 @@ export class LeaseKeeper {
   /** Calls off the next renewal; there is none while one is under way. */
   #cancelNext: (() => void) | undefined
   #renewing = false
+  #hasFailed = false
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options
+  }
+
+  /**
+   * Leases may have ended on disk while their runs go on: a claim would hand out what runs here. True from a renewal that failed until one
+   * succeeds, or no lease is held any more.
+   */
+  get isBehind(): boolean {
+    return this.#hasFailed
   }
 
   hold(run: TaskRun): void {
@@ -38,6 +50,7 @@ export class LeaseKeeper {
   letGo(run: TaskRun): void {
     this.#runs.delete(run)
     if (this.#runs.size > 0) return
+    this.#hasFailed = false
     this.#cancelNext?.()
     this.#cancelNext = undefined
   }
@@ -45,7 +58,9 @@ export class LeaseKeeper {
   #plan(): void {
     const { clock, leaseMs } = this.#options
     if (this.#renewing || this.#runs.size === 0) return
-    this.#cancelNext ??= clock.after(leaseMs / RENEWALS_PER_LEASE, () => void this.#renew())
+    const usualMs = leaseMs / RENEWALS_PER_LEASE
+    const waitMs = this.#hasFailed ? Math.min(FAILED_RETRY_MS, usualMs) : usualMs
+    this.#cancelNext ??= clock.after(waitMs, () => void this.#renew())
   }
 
   async #renew(): Promise<void> {
@@ -56,12 +71,14 @@ export class LeaseKeeper {
     const leases = runs.map(({ task }) => task.lease)
     try {
       const current = await tasks.renew(leases, clock.now() + leaseMs)
+      this.#hasFailed = false
       for (const [index, run] of runs.entries())
         if (current[index] === false && this.#runs.has(run)) {
           this.#runs.delete(run)
           if (!run.finishing) onLost(run)
         }
     } catch (error) {
+      this.#hasFailed = this.#runs.size > 0
       onFailure(error)
     }
     this.#renewing = false

@@ -1,5 +1,5 @@
 import type { NewDelivery } from '../store/outbox.ts'
-import type { TaskQueue } from '../store/task-queue.ts'
+import { TASK_ENDINGS, type TaskEnding, type TaskLookup, type TaskQueue } from '../store/task-queue.ts'
 import type { Clock } from './clock.ts'
 import type { DeliveryEvent } from './delivery-event.ts'
 import type { EndedTask } from './destination-words.ts'
@@ -9,7 +9,7 @@ import { taskResultOf } from './task-result.ts'
 import type { TaskRun } from './task-run.ts'
 
 export interface RunFinisherOptions {
-  readonly tasks: Pick<TaskQueue, 'settle' | 'postpone'>
+  readonly tasks: Pick<TaskQueue, 'settle' | 'postpone'> & Pick<TaskLookup, 'find'>
   readonly clock: Clock
   /** What is told of an ending, if anybody is to be told; asked just before the ending is written, and written with it. */
   readonly tell: (ended: EndedTask) => NewDelivery | undefined
@@ -65,13 +65,35 @@ export class RunFinisher {
           ? tasks.settle(lease, step.settlement)
           : tasks.postpone(lease, step.postponement),
       )
-      if (current) this.#tellFinished(run, step)
+      if (current) this.#tellFinished(run, await this.#asStored(run, step))
       else {
         this.#droppedResults += 1
         emit({ kind: 'leaseLost', task: run.label })
       }
     } catch (error) {
       emit({ kind: 'queueFailed', operation: step.kind, error })
+    }
+  }
+
+  /**
+   * What is on disk now. A stop that is there before the step makes another end of it: a failure, or putting the task back, comes to
+   * `cancelled`, and nobody is told.
+   */
+  async #asStored(run: TaskRun, step: NextStep): Promise<NextStep> {
+    if (run.stopped === undefined) return step
+    const ending = await this.#endingOf(run)
+    if (ending === undefined || (step.kind === 'settle' && step.settlement.ending === ending)) return step
+    const { attempts, lastError } = step.kind === 'settle' ? step.settlement : step.postponement
+    return { kind: 'settle', settlement: { ending, attempts, ...explained(lastError) } }
+  }
+
+  /** Undefined when it has not ended, or cannot be read. */
+  async #endingOf({ task: { account, requestId } }: TaskRun): Promise<TaskEnding | undefined> {
+    try {
+      const stored = await this.#options.tasks.find(account, requestId)
+      return TASK_ENDINGS.find((ending) => ending === stored?.status)
+    } catch {
+      return undefined
     }
   }
 

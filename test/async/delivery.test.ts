@@ -146,6 +146,7 @@ describe('AsyncDelivery', () => {
       settle: (lease, settlement) => tasks.settle(lease, settlement),
       nextDueAtMs: (share) => tasks.nextDueAtMs(share),
       requestStop: (account, requestId, nowMs) => tasks.requestStop(account, requestId, nowMs),
+      find: (account, requestId) => tasks.find(account, requestId),
       ...replaced,
     }
   }
@@ -596,6 +597,50 @@ describe('AsyncDelivery', () => {
       expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
     })
 
+    test('runs nothing beside itself that lasts longer than a lease, and claims again when there is room', async () => {
+      await enqueue({ requestId: 'r1' })
+      let isFull = false
+      const whenRoom =
+        <A extends readonly unknown[], R>(act: (...args: A) => Promise<R>) =>
+        (...args: A): Promise<R> =>
+          isFull ? Promise.reject(fullDisk) : act(...args)
+      const delivery = deliver({
+        tasks: queueWith({
+          claim: whenRoom((...args) => harness.tasks().claim(...args)),
+          renew: whenRoom((...args) => harness.tasks().renew(...args)),
+          settle: whenRoom((...args) => harness.tasks().settle(...args)),
+        }),
+      })
+      const { end } = await nextCall()
+      await queueIsQuiet()
+      isFull = true
+      for (let second = 0; second < 2 * (LEASE_MS / 1000); second += 1) {
+        clock.advance(1000)
+        delivery.notify()
+        await queueIsQuiet()
+      }
+      await enqueue({ requestId: 'r2' })
+      isFull = false
+      delivery.notify()
+      await queueIsQuiet()
+      // Not before the lease of what runs is renewed.
+      expect(calls.untaken).toHaveLength(0)
+      for (let second = 0; second < 2; second += 1) {
+        clock.advance(1000)
+        await queueIsQuiet()
+      }
+      const next = await nextCall()
+      expect(next.request.requestId).toBe('r2')
+      expect(await harness.tasks().find(newTask().account, 'r1')).toMatchObject({ lostRuns: 0 })
+      next.end(returned)
+      end(returned)
+      expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
+      expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
+      await queueIsQuiet()
+      expect(calls.untaken).toHaveLength(0)
+      expect(delivery.droppedResults).toBe(0)
+    })
+
     test('gives up with the grace of a drain', async () => {
       await enqueue({ requestId: 'r1' })
       const delivery = deliver({ tasks: queueWith({ settle: () => Promise.reject(fullDisk) }) })
@@ -860,6 +905,30 @@ describe('AsyncDelivery', () => {
       isFull = false
       clock.advance(1000)
       expect(await termination).toBe('terminated')
+      expect(await statusOf('r1')).toBe('cancelled')
+    })
+
+    test.each([
+      ['is given up', 0],
+      ['is to be repeated', 3],
+    ])('is told as it is on disk when a failed run that %s waits for room', async (_, maxRetries) => {
+      await enqueue({ requestId: 'r1', maxRetries })
+      let isFull = true
+      const delivery = deliver({
+        tasks: queueWith({
+          settle: (...args) => (isFull ? Promise.reject(fullDisk) : harness.tasks().settle(...args)),
+          postpone: (...args) => (isFull ? Promise.reject(fullDisk) : harness.tasks().postpone(...args)),
+        }),
+      })
+      const { end } = await nextCall()
+      end(crashed)
+      await event('queueFailed')
+      const termination = delivery.terminate(account, 'r1')
+      await queueIsQuiet()
+      isFull = false
+      clock.advance(1000)
+      expect(await termination).toBe('terminated')
+      expect(await event('ended')).toMatchObject({ ending: 'cancelled' })
       expect(await statusOf('r1')).toBe('cancelled')
     })
 

@@ -53,15 +53,17 @@ async function submit(
   { account, namespace, name, qualifier }: Extract<DestinationTarget, { kind: 'function' }>,
   { words, tasks, requireFunction }: DeliveryMeans,
 ): Promise<Verdict> {
-  const settings = words.get(destination.dialect)
-  if (settings === undefined) return { kind: 'refused', reason: 'dialect-unknown' }
+  const dialect = words.get(destination.dialect)
+  if (dialect === undefined) return { kind: 'refused', reason: 'dialect-unknown' }
   const target = { account, namespace, name, ...(qualifier === undefined ? {} : { qualifier }) }
   try {
     requireFunction(target)
+    const { hasTaskId = false, ...settings } = dialect.settingsOf(target)
     await tasks.submit({
-      ...settings.settingsOf(target),
+      ...settings,
       target,
       requestId: deliveryId,
+      ...(hasTaskId ? { taskId: deliveryId } : {}),
       payload: payloadOf(body),
       causedBy: requestId,
       depth: depth + 1,

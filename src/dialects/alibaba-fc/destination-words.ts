@@ -25,6 +25,8 @@ export function destinationWords(deps: {
       return {
         policy,
         ...taskMembers(isStateful),
+        // Source: the vendor's task mode: a task without an id of its own goes by its request id.
+        ...(isStateful ? { hasTaskId: true } : {}),
         ...(destinations === undefined ? {} : { destinations }),
       }
     },

@@ -269,6 +269,21 @@ describe('a delivery to a function', () => {
     expect(await listed()).toEqual([])
   })
 
+  test('goes by its request id where tasks of the function are looked for by an id', async () => {
+    await tell(to(TARGET))
+    const settingsOf: DestinationWords['settingsOf'] = (target) => ({
+      ...WORDS.settingsOf(target),
+      hasTaskId: true,
+    })
+    workerOf({ words: new Map([['any', { ...WORDS, settingsOf }]]) }).start()
+    await comes('delivered')
+    const owner = { account: ACCOUNT, namespace: TARGET.namespace, name: TARGET.name }
+    expect(await harness.tasks().detailsOf(owner, 'delivery-1')).toMatchObject({
+      requestId: 'delivery-1',
+      taskId: 'delivery-1',
+    })
+  })
+
   test('is one task, also when it is not known whether it was submitted', async () => {
     await tell(to(TARGET))
     const { outbox } = harness.store

@@ -162,6 +162,7 @@ describe('an ending', () => {
       policy: { maxRetries: 0, maxAgeMs: 86_400_000 },
       keepsDetails: true,
       source: 'stateful',
+      hasTaskId: true,
       destinations: {
         onFailure: { dialect: 'alibaba-fc', target: { kind: 'webhook', url: 'https://example.com' } },
       },

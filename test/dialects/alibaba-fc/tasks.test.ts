@@ -202,6 +202,24 @@ describe('a task', () => {
     ])
   })
 
+  test('that failed and is accepted anew goes by its request id: it is listed, shown and stopped', async () => {
+    await submit('order-1')
+    await end({ ending: 'failed', lastError: 'Error' })
+    const owner = { account: ACCOUNT, namespace: 'demo', name: 'work' }
+    const [anew] = await fc.store.tasks.redrive(owner, 1)
+    const id = anew?.requestId ?? ''
+    expect(await listed()).toEqual([id, 'order-1'])
+    expect((await send('GET', `${TASKS}/${id}`)).json).toMatchObject({
+      invocationId: id,
+      requestId: id,
+      status: 'Enqueued',
+      invocationPayload: 'event of order-1',
+    })
+    expect((await send('PUT', `${TASKS}/${id}`)).status).toBe(200)
+    expect((await send('GET', `${TASKS}/${id}`)).json['status']).toBe('Stopped')
+    expect((await send('GET', `${TASKS}/order-1`)).json['status']).toBe('Failed')
+  })
+
   test('outlives its function', async () => {
     await submit('order-1')
     await end({ ending: 'failed', attempts: 0, lastError: 'caller/function-not-found' })
