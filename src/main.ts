@@ -41,7 +41,7 @@ import { examineHost, type HostFinding } from './sandbox/host-examination.ts'
 import { compileNode } from './sandbox/compile-nodejs.ts'
 import { compilePython } from './sandbox/compile-python.ts'
 import { CompiledCode } from './sandbox/compiled/compiled-code.ts'
-import { requireNamedInterpreters } from './sandbox/interpreters.ts'
+import { requireNamedInterpreters, type DiscoverySettings } from './sandbox/interpreters.ts'
 import { MemoryWatch } from './sandbox/memory.ts'
 import { chooseNetwork, type ChosenNetwork } from './sandbox/network/choice.ts'
 import { PrestartedSandbox } from './sandbox/prestarted/driver.ts'
@@ -49,6 +49,7 @@ import { chooseSandbox } from './sandbox/probe.ts'
 import type { TicketFile } from './sandbox/sandbox.ts'
 import { RuntimeTable } from './sandbox/runtimes.ts'
 import { memoryBackedDir } from './sandbox/server-directory.ts'
+import { hiddenPlaces, requireHidden } from './sandbox/shown-trees.ts'
 import { Launches } from './server/launches.ts'
 import { tellDelivery, tellDestinations, tellInstances, tellKept } from './server/notices.ts'
 import { poolLimitsOf } from './server/pool-limits.ts'
@@ -86,18 +87,32 @@ export interface RunningServer {
  *
  * @throws {InterpreterUnusable} an interpreter that is named cannot be used.
  */
-export async function checkInterpreters({ nodePath, pythonPath }: Config): Promise<void> {
-  await requireNamedInterpreters({ nodePath, pythonPath })
+export async function checkInterpreters(config: Config): Promise<void> {
+  await requireNamedInterpreters(discoverySettingsOf(config))
+}
+
+/**
+ * Looks at where the server would keep its files, and changes nothing.
+ *
+ * @throws {ShownToFunctions} it lies where functions look. Not where the settings choose no isolation.
+ */
+export function checkPlaces({ sandbox, dataDir }: Pick<Config, 'sandbox' | 'dataDir'>): void {
+  if (sandbox !== 'process') requireHidden(dataDir)
+}
+
+function discoverySettingsOf({ nodePath, pythonPath, sandbox, dataDir }: Config): DiscoverySettings {
+  return { nodePath, pythonPath, ...(sandbox !== 'process' && { hidden: hiddenPlaces(dataDir) }) }
 }
 
 /** Looks at everything of this host that functions run on, by trying it; leaves nothing behind. */
-export async function examineHostFor({ nodePath, pythonPath }: Config): Promise<readonly HostFinding[]> {
-  return await examineHost({ nodePath, pythonPath })
+export async function examineHostFor(config: Config): Promise<readonly HostFinding[]> {
+  return await examineHost(discoverySettingsOf(config))
 }
 
 /**
  * Builds the server out of its rooms and starts it: the one place that constructs things.
  *
+ * @throws {ShownToFunctions} see {@link checkPlaces}.
  * @throws when the data directory is locked or unusable, no sandbox works, or the address is taken; nothing is left
  *   running then.
  */
@@ -108,6 +123,7 @@ export async function startServer(
 ): Promise<RunningServer> {
   await using undo = new AsyncDisposableStack()
   const { dataDir, region } = config
+  checkPlaces(config)
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const compiledDir = join(dataDir, 'compiled')
 
@@ -133,8 +149,14 @@ export async function startServer(
       return { chosen: found, network: await chooseNetwork(config.network, found.sandbox) }
     }),
     materialiseBootstraps(join(dataDir, 'runtimes')),
-    RuntimeTable.discover({ nodePath: config.nodePath, pythonPath: config.pythonPath }, (substitution) =>
-      log.info('functions run on another version than their runtime names', { ...substitution }),
+    RuntimeTable.discover(
+      {
+        ...discoverySettingsOf(config),
+        onPassedOver: (passedOver) =>
+          log.warn('an interpreter is not used: functions would see what they must not', { ...passedOver }),
+      },
+      (substitution) =>
+        log.info('functions run on another version than their runtime names', { ...substitution }),
     ),
   ] as const
   // Not before all have ended is everything that was opened known to `undo`; of several failures the first is told.

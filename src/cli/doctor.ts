@@ -1,6 +1,12 @@
 import { loadConfig } from '../config/load.ts'
 import { EXIT } from './complaint.ts'
-import { dataDirFindings, descriptorFinding, nodeFinding, type Finding } from './server-findings.ts'
+import {
+  dataDirFindings,
+  descriptorFinding,
+  nodeFinding,
+  placeFindings,
+  type Finding,
+} from './server-findings.ts'
 import type { SettingFlags } from './setting-flags.ts'
 import { version } from './version.ts'
 
@@ -17,11 +23,12 @@ export async function doctor({ flags, configFile }: SettingFlags, json: boolean)
     environment: process.env,
     cwd: process.cwd(),
   })
-  const { examineHostFor } = await import('../main.ts')
+  const { checkPlaces, examineHostFor } = await import('../main.ts')
   const findings = [
     nodeFinding(),
     ...(await examineHostFor(config)),
     descriptorFinding(config),
+    ...placeFindings(() => checkPlaces(config)),
     ...dataDirFindings(config.dataDir),
   ]
   process.exitCode = isHealthy(findings) ? EXIT.ok : EXIT.failed

@@ -30,6 +30,16 @@ export async function tryInterpreters(config: Config): Promise<void> {
   }
 }
 
+/** @throws {CommandFailed} the data directory, or one for small files, lies where functions look. */
+export async function tryPlaces(config: Config): Promise<void> {
+  const { checkPlaces } = await import('../main.ts')
+  try {
+    checkPlaces(config)
+  } catch (error) {
+    throw explainStart(error, config)
+  }
+}
+
 async function tryAddress({ host, port }: ListenAddress): Promise<void> {
   const probe = createServer().listen({ host, port })
   await once(probe, 'listening')

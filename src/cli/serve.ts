@@ -3,7 +3,7 @@ import { isDevKey, keepCredentials } from '../config/credentials.ts'
 import { loadConfig } from '../config/load.ts'
 import type { CredentialSettings } from '../config/schema.ts'
 import { renderBanner } from './banner.ts'
-import { preflight } from './preflight.ts'
+import { preflight, tryPlaces } from './preflight.ts'
 import { runServer } from './run-server.ts'
 import type { SettingFlags } from './setting-flags.ts'
 
@@ -22,6 +22,7 @@ export async function serve({ flags, configFile }: SettingFlags): Promise<void> 
   })
   refuseDevKey(given)
   await preflight(config)
+  await tryPlaces(config)
   const { credentials, keptIn } = keepCredentials(config.dataDir, given)
   await runServer(config, credentials, (server) =>
     renderBanner({

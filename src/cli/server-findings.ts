@@ -63,6 +63,24 @@ export function dataDirFindings(dataDir: string): Finding[] {
   return [isThere ? accessFinding(name, dataDir) : unmade(name, dataDir, place), roomFinding(place)]
 }
 
+/**
+ * Whether what the server keeps lies where functions look; nothing where all is well.
+ *
+ * @param check Throws `ShownToFunctions` where it does.
+ */
+export function placeFindings(check: () => void): Finding[] {
+  try {
+    check()
+    return []
+  } catch (error) {
+    const isTold =
+      error instanceof Error && error.name === 'ShownToFunctions' && 'what' in error && 'fix' in error
+    if (!isTold) throw error
+    const detail = `${String(error.what)}: ${error.message}`
+    return [{ name: 'place of data', ok: false, required: true, detail, fix: String(error.fix) }]
+  }
+}
+
 function unmade(name: string, dataDir: string, above: string): Finding {
   return {
     name,

@@ -44,6 +44,9 @@ export function explainStart(error: unknown, config: Config): unknown {
       },
     ])
   }
+  if (error.name === 'ShownToFunctions' && 'what' in error && 'fix' in error) {
+    return new CommandFailed({ what: String(error.what), why: error.message, fix: String(error.fix) })
+  }
   if (error.name === 'SandboxUnavailable') {
     return new CommandFailed({
       what: 'functions cannot be kept apart as asked',

@@ -6,6 +6,7 @@ import {
   type DiscoverySettings,
   type Interpreter,
   type Language,
+  type PassedOver,
 } from './interpreters.ts'
 import { findProgram, probeSandboxes, type SandboxOptions } from './probe.ts'
 import { installCommand, userNamespaceCommand } from './remedies.ts'
@@ -126,10 +127,23 @@ function programFinding(program: string, without: string, options: SandboxOption
 
 async function interpreterFindings(settings: DiscoverySettings): Promise<readonly HostFinding[]> {
   try {
-    const interpreters = await discoverInterpreters(settings)
-    return PRODUCTS.map(({ language, name, install }) =>
-      languageFinding(language, name, install, interpreters),
-    )
+    const passedOver: PassedOver[] = []
+    const interpreters = await discoverInterpreters({
+      ...settings,
+      onPassedOver: (one) => void passedOver.push(one),
+    })
+    return [
+      ...PRODUCTS.map(({ language, name, install }) =>
+        languageFinding(language, name, install, interpreters),
+      ),
+      ...passedOver.map(({ path, why }) => ({
+        name: 'interpreter passed over',
+        ok: false,
+        required: false,
+        detail: `${path} ${why}`,
+        fix: 'choose another data directory with --data, or install the interpreter in a directory of its own',
+      })),
+    ]
   } catch (error) {
     if (!(error instanceof InterpreterUnusable)) throw error
     const named = PRODUCTS.find(({ language }) => (language === 'nodejs') === (error.setting === 'nodePath'))

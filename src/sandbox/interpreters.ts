@@ -2,6 +2,8 @@ import { execFile } from 'node:child_process'
 import { open, readdir, realpath } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
+import { isOfSystem } from './bwrap/arguments.ts'
+import { treeAround, type HiddenPlace } from './shown-trees.ts'
 
 /** Languages with a bootstrap under `src/runtimes/`. */
 export type Language = 'nodejs' | 'python'
@@ -13,8 +15,11 @@ export interface Interpreter {
   readonly path: string
   /** As it tells it, such as `26.10.0`. */
   readonly version: string
-  /** The directory that holds the language's own library, where it lies outside `/usr` and the program needs it. */
-  readonly prefix?: string
+  /**
+   * What lies outside `/usr` and the program needs: directories of the language's own library and single files, shared objects among
+   * them. Never its whole prefix, which may be anything, a home among them. No one lies in another; absent where there is nothing.
+   */
+  readonly needs?: readonly string[]
 }
 
 export interface DiscoverySettings {
@@ -24,6 +29,16 @@ export interface DiscoverySettings {
   readonly pythonPath?: string | undefined
   /** Directories in the form of `PATH`; default the server's own. */
   readonly searchPath?: string | undefined
+  /** Directories that no function may see: an interpreter that cannot be shown without one is not used. */
+  readonly hidden?: readonly HiddenPlace[] | undefined
+  /** Told of each program that is passed over for that reason, and why. */
+  readonly onPassedOver?: ((passedOver: PassedOver) => void) | undefined
+}
+
+/** A program that was found, and is not used. */
+export interface PassedOver {
+  readonly path: string
+  readonly why: string
 }
 
 /** Settings that name an interpreter, by language. */
@@ -60,6 +75,31 @@ const VERSION_TIMEOUT_MS = 5000
 /** Interpreters looked at for one language; version managers can keep hundreds. */
 const MOST_CANDIDATES = 24
 
+/** Shared objects of a Python that are shown: some distributions keep a hundred beside it. */
+const MOST_SHARED_OBJECTS = 400
+
+/**
+ * Prints the version, then what is needed, line by line: where modules of the library come from, shared objects in the directories around
+ * them (of Python itself, and those that its own extensions are linked with), public certificates, time zones.
+ */
+const TELL_PYTHON = `
+import os, re, sys, sysconfig
+print('%d.%d.%d' % sys.version_info[:3])
+libraries = [sysconfig.get_path(name) for name in ('stdlib', 'platstdlib', 'purelib', 'platlib')]
+needs = libraries + sys.path + (sysconfig.get_config_var('TZPATH') or '').split(':')
+around = [os.path.dirname(place) for place in libraries[:2]] + [sysconfig.get_config_var('LIBDIR') or '']
+objects = [os.path.join(place, name) for place in dict.fromkeys(around) if os.path.isdir(place)
+    for name in sorted(os.listdir(place)) if re.match(r'lib.*[.]so([.][0-9]+)*$', name)]
+objects.sort(key=lambda place: not os.path.basename(place).startswith('libpython'))
+needs += [place for place in objects if os.path.isfile(place)][:${MOST_SHARED_OBJECTS}]
+try:
+    import ssl
+    needs.append(ssl.get_default_verify_paths().openssl_cafile)
+except ImportError:
+    pass
+print('\\n'.join(os.path.normpath(place) for place in needs if os.path.exists(place)))
+`
+
 const run = promisify(execFile)
 const asked = new Map<string, Promise<Examined>>()
 
@@ -86,13 +126,29 @@ export async function discoverInterpreters(
     interpretersAmong('nodejs', [settings.nodePath, process.execPath, ...named(listings, 'nodejs')]),
     interpretersAmong('python', [settings.pythonPath, ...named(listings, 'python')]),
   ])
-  return found.flat()
+  return found.flat().filter((interpreter) => {
+    const why = showsWhatIsHidden(interpreter, settings.hidden)
+    if (why !== undefined) settings.onPassedOver?.({ path: interpreter.path, why })
+    return why === undefined
+  })
+}
+
+function showsWhatIsHidden(
+  { needs = [] }: Interpreter,
+  hidden: readonly HiddenPlace[] = [],
+): string | undefined {
+  for (const { what, dir } of hidden) {
+    const tree = treeAround(dir, needs)
+    if (tree !== undefined) return `needs ${tree}, and in that lies ${what} ${dir}, which no function may see`
+  }
+  return undefined
 }
 
 /**
  * Looks at the programs that settings name, and at no other.
  *
- * @throws {InterpreterUnusable} one is missing, a script, too old or no interpreter of its language.
+ * @throws {InterpreterUnusable} one is missing, a script, too old, no interpreter of its language, or cannot be shown to functions
+ *   without what is hidden from them.
  */
 export async function requireNamedInterpreters(settings: DiscoverySettings): Promise<void> {
   for (const language of ['nodejs', 'python'] as const) {
@@ -100,7 +156,8 @@ export async function requireNamedInterpreters(settings: DiscoverySettings): Pro
     if (path === undefined) continue
     const program = await programAt(path)
     const examined = 'path' in program ? await interpreterAt(language, program.path) : program
-    if ('unusable' in examined) throw new InterpreterUnusable(language, `'${path}' ${examined.unusable}`)
+    const why = 'unusable' in examined ? examined.unusable : showsWhatIsHidden(examined, settings.hidden)
+    if (why !== undefined) throw new InterpreterUnusable(language, `'${path}' ${why}`)
   }
 }
 
@@ -179,12 +236,20 @@ async function nodeAt(path: string): Promise<Interpreter | undefined> {
 }
 
 async function pythonAt(path: string): Promise<Interpreter | undefined> {
-  const tell = 'import sys; print("%d.%d.%d" % sys.version_info[:3], sys.base_prefix)'
-  const [, version, prefix] =
-    /^(\d+\.\d+\.\d+) (\/.*)$/m.exec(await output(path, ['-I', '-S', '-c', tell])) ?? []
-  if (version === undefined || prefix === undefined) return undefined
-  const outside = !`${prefix}/`.startsWith('/usr/')
-  return { language: 'python', path, version, ...(outside ? { prefix } : {}) }
+  const [version, ...told] = (await output(path, ['-I', '-S', '-c', TELL_PYTHON])).split('\n')
+  if (version === undefined || !/^\d+\.\d+\.\d+$/.test(version)) return undefined
+  const needed = [path, ...told].filter(
+    (place) => place.startsWith('/') && !isOfSystem(place) && !isOfEtc(place),
+  )
+  const needs = [...new Set(needed)].filter(
+    (place, _index, all) => !all.some((other) => place.startsWith(`${other}/`)),
+  )
+  return { language: 'python', path, version, ...(needs.length > 0 ? { needs } : {}) }
+}
+
+/** Sandboxes have an `/etc` of their own, with the host's certificates in it. */
+function isOfEtc(path: string): boolean {
+  return path.startsWith('/etc/')
 }
 
 async function output(path: string, args: readonly string[]): Promise<string> {

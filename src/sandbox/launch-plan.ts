@@ -63,14 +63,14 @@ function nodePlan(interpreter: Interpreter, bootstrap: Mount, memoryMib: number)
 }
 
 function pythonPlan(interpreter: Interpreter, bootstrap: Mount): LaunchPlan {
-  const { path, prefix } = interpreter
+  const { path, needs = [] } = interpreter
   return {
     // No compiled files (the code is read-only), no buffering behind the bootstrap's back, no user's packages and no
     // PYTHON… variables. Not -I: it would hide the bootstrap's own directory from its imports.
     command: [path, '-B', '-u', '-s', '-E', join(BOOTSTRAP_TARGET, 'bootstrap.py')],
     forks: true,
     // At its own path: a Python may be built with that path inside, for its library or its shared object.
-    mounts: [bootstrap, ...(prefix === undefined ? [] : [{ source: prefix, target: prefix }])],
+    mounts: [bootstrap, ...needs.map((place) => ({ source: place, target: place }))],
     environment: ENVIRONMENT,
   }
 }

@@ -217,9 +217,10 @@ describe('a launch plan', () => {
     ])
   })
 
-  test('mounts the library of a Python from elsewhere at its own path', () => {
-    const plan = planFor({ ...python('3.11.2'), path: '/opt/py/bin/python3', prefix: '/opt/py' }, 128)
-    expect(plan.mounts).toContainEqual({ source: '/opt/py', target: '/opt/py' })
+  test('mounts what a Python from elsewhere needs at its own path, and nothing else of it', () => {
+    const needs = ['/opt/py/bin/python3', '/opt/py/lib/python3.11', '/opt/py/lib/libpython3.11.so.1.0']
+    const plan = planFor({ ...python('3.11.2'), path: '/opt/py/bin/python3', needs }, 128)
+    expect(plan.mounts.slice(1)).toEqual(needs.map((place) => ({ source: place, target: place })))
   })
 
   test('has an environment of its own, the same whatever the server has', () => {

@@ -95,6 +95,19 @@ const SYSTEM_PLACES = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32']
 /** A specification that no sandbox can be made from. Its message is for the operator. */
 export class UnusableSpec extends Error {}
 
+/** @returns The trees of the host that every sandbox shows whole. */
+export function systemTrees(): string[] {
+  const own = SYSTEM_PLACES.filter(
+    (place) => lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink() === false,
+  )
+  return ['/usr', ...own]
+}
+
+/** Whether a path of the host is seen in every sandbox, at the same path. */
+export function isOfSystem(path: string): boolean {
+  return ['/usr', ...SYSTEM_PLACES].some((place) => path.startsWith(`${place}/`))
+}
+
 /** @returns The mounts that show the host's programs and libraries, as bwrap arguments. Read once at start. */
 export function systemArguments(): string[] {
   const links = SYSTEM_PLACES.flatMap((place) => {

@@ -18,6 +18,13 @@ const SHOWN = [
   'pki/ca-trust/extracted',
 ]
 
+/** @returns What of the host's `/etc` every sandbox shows, with links followed. */
+export function treesOfEtc(): string[] {
+  return SHOWN.map((name) => join('/etc', name))
+    .filter((path) => existsSync(path))
+    .map((path) => realpathSync(path))
+}
+
 /** Where name servers are named. */
 export const NAME_SERVERS = '/etc/resolv.conf'
 
