@@ -40,7 +40,8 @@ interface DueRow extends EndingRow {
   readonly stop_requested_at_ms: number | null
   readonly history: string | null
   readonly plan: string | null
-  readonly payload: Uint8Array<ArrayBuffer>
+  /** Null: its event is not there, and never comes. */
+  readonly payload: Uint8Array<ArrayBuffer> | null
 }
 
 /** A leased row, of a server that is gone. */
@@ -60,7 +61,7 @@ export function prepareClaim(
        expires_at_ms, claimed_at_ms, max_retries, backoff_first_ms, backoff_longest_ms, attempts, deferrals,
        claims + 1 AS claims, lost_runs + (status = 'leased') AS lost_runs, may_be_running, stop_requested_at_ms,
        keeps_details, payload_bytes, history, plan, payload
-     FROM tasks JOIN task_payloads USING (sequence) WHERE sequence = ?`,
+     FROM tasks LEFT JOIN task_payloads USING (sequence) WHERE sequence = ?`,
   )
   const lease = database.prepare(
     `UPDATE tasks SET status = 'leased', due_at_ms = ?, claimed_at_ms = ?, started_at_ms = coalesce(started_at_ms, ?),
@@ -100,14 +101,19 @@ export function prepareClaim(
       for (let next = line.next(); next !== undefined; next = line.next()) {
         // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
         const row = selectTask.get(next.head.sequence) as unknown as DueRow
-        if (row.stop_requested_at_ms === null) {
-          take(row, nowMs, leaseMs)
-          memory.leaving.push(row.payload.buffer)
-          rows.push(taskRowOf(row))
-        } else {
+        const { payload, attempts } = row
+        if (row.stop_requested_at_ms !== null) {
           // Its run is lost, which was to end anyway: none follows.
-          endings.end(row, { ending: 'cancelled', attempts: row.attempts, lastError: 'terminated' }, nowMs)
+          endings.end(row, { ending: 'cancelled', attempts, lastError: 'terminated' }, nowMs)
           line.giveBack()
+        } else if (payload === null) {
+          // One that cannot run must not keep all others from running.
+          endings.end(row, { ending: 'failed', attempts, lastError: 'eventLost' }, nowMs)
+          line.giveBack()
+        } else {
+          take(row, nowMs, leaseMs)
+          memory.leaving.push(payload.buffer)
+          rows.push(taskRowOf(row, payload))
         }
         line.again(next.queue)
       }
@@ -136,7 +142,7 @@ export function prepareClaim(
   }
 }
 
-function taskRowOf(row: DueRow): TaskRow {
+function taskRowOf(row: DueRow, payload: Uint8Array<ArrayBuffer>): TaskRow {
   return {
     sequence: row.sequence,
     lease: formatLease(row),
@@ -146,7 +152,7 @@ function taskRowOf(row: DueRow): TaskRow {
     functionName: row.function_name,
     ...(row.qualifier === null ? {} : { qualifier: row.qualifier }),
     ...(row.task_id === null ? {} : { taskId: row.task_id }),
-    payload: row.payload,
+    payload,
     acceptedAtMs: row.accepted_at_ms,
     dueAtMs: row.due_at_ms,
     expiresAtMs: row.expires_at_ms,

@@ -20,6 +20,7 @@ export class FairLine {
   readonly #candidates: Candidate[]
   #places: number
   #firstPlaces: number
+  #wasFirstPlace = false
 
   constructor(queues: FunctionQueues, places: number, nowMs: number, share: FunctionShare | undefined) {
     this.#queues = queues
@@ -36,6 +37,7 @@ export class FairLine {
   next(): Candidate | undefined {
     const best = this.#candidates.at(-1)
     if (best === undefined) return undefined
+    this.#wasFirstPlace = this.#places === 0
     if (this.#places > 0) this.#places -= 1
     else if (this.#firstPlaces > 0 && best.queue.counts.running === 0) this.#firstPlaces -= 1
     else return undefined
@@ -43,9 +45,10 @@ export class FairLine {
     return best
   }
 
-  /** The last place was not needed: it was that of a task whose lease had ended, and those never get a first place. */
+  /** The last place was not needed. */
   giveBack(): void {
-    this.#places += 1
+    if (this.#wasFirstPlace) this.#firstPlaces += 1
+    else this.#places += 1
   }
 
   /** Puts a function whose task was taken back into the line, if it may have another place. */
@@ -64,7 +67,10 @@ export class FairLine {
   }
 
   #candidate(queue: FunctionQueue): Candidate | undefined {
-    if (queue.control.isPaused) return undefined
+    if (queue.control.isPaused) {
+      const stopped = this.#queues.lateStoppedOf(queue, this.#nowMs)
+      return stopped === null ? undefined : { queue, head: stopped }
+    }
     const head = hasRoom(queue, this.#share)
       ? this.#queues.headOf(queue)
       : // It has its place: taking it over needs none.
@@ -75,12 +81,16 @@ export class FairLine {
 
 /**
  * When the first task is due of a function that is not paused and has room. Of one that has none: when the first lease ends, as taking
- * its task over needs none; but not where only idle functions are asked for.
+ * its task over needs none; but not where only idle functions are asked for. Of one that is paused: when the first lease ends of a task
+ * whose stop was requested, as it is not run again.
  */
 export function nextDueMs(queues: FunctionQueues, share: FunctionShare | undefined): number | undefined {
   let first = Number.POSITIVE_INFINITY
   for (const queue of queues.live) {
-    if (queue.control.isPaused) continue
+    if (queue.control.isPaused) {
+      if (share?.idleOnly !== true) first = Math.min(first, queues.firstStoppedEndOf(queue))
+      continue
+    }
     if (hasRoom(queue, share)) first = Math.min(first, queues.headOf(queue)?.dueAtMs ?? first)
     else if (share?.idleOnly !== true && queue.leasesUntilMs < first)
       first = Math.min(first, queues.firstLeaseEndOf(queue))

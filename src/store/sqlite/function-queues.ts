@@ -42,6 +42,7 @@ export class FunctionQueues {
   readonly #remove: (queue: FunctionQueue) => void
   readonly #selectHead: (queue: FunctionQueue) => Head | null
   readonly #selectFirstLease: (queue: FunctionQueue) => Head | null
+  readonly #selectFirstStopped: (queue: FunctionQueue) => Head | null
 
   /** Reads what the database holds now. */
   constructor(database: DatabaseSync, limits: QueueLimits) {
@@ -50,6 +51,11 @@ export class FunctionQueues {
     this.#remove = prepareRemove(database)
     this.#selectHead = prepareHead(database, 'tasks_by_function', 'ended_at_ms IS NULL')
     this.#selectFirstLease = prepareHead(database, 'tasks_leased', "status = 'leased'")
+    this.#selectFirstStopped = prepareHead(
+      database,
+      'tasks_leased',
+      "status = 'leased' AND stop_requested_at_ms IS NOT NULL",
+    )
     for (const row of database.prepare('SELECT * FROM function_queues').all()) this.#load(row)
   }
 
@@ -114,6 +120,19 @@ export class FunctionQueues {
   firstLeaseEndOf(queue: FunctionQueue): number {
     this.#firstLeaseOf(queue)
     return queue.leasesUntilMs
+  }
+
+  /** The first of its tasks whose lease has ended and whose stop was requested; null when there is none. */
+  lateStoppedOf(queue: FunctionQueue, nowMs: number): Head | null {
+    if (queue.counts.running === 0 || queue.leasesUntilMs > nowMs) return null
+    const first = this.#selectFirstStopped(queue)
+    return first !== null && first.dueAtMs <= nowMs ? first : null
+  }
+
+  /** When the first lease ends of its tasks whose stop was requested, epoch milliseconds; infinity when there is none. */
+  firstStoppedEndOf(queue: FunctionQueue): number {
+    if (queue.counts.running === 0) return Number.POSITIVE_INFINITY
+    return this.#selectFirstStopped(queue)?.dueAtMs ?? Number.POSITIVE_INFINITY
   }
 
   #firstLeaseOf(queue: FunctionQueue): Head | null {

@@ -41,6 +41,9 @@ interface FailedRow {
 const FAILED_COLUMNS =
   'sequence, request_id, qualifier, accepted_at_ms, expires_at_ms, ended_at_ms, payload_bytes, plan'
 
+/** Without it nothing can be run: that of a task which ended under an older version was not kept. */
+const HAS_EVENT = 'EXISTS (SELECT 1 FROM task_payloads WHERE task_payloads.sequence = tasks.sequence)'
+
 export function prepareOperations(
   database: DatabaseSync,
   queues: FunctionQueues,
@@ -55,22 +58,22 @@ export function prepareOperations(
   const selectFailed = database.prepare(
     `SELECT ${FAILED_COLUMNS} FROM tasks INDEXED BY tasks_by_end
      WHERE account = ? AND namespace = ? AND function_name = ? AND ended_at_ms >= ? AND ended_at_ms < ?
-       AND status IN ('failed', 'expired') AND is_redriven = 0
+       AND status IN ('failed', 'expired') AND is_redriven = 0 AND ${HAS_EVENT}
      ORDER BY ended_at_ms, sequence LIMIT ?`,
   )
   const selectNamed = database.prepare(
     `SELECT ${FAILED_COLUMNS} FROM tasks INDEXED BY tasks_by_request
      WHERE account = ? AND namespace = ? AND function_name = ? AND ended_at_ms >= ? AND ended_at_ms < ?
-       AND status IN ('failed', 'expired') AND is_redriven = 0
+       AND status IN ('failed', 'expired') AND is_redriven = 0 AND ${HAS_EVENT}
        AND request_id IN (SELECT value FROM json_each(?))
      ORDER BY ended_at_ms, sequence LIMIT ?`,
   )
   const insertAnew = database.prepare(
-    `INSERT INTO tasks (request_id, account, namespace, function_name, qualifier, task_id, accepted_at_ms, due_at_ms, expires_at_ms,
+    `INSERT INTO tasks (request_id, account, namespace, function_name, qualifier, accepted_at_ms, due_at_ms, expires_at_ms,
        max_retries, backoff_first_ms, backoff_longest_ms, keeps_details, plan, payload_bytes)
-     SELECT ?1, account, namespace, function_name, qualifier, iif(task_id IS NULL, NULL, ?1), ?2, ?3, ?4,
-       max_retries, backoff_first_ms, backoff_longest_ms, keeps_details, ?5, payload_bytes
-     FROM tasks WHERE sequence = ?6`,
+     SELECT ?, account, namespace, function_name, qualifier, ?, ?, ?,
+       max_retries, backoff_first_ms, backoff_longest_ms, keeps_details, ?, payload_bytes
+     FROM tasks WHERE sequence = ?`,
   )
   const copyPayload = database.prepare(
     'INSERT INTO task_payloads (sequence, payload) SELECT ?, payload FROM task_payloads WHERE sequence = ?',

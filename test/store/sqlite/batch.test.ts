@@ -165,6 +165,72 @@ describe('BatchRunner.run', () => {
     })
   })
 
+  test('a task without its event fails alone, and is not accepted anew', () => {
+    const outputOf = (operation: Operation): unknown => {
+      const [result] = runner.run([operation], { arriving: new ArrayBuffer(0), leaving: [] }).results
+      return result?.ok === true ? result.output : result
+    }
+    const claim: Operation = {
+      name: 'claimTasks',
+      input: { limit: 0, nowMs: 1, leaseMs: 1000, share: { maxRuns: 1, firstRuns: 1 } },
+    }
+    run(enqueue(1), enqueue(1))
+    database.exec('DELETE FROM task_payloads WHERE sequence = 1')
+    expect(outputOf(claim)).toMatchObject([{ sequence: 2 }])
+    const { account, requestId } = newTask()
+    expect(database.prepare('SELECT status, last_error FROM tasks WHERE sequence = 1').get()).toEqual({
+      status: 'failed',
+      last_error: 'eventLost',
+    })
+    const { namespace, functionName: name } = newTask()
+    const owner = { account, namespace, name }
+    for (const which of [{}, { requestIds: [requestId] }])
+      expect(outputOf({ name: 'redriveTasks', input: { owner, limit: 10, nowMs: 2, which } })).toEqual([])
+    expect(outputOf({ name: 'auditQueues', input: null })).toEqual({
+      imbalance: 0,
+      miscounted: 0,
+      strayPayloads: 0,
+    })
+  })
+
+  test('the lease of a stopped task ends it, and no other, while its function is paused', () => {
+    const outputOf = (operation: Operation): unknown => {
+      const [result] = runner.run([operation], { arriving: new ArrayBuffer(0), leaving: [] }).results
+      return result?.ok === true ? result.output : result
+    }
+    const { payload: _payload, ...task } = newTask()
+    const { account, namespace, functionName: name } = task
+    for (const requestId of ['left', 'stopped'])
+      run({ name: 'enqueueTask', input: { ...task, requestId, payloadOffset: 0, payloadBytes: 1 } })
+    const claimAt = (nowMs: number): Operation => ({
+      name: 'claimTasks',
+      input: { limit: 2, nowMs, leaseMs: 1000 },
+    })
+    const next: Operation = { name: 'findNextDue', input: {} }
+    run(claimAt(0))
+    const change = { isPaused: true }
+    run({ name: 'controlQueue', input: { owner: { account, namespace, name }, change } })
+    expect(outputOf(next)).toBeUndefined()
+    const stop = { account, requestId: 'stopped', nowMs: 1, marksRunning: true }
+    expect(outputOf({ name: 'cancelTask', input: stop })).toBe('running')
+    expect(outputOf(next)).toBe(1000)
+    const statuses = (): unknown[] =>
+      database
+        .prepare('SELECT status FROM tasks')
+        .all()
+        .map((row) => row['status'])
+    expect(outputOf(claimAt(999))).toEqual([])
+    expect(statuses()).toEqual(['leased', 'leased'])
+    expect(outputOf(claimAt(1000))).toEqual([])
+    expect(statuses()).toEqual(['leased', 'cancelled'])
+    expect(outputOf(next)).toBeUndefined()
+    expect(outputOf({ name: 'auditQueues', input: null })).toEqual({
+      imbalance: 0,
+      miscounted: 0,
+      strayPayloads: 0,
+    })
+  })
+
   test('counts only transactions that wrote something', () => {
     expect(runner.commits).toBe(0)
     run({ name: 'findNextDue', input: {} })
