@@ -69,11 +69,11 @@ export function prepareOperations(
      ORDER BY ended_at_ms, sequence LIMIT ?`,
   )
   const insertAnew = database.prepare(
-    `INSERT INTO tasks (request_id, account, namespace, function_name, qualifier, accepted_at_ms, due_at_ms, expires_at_ms,
+    `INSERT INTO tasks (request_id, account, namespace, function_name, qualifier, task_id, accepted_at_ms, due_at_ms, expires_at_ms,
        max_retries, backoff_first_ms, backoff_longest_ms, keeps_details, plan, payload_bytes)
-     SELECT ?, account, namespace, function_name, qualifier, ?, ?, ?,
-       max_retries, backoff_first_ms, backoff_longest_ms, keeps_details, ?, payload_bytes
-     FROM tasks WHERE sequence = ?`,
+     SELECT ?1, account, namespace, function_name, qualifier, iif(task_id IS NULL, NULL, ?1), ?2, ?3, ?4,
+       max_retries, backoff_first_ms, backoff_longest_ms, keeps_details, ?5, payload_bytes
+     FROM tasks WHERE sequence = ?6`,
   )
   const copyPayload = database.prepare(
     'INSERT INTO task_payloads (sequence, payload) SELECT ?, payload FROM task_payloads WHERE sequence = ?',
