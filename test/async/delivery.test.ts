@@ -9,6 +9,7 @@ import type { Ending, Outcome } from '../../src/model/outcome.ts'
 import { EMPTY_PAYLOAD, payloadOf, toBuffer } from '../../src/model/payload.ts'
 import { RESULT_BYTES, type NewTask, type TaskQueue } from '../../src/store/task-queue.ts'
 import { newDelivery, newTask } from '../contracts/store/task.ts'
+import { assertSound } from '../helpers/soundness.ts'
 import { StoreHarness } from '../store/sqlite/harness.ts'
 import { FakeClock } from './fake-clock.ts'
 
@@ -106,8 +107,11 @@ describe('AsyncDelivery', () => {
         return drained
       }),
     )
+    const sound = assertSound(harness.tasks())
+    await Promise.allSettled([sound])
     await harness.close()
     assert.equal(clock.waiting, 0)
+    await sound
   })
 
   const invoke = (request: InvokeRequest, caller: Caller): Promise<Outcome> =>

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ProcessTree } from './process-tree.ts'
+import { assertServerSound } from './soundness.ts'
 
 const LAUNCHER = resolve(import.meta.dirname, '../../bin/anvoke.js')
 const READY_WITHIN_MS = 30_000
@@ -142,9 +143,14 @@ export class TestServer {
     await another.stop()
   }
 
-  /** Sends SIGTERM; resolves when it has ended as promised: exit code 0, nothing of its tree left. */
+  /**
+   * Sends SIGTERM; resolves when it has ended as promised: exit code 0, nothing of its tree left. Fails also when what it counted of
+   * asynchronous calls was off.
+   */
   async stop(): Promise<void> {
     const { child, tree, exited } = this.#running()
+    const sound = assertServerSound(this.dataDir)
+    await Promise.allSettled([sound])
     tree.look()
     child.kill('SIGTERM')
     const ended = await Promise.race([exited, delay(STOPPED_WITHIN_MS, undefined, { ref: false })])
@@ -156,6 +162,7 @@ export class TestServer {
     await tree.assertGone()
     if (ended.code !== 0)
       throw new Error(`the server ended with ${ended.code ?? ended.signal}; it wrote:\n${this.#output}`)
+    await sound
   }
 
   /** Kills it without warning; resolves when nothing of its tree is left. */

@@ -17,6 +17,7 @@ import type { Ending, Outcome } from '../../../src/model/outcome.ts'
 import { payloadOf, toBuffer } from '../../../src/model/payload.ts'
 import { PackageStore } from '../../../src/store/packages/packages.ts'
 import { SqliteStore } from '../../../src/store/sqlite/sqlite-store.ts'
+import { assertSound } from '../../helpers/soundness.ts'
 import { zipOf as zipOfFiles } from '../../helpers/zip.ts'
 
 export const ACCOUNT = '1234567890123456'
@@ -118,9 +119,12 @@ export async function openHarness(): Promise<Harness> {
     logTail: '',
     send: async (request) => replyOf(await dialect.handle(exchangeOf(request, harness.clockMs))),
     close: async () => {
+      const sound = assertSound(store.tasks)
+      await Promise.allSettled([sound])
       await packages.close()
       await store.close()
       await rm(dir, { recursive: true })
+      await sound
     },
   }
   return harness
