@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { CgroupGroup } from './cgroup/group.ts'
 import { sendTerm } from './child.ts'
 import { exitOf, fromShellCode } from './exit-cause.ts'
+import type { KnownProcess } from './known-process.ts'
 import { Egress, type EgressRoom } from './network/egress.ts'
 import { hasLoopback } from './proc.ts'
 import type { MemoryUsage, SandboxExit, SandboxProcess } from './sandbox.ts'
@@ -12,6 +13,17 @@ import { TreeMemory, type TreeRoots } from './tree-memory.ts'
 
 /** Longest wait for the last words on standard error of a process that has ended, when nobody reads them. */
 const LAST_WORDS_MS = 100
+
+/** How often at most the operator is told of processes that cannot be frozen. */
+const TOLD_EVERY_MS = 60_000
+let toldAt = -Infinity
+
+function tellOfUnfrozen(reason: unknown): void {
+  if (performance.now() - toldAt < TOLD_EVERY_MS) return
+  toldAt = performance.now()
+  const why = reason instanceof Error ? reason.message : String(reason)
+  process.emitWarning(`An idle instance that could not be frozen was ended: ${why}.`)
+}
 
 /**
  * A process tree in namespaces of its own, with a cgroup where the host has them and a way out where it may have one; however it
@@ -45,7 +57,7 @@ export abstract class ConfinedProcess implements SandboxProcess {
   protected abstract firstProcess(): number | undefined
 
   /** The process that runs the function's code, as far as it is known. */
-  protected abstract ownProcess(): Promise<number | undefined>
+  protected abstract ownProcess(): Promise<KnownProcess | undefined>
 
   /** Ends the tree, as soon as it is there. */
   protected abstract end(): void
@@ -77,7 +89,12 @@ export abstract class ConfinedProcess implements SandboxProcess {
   }
 
   freeze(): void {
-    if (!this.isKilled) this.#group?.freeze()
+    if (!this.isKilled)
+      this.#group?.freeze((reason) => {
+        if (this.hasEnded || this.isKilled) return
+        tellOfUnfrozen(reason)
+        this.kill()
+      })
   }
 
   async thaw(): Promise<void> {
@@ -91,7 +108,7 @@ export abstract class ConfinedProcess implements SandboxProcess {
   async terminate(): Promise<void> {
     await this.thaw()
     const own = await this.ownProcess()
-    if (own !== undefined && !this.hasEnded && !this.isKilled) sendTerm(own)
+    if (own !== undefined && !this.hasEnded && !this.isKilled && own.isStill()) sendTerm(own.pid)
   }
 
   kill(cause?: 'outOfMemory'): void {

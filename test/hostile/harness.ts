@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises'
-import { afterAll, beforeAll, describe, expect } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect } from 'vitest'
 import { probeSandboxes } from '../../src/sandbox/probe.ts'
 import { send } from '../helpers/fc-request.ts'
 import { TestServer } from '../helpers/server.ts'
@@ -17,6 +17,8 @@ const MOST_TRIES = 20
 
 const isRoot = process.getuid?.() === 0
 const canIsolate = (await probeSandboxes()).some(({ driver, works }) => driver === 'bwrap' && works)
+
+const WITHOUT_ISOLATION = 'bwrap does not work here; `anvoke doctor` says what is missing'
 
 /** Code of an attacker: what its function does with an event, as the body of a function of its language. */
 export type Source = { readonly node: string } | { readonly python: string }
@@ -271,10 +273,12 @@ export function describeHostile(
   // Only isolation is attacked here: on a host that cannot have it (no bubblewrap, or no namespaces for it) the code would reach
   // whatever the tests may reach. `anvoke doctor` says there what is missing.
   // Both at once, each in order: most of the time goes in waiting for the ends of calls.
-  describe.runIf(canIsolate).concurrent.each(users)(`${what}, where the server runs as $user`, ({ uid }) => {
+  describe.concurrent.each(users)(`${what}, where the server runs as $user`, ({ uid }) => {
     describe('in turn', { concurrent: false, timeout: PATIENCE_MS }, () => {
       let ground: Ground | undefined
+      beforeEach((context) => context.skip(!canIsolate, WITHOUT_ISOLATION))
       beforeAll(async () => {
+        if (!canIsolate) return
         ground = await Ground.start(uid, environment)
       }, PATIENCE_MS)
       // Closing looks for what is left of any function.

@@ -7,6 +7,7 @@ import { ConfinedProcess } from '../confined-process.ts'
 import { toShellCode, type RawExit } from '../exit-cause.ts'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
 import type { EgressRoom } from '../network/egress.ts'
+import { KnownProcess } from '../known-process.ts'
 import { nameServersText } from '../network/name-servers.ts'
 import { childrenOf, untilGone } from '../proc.ts'
 import type { SandboxExit } from '../sandbox.ts'
@@ -68,7 +69,7 @@ export class BwrapProcess extends ConfinedProcess {
   readonly #status: StatusFile
   readonly #birthTimeoutMs: number
   readonly #outer: number | undefined
-  #knownInit: number | undefined
+  #knownInit: KnownProcess | undefined
 
   /** @throws When the process cannot be created at all. */
   constructor(launch: BwrapLaunch) {
@@ -127,25 +128,32 @@ export class BwrapProcess extends ConfinedProcess {
   }
 
   protected override roots(): TreeRoots {
-    return { launcher: this.#namespaceInit }
+    return { launcher: this.#namespaceInit?.pid }
   }
 
   protected override firstProcess(): number | undefined {
-    return this.#namespaceInit
+    return this.#namespaceInit?.pid
   }
 
-  protected override async ownProcess(): Promise<number | undefined> {
+  protected override async ownProcess(): Promise<KnownProcess | undefined> {
     const init = this.#namespaceInit
+    if (init === undefined) return undefined
     // The first is what the namespace was made for: orphans come behind it, and when it ends, all do.
-    return init === undefined ? undefined : (await childrenOf(init))[0]
+    const own = (await childrenOf(init.pid))[0]
+    if (own === undefined) return undefined
+    const known = new KnownProcess(own)
+    // While the first of its namespaces is there, the number that was read as its child's was not given to another.
+    return (await childrenOf(init.pid))[0] === own && init.isStill() ? known : undefined
   }
 
   protected override end(): void {
     void this.#killOnceBorn()
   }
 
-  get #namespaceInit(): number | undefined {
-    if (!this.hasEnded) this.#knownInit ??= this.#status.namespaceInit
+  get #namespaceInit(): KnownProcess | undefined {
+    if (this.hasEnded || this.#knownInit !== undefined) return this.#knownInit
+    const pid = this.#status.namespaceInit
+    if (pid !== undefined) this.#knownInit = new KnownProcess(pid)
     return this.#knownInit
   }
 
@@ -165,8 +173,11 @@ export class BwrapProcess extends ConfinedProcess {
   async #killOnceBorn(): Promise<void> {
     const deadline = performance.now() + this.#birthTimeoutMs
     while (!this.hasEnded && this.#namespaceInit === undefined && performance.now() < deadline) await delay(1)
-    const target = this.#namespaceInit ?? this.#outer
-    if (!this.hasEnded && target !== undefined) sendKill(target)
+    if (this.hasEnded) return
+    const init = this.#namespaceInit
+    if (init === undefined) {
+      if (this.#outer !== undefined) sendKill(this.#outer)
+    } else if (init.isStill()) sendKill(init.pid)
   }
 
   async #supervise(childEnded: Promise<RawExit | Error>): Promise<SandboxExit> {
@@ -177,7 +188,7 @@ export class BwrapProcess extends ConfinedProcess {
     this.#status.close()
     if (raw instanceof Error) return { kind: 'notStarted', reason: `bwrap could not be run: ${raw.message}` }
     const init = this.#knownInit
-    const oomKills = await this.conclude(init === undefined ? Promise.resolve() : untilGone(init))
+    const oomKills = await this.conclude(init === undefined ? Promise.resolve() : untilGone(init.pid))
     return this.causeOf(toShellCode(raw), oomKills, () => this.#complaint(raw, commandEnded))
   }
 

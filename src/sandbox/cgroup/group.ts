@@ -20,7 +20,7 @@ export interface GroupUsage {
   readonly peakBytes: number
 }
 
-/** How often processes are moved before it is given up: each time those that were started meanwhile follow. */
+/** How often processes are moved, each time those that were started meanwhile, before no more may be started; then as often again. */
 const MOVE_PASSES = 5
 
 /** Parts of `memory.stat` that no process has asked for as memory; Linux, admin-guide/cgroup-v1/memory and cgroup-v2. */
@@ -42,6 +42,9 @@ export class CgroupGroup {
   readonly #core: string | undefined
   readonly #inTurn: InTurn
   readonly #isEnteredLate: boolean
+  /** What bounds its processes, while they are not to become more. */
+  readonly #forks: Place | undefined
+  #tasks = 0
   #peakFile: FileHandle | undefined
   #freezer: FileHandle | undefined
   #highestBytes = 0
@@ -51,6 +54,10 @@ export class CgroupGroup {
   /** The last write of the freezer: each waits for the one before. */
   #freezing: Promise<void> = Promise.resolve()
   #isToBeFrozen = false
+  /** The last entry of the v2 group: each waits for the one before. */
+  #entering: Promise<void> = Promise.resolve()
+  /** Settles when processes may be started again; undefined: they may. */
+  #barring: Promise<void> | undefined
   /** What was written last. */
   #isFrozen = false
   /** It is being ended: nothing inside is stopped any more. */
@@ -85,6 +92,7 @@ export class CgroupGroup {
     this.entries = this.#places
       .filter((place) => place !== unified || !this.#isEnteredLate)
       .map(({ version, dir }) => join(dir, version === 1 ? 'tasks' : 'cgroup.procs'))
+    this.#forks = this.#places.find(({ controllers }) => controllers.has('pids'))
     this.limitsMemory = this.#memory !== undefined
     this.canFreeze = canFreeze && this.#core !== undefined
     this.#made = this.#make()
@@ -100,6 +108,7 @@ export class CgroupGroup {
 
   /** Sets its limits, before a process is put in. What goes wrong is told by {@link ready}. */
   limit(limits: GroupLimits): void {
+    this.#tasks = limits.tasks
     this.#limited = this.#made.then(() => this.#setLimits(limits))
     this.#laterWeight = limits.isAhead === true ? limits.cpuWeight : undefined
     this.#limited.catch(() => undefined)
@@ -171,17 +180,24 @@ export class CgroupGroup {
     return this.#isFrozen
   }
 
-  /** Stops everything inside, soon. {@link kill} and SIGKILL still end it. */
-  freeze(): void {
+  /**
+   * Stops everything inside, soon. {@link kill} and SIGKILL still end it.
+   *
+   * @param onFailure Called with the reason when something inside may go on although it is to stand still.
+   */
+  freeze(onFailure: (reason: unknown) => void = () => undefined): void {
     if (!this.canFreeze || this.#isToBeFrozen) return
     this.#isToBeFrozen = true
-    this.#freezeInside().catch(() => undefined)
+    this.#freezeInside().catch((error: unknown) => {
+      if (this.#isToBeFrozen && !this.#isOver) onFailure(error)
+    })
   }
 
-  /** Lets everything inside go on. @throws When the kernel refuses. */
+  /** Lets everything inside go on, and start processes. @throws When the kernel refuses. */
   async thaw(): Promise<void> {
     if (!this.#isToBeFrozen) return
     this.#isToBeFrozen = false
+    await this.#barring
     await this.#setFreezer()
   }
 
@@ -233,6 +249,7 @@ export class CgroupGroup {
   async #remove(): Promise<boolean> {
     await this.#limited.catch(() => undefined)
     await this.#weighing
+    await this.#entering.catch(() => undefined)
     await this.#freezing.catch(() => undefined)
     for (const file of [this.#peakFile, this.#freezer]) await file?.close().catch(() => undefined)
     this.#peakFile = undefined
@@ -247,7 +264,8 @@ export class CgroupGroup {
   }
 
   async #freezeInside(): Promise<void> {
-    await this.#enterCore()
+    this.#entering = this.#entering.catch(() => undefined).then(() => this.#enterCore())
+    await this.#entering
     await this.#setFreezer()
   }
 
@@ -255,11 +273,20 @@ export class CgroupGroup {
   async #enterCore(): Promise<void> {
     const from = this.#places.find(({ version }) => version === 1)
     if (!this.#isEnteredLate || this.#core === undefined || from === undefined) return
-    const target = join(this.#core, 'cgroup.procs')
-    for (let pass = 1; pass <= MOVE_PASSES; pass += 1) {
+    const core = this.#core
+    const move = async (): Promise<boolean> => await this.#moveAll(from.dir, core)
+    // Processes that each start one more and end are gone before their move: then none may be started until all are moved.
+    if ((await move()) || (this.#forks !== undefined && (await this.#withoutForks(this.#forks, move)))) return
+    throw new Error('its processes multiply faster than they are moved')
+  }
+
+  /** @returns Whether all are in `core`, or need not be any more. */
+  async #moveAll(from: string, core: string): Promise<boolean> {
+    const target = join(core, 'cgroup.procs')
+    for (let pass = 1; pass <= MOVE_PASSES && this.#isToBeFrozen && !this.#isOver; pass += 1) {
       const inside = new Set(await readPids(target))
-      const outside = (await readPids(join(from.dir, 'cgroup.procs'))).filter((pid) => !inside.has(pid))
-      if (outside.length === 0) return
+      const outside = (await readPids(join(from, 'cgroup.procs'))).filter((pid) => !inside.has(pid))
+      if (outside.length === 0) return true
       await this.#inTurn(async () => {
         for (const pid of outside)
           await setControl(target, pid).catch((error: unknown) => {
@@ -267,7 +294,25 @@ export class CgroupGroup {
           })
       })
     }
-    throw new Error('its processes multiply faster than they are moved')
+    return !this.#isToBeFrozen || this.#isOver
+  }
+
+  async #withoutForks<T>({ dir }: Place, work: () => Promise<T>): Promise<T> {
+    const file = join(dir, 'pids.max')
+    const during = async (): Promise<T> => {
+      try {
+        await setControl(file, 0)
+        return await work()
+      } finally {
+        await setControl(file, this.#tasks)
+      }
+    }
+    const result = during()
+    this.#barring = result.then(
+      () => undefined,
+      () => undefined,
+    )
+    return await result.finally(() => (this.#barring = undefined))
   }
 
   /** Writes what is wanted by then, after the write before. */

@@ -2,6 +2,7 @@ import type { CgroupGroup } from '../cgroup/group.ts'
 import { sendKill } from '../child.ts'
 import { ConfinedProcess } from '../confined-process.ts'
 import type { EgressRoom } from '../network/egress.ts'
+import { KnownProcess } from '../known-process.ts'
 import { untilGone } from '../proc.ts'
 import type { SandboxExit, SandboxProcess } from '../sandbox.ts'
 import type { TreeRoots } from '../tree-memory.ts'
@@ -27,7 +28,11 @@ export class ForkedProcess extends ConfinedProcess {
   readonly exited: Promise<SandboxExit>
   readonly prepared?: Promise<void>
   readonly #hasten: () => void
+  /** Settles when it is known whether there are any. */
+  readonly #birth: Promise<void>
   #pids: ForkPids | undefined
+  #first: KnownProcess | undefined
+  #own: KnownProcess | undefined
 
   /**
    * @param group Its limits, which it enters; undefined where the host has none.
@@ -40,6 +45,17 @@ export class ForkedProcess extends ConfinedProcess {
     this.stderr = fork.stderr
     this.tickets = fork.tickets
     this.#hasten = fork.hasten
+    this.#birth = fork.born.then(
+      (pids) => {
+        this.#pids = pids
+        this.#first = new KnownProcess(pids.first)
+        this.#own = new KnownProcess(pids.function)
+      },
+      (error: unknown) => {
+        // One that was killed meanwhile was not refused.
+        if (!this.isKilled) this.refusal = error instanceof Error ? error.message : String(error)
+      },
+    )
     this.exited = this.#supervise(fork)
     if (egress === undefined) return
     this.prepared = this.connect(egress)
@@ -56,27 +72,24 @@ export class ForkedProcess extends ConfinedProcess {
     return this.#pids?.first
   }
 
-  protected override ownProcess(): Promise<number | undefined> {
-    return Promise.resolve(this.#pids?.function)
+  protected override async ownProcess(): Promise<KnownProcess | undefined> {
+    // It runs, and may be heard, before its zygote tells who it is.
+    await this.#birth
+    return this.#own
   }
 
   protected override end(): void {
-    if (this.#pids !== undefined) sendKill(this.#pids.first)
+    this.#killFirst()
     this.#hasten()
   }
 
   async #supervise(fork: Fork): Promise<SandboxExit> {
-    try {
-      this.#pids = await fork.born
-      if (this.isKilled) this.end()
-    } catch (error) {
-      // One that was killed meanwhile was not refused.
-      if (!this.isKilled) this.refusal = error instanceof Error ? error.message : String(error)
-    }
+    await this.#birth
+    if (this.isKilled && this.#pids !== undefined) this.end()
     const exitCode = await fork.ended
     // Without an exit code its zygote has ended, and the kernel ends the child as well, or does not tell.
     const untold = exitCode === undefined ? this.#pids : undefined
-    if (untold !== undefined) sendKill(untold.first)
+    if (untold !== undefined) this.#killFirst()
     this.hasEnded = true
     const oomKills = await this.conclude(untold === undefined ? Promise.resolve() : untilGone(untold.first))
     // What nobody reads would keep descriptors open; Node.js does the same for its own child processes.
@@ -84,6 +97,10 @@ export class ForkedProcess extends ConfinedProcess {
       if (stream.readableFlowing === null) stream.resume()
     const shellCode = exitCode === undefined ? KILLED_CODE : exitCode < 0 ? 128 - exitCode : exitCode
     return this.causeOf(shellCode, oomKills, () => this.#complaint(exitCode))
+  }
+
+  #killFirst(): void {
+    if (this.#first?.isStill() === true) sendKill(this.#first.pid)
   }
 
   #complaint(exitCode: number | undefined): string | undefined {

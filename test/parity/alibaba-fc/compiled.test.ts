@@ -76,8 +76,8 @@ describe('code that was compiled when it was deployed', () => {
       '{"serviceName":"s"}',
     )
 
-  test('is what the next first call of a Node.js function loads, however its process was started', async () => {
-    if (!(await server.isolates())) return
+  test('is what the next first call of a Node.js function loads, however its process was started', async (context) => {
+    context.skip(!(await server.isolates()), 'nothing isolates functions here')
     await createService()
     await create('f', 'nodejs26', { 'index.js': HANDLER, 'big.js': BIG })
     await untilCompiled(1)

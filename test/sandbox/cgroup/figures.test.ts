@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -125,6 +124,54 @@ describe('a group', () => {
     expect(readFileSync(join(dir, 'v2', 'i1', 'cgroup.freeze'), 'utf8')).toBe('0')
   })
 
+  test('whose processes cannot be moved may start none until they are, and again before it is thawed', async () => {
+    mkdirSync(join(dir, 'v1'))
+    mkdirSync(join(dir, 'v2'))
+    const close = async (): Promise<void> => undefined
+    const branches: Branch[] = [
+      { version: 1, controllers: new Set(['pids']), dir: join(dir, 'v1'), close },
+      { version: 2, controllers: new Set(), dir: join(dir, 'v2'), close },
+    ]
+    const most = (): string => readFileSync(join(dir, 'v1', 'i1', 'pids.max'), 'utf8')
+    const barred = Promise.withResolvers<void>()
+    const thawing = Promise.withResolvers<void>()
+    const group = new CgroupGroup(branches, 'i1', true, async () => {
+      // Of what it moves, nothing gets there.
+      if (!most().startsWith('0')) return
+      barred.resolve()
+      await thawing.promise
+    })
+    await group.ready
+    show(join(dir, 'v1', 'i1'), { 'cgroup.procs': '4194299', 'pids.max': '' })
+    show(join(dir, 'v2', 'i1'), { 'cgroup.procs': '', 'cgroup.freeze': '0' })
+    group.limit({ memoryBytes: 1, tasks: 7, cpuWeight: 1 })
+    await group.ready
+    group.freeze()
+    await barred.promise
+    const thawed = group.thaw()
+    thawing.resolve()
+    await thawed
+    expect(most()).toBe('7')
+    expect(group.isFrozen).toBe(false)
+  })
+
+  test('whose processes cannot be moved at all says so, once', async () => {
+    mkdirSync(join(dir, 'v1'))
+    mkdirSync(join(dir, 'v2'))
+    const close = async (): Promise<void> => undefined
+    const branches: Branch[] = [
+      { version: 1, controllers: new Set(['memory']), dir: join(dir, 'v1'), close },
+      { version: 2, controllers: new Set(), dir: join(dir, 'v2'), close },
+    ]
+    const group = new CgroupGroup(branches, 'i1', true, async () => undefined)
+    await group.ready
+    show(join(dir, 'v1', 'i1'), { 'cgroup.procs': '4194299' })
+    show(join(dir, 'v2', 'i1'), { 'cgroup.procs': '', 'cgroup.freeze': '0' })
+    const reason = await new Promise((resolve) => group.freeze(resolve))
+    expect(String(reason)).toMatch(/multiply faster than they are moved/)
+    expect(group.isFrozen).toBe(false)
+  })
+
   test('that is ended while its processes are moved to where they are frozen freezes none of them', async () => {
     mkdirSync(join(dir, 'v1'))
     mkdirSync(join(dir, 'v2'))
@@ -150,8 +197,9 @@ describe('a group', () => {
     expect(await group.kill()).toBe(true)
     ended.resolve()
     await moved.promise
-    for (let look = 0; look < 200; look += 1)
-      expect(await readFile(join(dir, 'v2', 'i1', 'cgroup.freeze'), 'utf8')).toBe('0')
+    // Removal comes after whatever a freeze has begun; the files of this one stay.
+    await group.remove()
+    expect(readFileSync(join(dir, 'v2', 'i1', 'cgroup.freeze'), 'utf8')).toBe('0')
   })
 })
 
