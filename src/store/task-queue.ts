@@ -233,7 +233,10 @@ export interface TaskDetails extends TaskRecord {
   readonly telling?: 'waiting' | 'delivered' | 'undeliverable'
 }
 
-/** Which tasks of an account are wanted; absent members exclude nothing. Ranges are half-open: from ≤ t < to. */
+/**
+ * Which tasks of an account are wanted; absent members exclude nothing. Ranges are half-open: from ≤ t < to. With a function's name a list
+ * costs some milliseconds, however many tasks the function has; without, all tasks are walked: for tests and for diagnosis.
+ */
 export interface TaskFilter {
   readonly account: string
   readonly namespace?: string
@@ -243,11 +246,7 @@ export interface TaskFilter {
   readonly statuses?: readonly TaskRecord['status'][]
   /** Whether a run of it has failed already. */
   readonly isRepeat?: boolean
-  /**
-   * Those that came in so: exactly this {@link NewTask.source}. With a function's name a page costs what it returns, however many
-   * tasks of other sources the function has. Two cases walk over tasks that do not fit, at worst all of the function: `orderBy` ended,
-   * and statuses that more than {@link COUNTED_TASKS} tasks of the function are in and hardly any of this source.
-   */
+  /** Those that came in so: exactly this {@link NewTask.source}. */
   readonly source?: string
   /** Those with an id of their own that begins so; the empty text for all of them. */
   readonly taskIdPrefix?: string
@@ -263,7 +262,7 @@ export interface TaskFilter {
   readonly order?: 'newest' | 'oldest'
   /** Continues after the page whose `next` this is, in the same order; what was added or changed meanwhile moves nothing. */
   readonly after?: string
-  /** Tasks left out at the front, 0 … 1 000 000; costs time. Default 0. */
+  /** Tasks that fit and are left out at the front, 0 … 1 000 000; costs time. Default 0. */
   readonly offset?: number
   /** 1 … 1000. */
   readonly limit: number
@@ -271,10 +270,16 @@ export interface TaskFilter {
   readonly withPayload?: boolean
 }
 
-/** A page of tasks. */
+/**
+ * A page of tasks. It may be short, even empty, and have a `next`: where an index does not lead to what fits, a page looks at
+ * {@link LOOKED_AT_TASKS} tasks, a few times, and ends.
+ */
 export interface TaskPage {
   readonly tasks: readonly TaskRecord[]
-  /** How many the filter fits, beyond the page. Where it asks for more than a function and statuses: at most {@link COUNTED_TASKS}. */
+  /**
+   * How many the filter fits, beyond the page. Where it asks for more than a function and statuses: of the first
+   * {@link LOOKED_AT_TASKS} that are looked at, and no fewer than the pages up to this one have.
+   */
   readonly total: number
   /** For {@link TaskFilter.after}; absent on the last page. */
   readonly next?: string
@@ -283,8 +288,8 @@ export interface TaskPage {
 /** Events, or messages, in one page of a list: what is asked for is held in memory whole. */
 export const PAGE_BYTES = 16 * 1024 * 1024
 
-/** Tasks that are counted for a total: counting more would keep others waiting. */
-export const COUNTED_TASKS = 10_000
+/** Tasks that are looked at in one go, for a page or its total: more would keep others waiting. */
+export const LOOKED_AT_TASKS = 10_000
 
 /** Looks at tasks, without leases. */
 export interface TaskLookup {

@@ -163,7 +163,8 @@ async function collect(
     })
     tasks.push(...found.tasks.filter(isWanted))
     next = found.next
-    if (next === undefined || tasks.length === limit) break
+    // One that found nothing has looked at thousands: the client says whether to go on.
+    if (next === undefined || tasks.length === limit || found.tasks.length === 0) break
   }
   return { tasks, ...(next === undefined ? {} : { next }) }
 }

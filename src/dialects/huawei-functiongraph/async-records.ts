@@ -128,7 +128,7 @@ async function listRecords(
       invocations: records.map(shownRecord),
       count: total,
       // The count may end before the records do: whether there are more, the page knows.
-      ...(next !== undefined && marker <= MAX_MARKER ? { next_marker: marker } : {}),
+      ...(next !== undefined && page.length > 0 && marker <= MAX_MARKER ? { next_marker: marker } : {}),
     },
   }
 }

@@ -115,9 +115,16 @@ interface OperationMap {
     }
     output: DetailsRow | undefined
   }
+  /** One look. `passed`: of the tasks to leave out, how many were; `isCut`: what follows `next` was not looked at. */
   listTasks: {
     input: { filter: TaskFilter }
-    output: { readonly tasks: readonly RecordRow[]; readonly total: number; readonly next?: string }
+    output: {
+      readonly tasks: readonly RecordRow[]
+      readonly total: number
+      readonly passed: number
+      readonly isCut?: boolean
+      readonly next?: string
+    }
   }
   /** `marksRunning`: one that runs is marked to be ended. */
   cancelTask: {

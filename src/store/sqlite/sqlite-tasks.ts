@@ -1,28 +1,32 @@
 import { EngineError } from '../../model/errors.ts'
 import type { FunctionName } from '../../model/function.ts'
-import type {
-  ClaimedTask,
-  ControlChange,
-  FunctionShare,
-  NewTask,
-  Postponement,
-  QueueAudit,
-  QueueControl,
-  QueueCounters,
-  RedriveFilter,
-  Redriven,
-  Settlement,
-  TaskDetails,
-  TaskFilter,
-  TaskLookup,
-  TaskOperations,
-  TaskPage,
-  TaskQueue,
-  TaskRecord,
+import {
+  LOOKED_AT_TASKS,
+  type ClaimedTask,
+  type ControlChange,
+  type FunctionShare,
+  type NewTask,
+  type Postponement,
+  type QueueAudit,
+  type QueueControl,
+  type QueueCounters,
+  type RedriveFilter,
+  type Redriven,
+  type Settlement,
+  type TaskDetails,
+  type TaskFilter,
+  type TaskLookup,
+  type TaskOperations,
+  type TaskPage,
+  type TaskQueue,
+  type TaskRecord,
 } from '../task-queue.ts'
 import { bufferOf, ownBytes } from './blobs.ts'
 import type { DatabaseThread } from './database-thread.ts'
 import type { DetailsRow, QueueLimits, RecordRow } from './operations.ts'
+
+/** A page for which little is found in so many looks is short. */
+const LOOKS_PER_PAGE = 4
 
 /** The tasks of a database, asked for from the thread that serves calls. */
 export class SqliteTasks implements TaskQueue, TaskLookup, TaskOperations {
@@ -103,9 +107,28 @@ export class SqliteTasks implements TaskQueue, TaskLookup, TaskOperations {
     return row && detailsOf(row)
   }
 
+  /** Each look is an operation of its own: what others ask for is done between them. */
   async list(filter: TaskFilter): Promise<TaskPage> {
-    const { tasks, ...page } = await this.#thread.run('listTasks', { filter })
-    return { ...page, tasks: tasks.map(recordOf) }
+    const { offset = 0, limit, withPayload = false } = filter
+    const page = await this.#thread.run('listTasks', { filter })
+    const tasks = [...page.tasks]
+    let { passed, next, isCut } = page
+    let looks = 1
+    while (looks < LOOKS_PER_PAGE && isCut === true && next !== undefined) {
+      if (withPayload && tasks.length > 0) break
+      const rest = { after: next, offset: offset - passed, limit: limit - tasks.length }
+      const found = await this.#thread.run('listTasks', { filter: { ...filter, ...rest } })
+      tasks.push(...found.tasks)
+      passed += found.passed
+      if (found.passed < LOOKED_AT_TASKS) looks += 1
+      next = found.next
+      isCut = found.isCut
+    }
+    return {
+      tasks: tasks.map(recordOf),
+      total: Math.max(page.total, tasks.length === 0 ? 0 : passed + tasks.length),
+      ...(next === undefined ? {} : { next }),
+    }
   }
 
   cancel(account: string, requestId: string, nowMs: number): Promise<TaskRecord['status'] | undefined> {
