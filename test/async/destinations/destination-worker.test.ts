@@ -11,6 +11,7 @@ import { EngineError } from '../../../src/model/errors.ts'
 import type { ClaimedDelivery, Destination, NewDelivery, Outbox } from '../../../src/store/outbox.ts'
 import { newDelivery, newTask } from '../../contracts/store/task.ts'
 import { StoreHarness } from '../../store/sqlite/harness.ts'
+import { FakeClock } from '../fake-clock.ts'
 import { Feed, Receiver, status, WatchedClock } from './harness.ts'
 
 const ACCOUNT = '1234567890123456'
@@ -32,6 +33,8 @@ const WORDS: DestinationWords = {
 }
 
 let clock: WatchedClock
+/** Of single tries: their timers are none of the worker's, whose moments tests wait for. */
+let tryClock: FakeClock
 let harness: StoreHarness
 let receiver: Receiver
 let events: Feed<DestinationEvent>
@@ -39,6 +42,7 @@ const workers: DestinationWorker[] = []
 
 beforeEach(async () => {
   clock = new WatchedClock()
+  tryClock = new FakeClock()
   const now = (): number => clock.now()
   ;[harness, receiver] = await Promise.all([StoreHarness.open({ now }), Receiver.open(status(200))])
   events = new Feed()
@@ -46,7 +50,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await stopAll()
-  expect(clock.waiting).toBe(0)
+  expect(clock.waiting + tryClock.waiting).toBe(0)
   await Promise.all([harness.close(), receiver.close()])
 })
 
@@ -76,7 +80,11 @@ function workerOf(changes: Changes = {}): DestinationWorker {
     words: changes.words ?? new Map([['any', WORDS]]),
     tasks: service(),
     requireFunction,
-    webhooks: new WebhookClient({ key: createSecretKey(Buffer.alloc(32)), addresses: 'any', clock }),
+    webhooks: new WebhookClient({
+      key: createSecretKey(Buffer.alloc(32)),
+      addresses: 'any',
+      clock: tryClock,
+    }),
   }
   const attempt: Changes['attempt'] = (delivery, signal) => attemptDelivery(delivery, means, signal)
   const worker = new DestinationWorker({
