@@ -1,9 +1,9 @@
 import { ConfigError } from '../config/config-error.ts'
-import { checkDataDir } from '../config/credentials.ts'
 import { formatListenAddress } from '../config/listen-address.ts'
 import { DEFAULT_ORIGIN, loadConfig, type LoadedConfig } from '../config/load.ts'
 import { isCredentialKey, settingDocs, settingKeys, type SettingKey } from '../config/schema.ts'
 import { EXIT } from './complaint.ts'
+import { checkDataPlace } from './data-place.ts'
 import { tryInterpreters } from './preflight.ts'
 import { refuseDevKey } from './serve.ts'
 import type { SettingFlags } from './setting-flags.ts'
@@ -40,7 +40,7 @@ export async function checkConfig(flags: SettingFlags, json: boolean): Promise<v
   try {
     const { config, file, credentials } = await load(flags)
     refuseDevKey(credentials)
-    checkDataDir(config.dataDir)
+    checkDataPlace(config.dataDir)
     await tryInterpreters(config)
     const answer = json ? JSON.stringify({ ok: true, file: file ?? null }) : 'The settings are good.'
     process.stdout.write(`${answer}\n`)

@@ -1,5 +1,7 @@
 import { loadConfig } from '../config/load.ts'
+import type { Config } from '../config/schema.ts'
 import { EXIT } from './complaint.ts'
+import { judged } from './doctor-judgement.ts'
 import {
   dataDirFindings,
   descriptorFinding,
@@ -12,7 +14,8 @@ import { version } from './version.ts'
 
 /**
  * `anvoke doctor`: tries everything that functions run on, with the settings of `anvoke serve`, and prints what was found.
- * The process's exit code becomes 1 when something that is required is missing.
+ * The process's exit code becomes 1 when something that is required is missing: what functions need to run isolated, where the settings do
+ * not choose to go without, and what a server with these settings does not start without.
  *
  * @throws {ConfigError} settings that cannot be used.
  */
@@ -26,16 +29,16 @@ export async function doctor({ flags, configFile }: SettingFlags, json: boolean)
   const { checkPlaces, examineHostFor } = await import('../main.ts')
   const findings = [
     nodeFinding(),
-    ...(await examineHostFor(config)),
+    ...judged(await examineHostFor(config), config),
     descriptorFinding(config),
     ...placeFindings(() => checkPlaces(config)),
     ...dataDirFindings(config.dataDir),
   ]
   process.exitCode = isHealthy(findings) ? EXIT.ok : EXIT.failed
-  process.stdout.write(json ? `${renderJson(findings)}\n` : renderText(findings))
+  process.stdout.write(json ? `${renderJson(findings)}\n` : renderText(findings, config.sandbox))
 }
 
-/** Whether functions can run, and run isolated: advice does not count. */
+/** Whether nothing is missing that is required: advice does not count. */
 export function isHealthy(findings: readonly Finding[]): boolean {
   return findings.every(({ ok, required }) => ok || !required)
 }
@@ -49,7 +52,7 @@ export function renderJson(findings: readonly Finding[]): string {
 }
 
 /** One line for each finding, below it the remedy, and a sentence about them all. */
-export function renderText(findings: readonly Finding[]): string {
+export function renderText(findings: readonly Finding[], sandbox: Config['sandbox'] = 'auto'): string {
   const width = Math.max(...findings.map(({ name }) => name.length))
   const indent = ' '.repeat(width + 13)
   const lines = findings.flatMap(({ name, ok, required, detail, fix }) => {
@@ -57,18 +60,21 @@ export function renderText(findings: readonly Finding[]): string {
     const line = `  ${mark.padEnd(7)}  ${name.padEnd(width)}  ${detail}`
     return fix === undefined ? [line] : [line, `${indent}fix: ${fix}`]
   })
-  return `${lines.join('\n')}\n\n${summaryOf(findings)}\n`
+  return `${lines.join('\n')}\n\n${summaryOf(findings, sandbox)}\n`
 }
 
-function summaryOf(findings: readonly Finding[]): string {
+function summaryOf(findings: readonly Finding[], sandbox: Config['sandbox']): string {
   const missing = findings.filter(({ ok, required }) => !ok && required).map(({ name }) => name)
-  const barring = missing.filter((name) => !OF_ISOLATION.test(name))
+  const barring = missing.filter((name) => sandbox !== 'auto' || !OF_ISOLATION.test(name))
   const stops = `A server with these settings does not start: ${barring.join(', ')}.`
-  const isolating = missing.filter((name) => OF_ISOLATION.test(name))
+  const isolating = sandbox === 'process' ? [] : missing.filter((name) => OF_ISOLATION.test(name))
   if (isolating.length > 0)
     return `Functions cannot run isolated here: ${isolating.join(', ')}.${barring.length > 0 ? ` ${stops}` : ''}`
-  if (barring.length > 0) return `Functions can run isolated here, but ${stops.replace('A', 'a')}`
+  const plain = 'Functions run WITHOUT isolation, as --sandbox process asks'
+  const isolated = sandbox === 'process' ? plain : 'Functions can run isolated here'
+  if (barring.length > 0 && sandbox === 'process') return stops
+  if (barring.length > 0) return `${isolated}, but ${stops.replace('A', 'a')}`
   const advised = findings.filter(({ ok }) => !ok).length
   const count = advised === 1 ? 'one thing' : `${advised} things`
-  return `Functions can run isolated here${advised === 0 ? '' : `; ${count} could be better`}.`
+  return `${isolated}${advised === 0 ? '' : `; ${count} could be better`}.`
 }

@@ -1,9 +1,8 @@
 import { existsSync, readFileSync, statfsSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { ConfigError } from '../config/config-error.ts'
-import { checkDataDir } from '../config/credentials.ts'
 import type { Config } from '../config/schema.ts'
 import type { examineHostFor } from '../main.ts'
+import { checkDataPlace, nearestAbove } from './data-place.ts'
 import { shellWord } from './shell-word.ts'
 
 /** What was found out about one thing that functions run on. */
@@ -47,7 +46,7 @@ export function descriptorFinding(
 export function dataDirFindings(dataDir: string): Finding[] {
   const name = 'data directory'
   try {
-    checkDataDir(dataDir)
+    checkDataPlace(dataDir)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     return error.complaints.map(({ what, why, fix }) => ({
@@ -109,10 +108,4 @@ function roomFinding(place: string): Finding {
   const common = { name: 'room for data', required: false, detail: `${freeMib} MiB free at ${place}` }
   if (freeMib >= LEAST_FREE_MIB) return { ...common, ok: true }
   return { ...common, ok: false, fix: 'make room there, or choose another directory with --data' }
-}
-
-function nearestAbove(path: string): string {
-  let nearest = path
-  while (!existsSync(nearest) && nearest !== dirname(nearest)) nearest = dirname(nearest)
-  return nearest
 }

@@ -51,14 +51,14 @@ export function explainStart(error: unknown, config: Config): unknown {
     return new CommandFailed({
       what: 'functions cannot be kept apart as asked',
       why: error.message,
-      fix: `\`anvoke doctor\` tells what to type; or see what --sandbox auto finds (it is ${config.sandbox} now)`,
+      fix: `\`anvoke doctor\` tells what to type; or let the server choose with --sandbox auto (--sandbox ${config.sandbox} was refused)`,
     })
   }
   if (error.name === 'NetworkUnavailable') {
     return new CommandFailed({
       what: 'functions cannot have the network that was asked for',
       why: error.message,
-      fix: `\`anvoke doctor\` tells what to type; or see what --network auto finds (it is ${config.network} now)`,
+      fix: `\`anvoke doctor\` tells what to type; or let the server choose with --network auto (--network ${config.network} was refused)`,
     })
   }
   if (code === 'EACCES' || code === 'EROFS' || code === 'ENOSPC' || code === 'EPERM') {

@@ -69,6 +69,15 @@ describe('explainStart', () => {
     },
   )
 
+  test.each([
+    [new SandboxUnavailable('x'), '(--sandbox auto was refused)'],
+    [new NetworkUnavailable('x'), '(--network auto was refused)'],
+  ])('says which setting was refused with a %s', (error, said) => {
+    const explained = explainStart(error, config)
+    if (!(explained instanceof CommandFailed)) throw new Error('not explained')
+    expect(explained.complaint.fix).toContain(said)
+  })
+
   test('leaves a mistake of ours as it is', () => {
     const mistake = new TypeError('undefined is not a function')
     expect(explainStart(mistake, config)).toBe(mistake)
