@@ -11,6 +11,7 @@ import { Program } from './program.ts'
 import { readAsyncCalls, type AsyncCalls } from './soak/async-calls.ts'
 import {
   compareRests,
+  growthOverRests,
   isOfZygote,
   leftBehind,
   readMounts,
@@ -96,6 +97,7 @@ async function soak() {
         `${census.cgroups} cgroups, ${census.descriptors} descriptors, ${census.rssMib.toFixed(0)} MiB`,
     )
     judge(rest, rests[0] ?? rest, load, violations)
+    violations.push(...growthOverRests(rests.map(({ census: one }) => one)))
     if (server.child.ending !== undefined) break
   }
   if (load.tally.interrupted > hit)

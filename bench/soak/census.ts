@@ -110,6 +110,27 @@ export function compareRests(base: Census, now: Census): readonly string[] {
   })
 }
 
+/** So many rests, each with more of something than the one before, are no chance. */
+const GROWING_RESTS = 6
+
+/** What has become more at each of the last rests, beyond what more trees need, however little; in words, empty when nothing. */
+export function growthOverRests(rests: readonly Census[]): readonly string[] {
+  const last = rests.slice(-GROWING_RESTS)
+  if (last.length < GROWING_RESTS) return []
+  return censusKeys.flatMap((key) => {
+    // Memory is never twice the same; its bound is the one above.
+    if (key === 'rssMib') return []
+    const { perTree } = ALLOWED[key]
+    const counts = last.map((census) =>
+      key === 'trees' ? census.trees : census[key] - perTree * census.trees,
+    )
+    const isGrowing = counts.every((count, index) => index === 0 || count > (counts[index - 1] ?? Infinity))
+    return isGrowing
+      ? [`${key}: more at each of ${GROWING_RESTS} rests: ${last.map((census) => census[key]).join(', ')}`]
+      : []
+  })
+}
+
 /** The mounts of this process's own namespace, which the server starts in: text of `/proc/self/mountinfo`. */
 export function readMounts(): string {
   return readFileSync('/proc/self/mountinfo', 'utf8')

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest'
-import { leftBehind, readMounts, type Census } from '../../bench/soak/census.ts'
+import {
+  compareRests,
+  growthOverRests,
+  leftBehind,
+  readMounts,
+  type Census,
+} from '../../bench/soak/census.ts'
 
 const NOTHING: Census = {
   trees: 0,
@@ -21,6 +27,22 @@ test('a server that ended and changed no mount left nothing behind', () => {
   const mounts = readMounts()
   expect(mounts.split('\n').some((line) => line.split(' ')[4] === '/proc')).toBe(true)
   expect(leftBehind(NOTHING, { before: mounts, after: mounts })).toEqual([])
+})
+
+test('what grows from rest to rest is told, also where no rest has too much of it', () => {
+  const growing = [1, 2, 3, 4, 5, 6].map((cgroups) => ({ ...NOTHING, cgroups }))
+  expect(growing.flatMap((rest) => compareRests(NOTHING, rest))).toEqual([])
+  expect(growthOverRests(growing)).toEqual(['cgroups: more at each of 6 rests: 1, 2, 3, 4, 5, 6'])
+  expect(growthOverRests(growing.slice(1))).toEqual([])
+  expect(growthOverRests([...growing, { ...NOTHING, cgroups: 6 }])).toEqual([])
+  // Six for each tree more.
+  expect(
+    growthOverRests(
+      [0, 0, 0, 0, 0, 1].map((trees, index) => ({ ...NOTHING, trees, cgroups: 6 * trees + index })),
+    ),
+  ).toHaveLength(1)
+  const explained = [1, 2, 3, 4, 4, 5].map((trees) => ({ ...NOTHING, trees, cgroups: 6 * trees }))
+  expect(growthOverRests(explained)).toEqual([])
 })
 
 test('mounts that an ended server left on the host, or took from it, are told, as are its processes', () => {
