@@ -47,10 +47,16 @@ export class BatchRunner {
   readonly #clock: QueueClock
   readonly #handlers: Handlers
   readonly #words: ReturnType<typeof prepareWords>
+  /** Ends the leases of the process that had the database before. */
+  readonly #voidLeases: () => void
+  #hasFormerLeases = true
   #changesSeen: number
   #commits = 0
 
-  /** Voids the leases of the process that had the database before. */
+  /**
+   * Voids the leases of the process that had the database before. Where the disk has no room for that, it is done before the first claim that
+   * has: until then claims are refused as full, and all else goes on.
+   */
   constructor(database: DatabaseSync, limits: QueueLimits) {
     this.#database = database
     this.#words = prepareWords(database)
@@ -86,10 +92,16 @@ export class BatchRunner {
       },
     }
     this.#changesSeen = this.#totalChanges()
-    this.#inTransaction(() => {
-      claim.voidLeases(clock.latestMs)
+    const { latestMs } = clock
+    this.#voidLeases = () => {
+      claim.voidLeases(latestMs)
       outbox.voidLeases()
-    })
+    }
+    try {
+      this.#voidFormerLeases()
+    } catch (error) {
+      if (!isFull(error)) throw error
+    }
     this.#changesSeen = this.#totalChanges()
   }
 
@@ -104,6 +116,12 @@ export class BatchRunner {
    * succeed.
    */
   run(operations: readonly Operation[], memory: PayloadMemory): BatchReport {
+    try {
+      if (this.#hasFormerLeases && operations.some(isClaim)) this.#voidFormerLeases()
+    } catch (error) {
+      if (isFatal(error)) return failedReport(operations, error)
+      if (!isFull(error)) throw error
+    }
     try {
       return { results: this.#inTransaction(() => operations.map((one) => this.#runAlone(one, memory))) }
     } catch (error) {
@@ -136,6 +154,12 @@ export class BatchRunner {
     }
   }
 
+  /** In a transaction of their own: what a claim leases is not to be voided with them later. */
+  #voidFormerLeases(): void {
+    this.#inTransaction(this.#voidLeases)
+    this.#hasFormerLeases = false
+  }
+
   #inTransaction<T>(run: () => T): T {
     try {
       this.#words.begin.run()
@@ -157,6 +181,7 @@ export class BatchRunner {
   }
 
   #runAlone<K extends OperationName>(operation: Operation<K>, memory: PayloadMemory): Result {
+    if (this.#hasFormerLeases && isClaim(operation)) return { ok: false, failure: { kind: 'full' } }
     const before = this.#queues.save()
     this.#words.save.run()
     try {
@@ -197,6 +222,10 @@ function prepareWords(database: DatabaseSync) {
     release: database.prepare('RELEASE alone'),
     changes: database.prepare('SELECT total_changes() AS changes'),
   }
+}
+
+function isClaim({ name }: { readonly name: OperationName }): boolean {
+  return name === 'claimTasks' || name === 'claimDeliveries'
 }
 
 function failedReport(operations: readonly Operation[], fatal: Error): BatchReport {

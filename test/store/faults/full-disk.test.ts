@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 
 const SERVICE = fileURLToPath(new URL('./service-on-full-disk.ts', import.meta.url))
+const KILLED_STORE = fileURLToPath(new URL('./store-killed-on-full-disk.ts', import.meta.url))
 /** Room for the database, and for little more. */
 const DISK_MIB = 6
 
@@ -48,6 +49,40 @@ test('a full disk refuses calls and nothing else: what runs is settled when ther
       invented: [],
       resultBytes: [100_000, 100_000, 100_000],
       audit: { imbalance: 0, miscounted: 0, strayPayloads: 0 },
+    })
+  } finally {
+    await rm(dir, { recursive: true })
+  }
+}, 60_000)
+
+test('a store that was killed on a full disk opens: it can be looked at, and what was leased runs again when there is room', async (context) => {
+  const dir = await mkdtemp(join(tmpdir(), 'anvoke-full-'))
+  try {
+    const missing = whyNoDisk(dir)
+    context.skip(missing !== '', missing)
+    const script = `${MOUNT} && exec "$2" "$3" "$1"`
+    const command = [...UNSHARE, script, 'sh', dir, process.execPath, KILLED_STORE]
+    const { stdout } = await promisify(execFile)('unshare', command, {
+      timeout: 30_000,
+      killSignal: 'SIGKILL',
+    })
+    const sound = { imbalance: 0, miscounted: 0, strayPayloads: 0 }
+    expect(JSON.parse(stdout)).toEqual({
+      whenFull: {
+        status: 'running',
+        claim: 'platform/store-full',
+        deliveries: 'platform/store-full',
+        enqueue: 'platform/store-full',
+        audit: sound,
+      },
+      withRoom: {
+        claim: [{ requestId: 'running', lostRuns: 1 }],
+        // Its lease is of this process, and stays.
+        again: [],
+        stopped: 'cancelled',
+        audit: sound,
+      },
+      failures: [],
     })
   } finally {
     await rm(dir, { recursive: true })
