@@ -50,6 +50,11 @@ export function encodeOrder(set: number, order: ForkOrder): string {
   return `${set} ${JSON.stringify(order)}\n`
 }
 
+/** @param set Whose order will not come: the zygote keeps nothing for it. */
+export function encodeWithdrawal(set: number): string {
+  return `${set} null\n`
+}
+
 /** Longest line that a zygote may send. */
 const MOST_LINE_LENGTH = 16_384
 

@@ -8,6 +8,7 @@ import { TextTail } from '../text-tail.ts'
 import {
   encodeConfig,
   encodeOrder,
+  encodeWithdrawal,
   MessageReader,
   type ForkOrder,
   type ZygoteConfig,
@@ -152,6 +153,7 @@ export class Zygote {
     if (when === undefined) give()
     else
       when.then(give, (error: unknown) => {
+        this.#process.channel.write(encodeWithdrawal(set))
         this.#take({ kind: 'refused', set, reason: error instanceof Error ? error.message : String(error) })
       })
     const hasten = (): void => {

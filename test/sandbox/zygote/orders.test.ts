@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, closeSync, constants, mkdirSync, mkdtempSync, openSync, readlinkSync } from 'node:fs'
-import { readFileSync, readSync, rmSync, writeSync } from 'node:fs'
+import { readdirSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -12,7 +12,7 @@ import { probeSandboxes } from '../../../src/sandbox/probe.ts'
 import { ForkedProcess } from '../../../src/sandbox/zygote/forked-process.ts'
 import { ZygoteRoom } from '../../../src/sandbox/zygote/room.ts'
 import type { Fork } from '../../../src/sandbox/zygote/zygote.ts'
-import { hasPython, pidsWith, uniqueSleep, Workbench } from '../harness.ts'
+import { eventually, hasPython, pidsWith, uniqueSleep, Workbench } from '../harness.ts'
 import { Servant, SERVANT } from './servant.ts'
 
 const works = (await probeSandboxes()).some((finding) => finding.driver === 'bwrap' && finding.works)
@@ -131,6 +131,22 @@ describe.runIf(works && hasPython)('the orders of a zygote', () => {
   })
 
   // Only root may look into a process that has privileges, if only over its own namespaces.
+  test.runIf(isRoot)('that do not come leave the zygote no descriptors of their child', async () => {
+    const zygote = zygotePid()
+    const descriptors = (): number => readdirSync(`/proc/${zygote}/fd`).length
+    const before = descriptors()
+    const branch = {
+      version: 1,
+      controllers: new Set<never>(),
+      dir: join(stateDir, 'groups', 'missing'),
+      close: async () => undefined,
+    } as const
+    const fork = room.fork(specOf('never'), 700_000, new CgroupGroup([branch], 'i1', false))
+    await expect(fork?.born).rejects.toThrow(/ENOENT/)
+    await eventually(() => descriptors() === before - 4)
+    await fork?.ended
+  })
+
   test.runIf(isRoot)('leave nothing in the memory of the zygote', async () => {
     expect(await order(specOf('first', LONG)).servant.ask('told = 1')).toBe('1')
     expect(memoryOf(zygotePid()).includes(mark)).toBe(true)

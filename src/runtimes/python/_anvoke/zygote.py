@@ -121,6 +121,10 @@ class Zygote:
     def _fork(self, line):
         """True in the new process. `line` is the number of its set, a blank and its order."""
         number = int(line[: line.index(b" ")])
+        if line.endswith(b" null"):
+            # There will be no order for this set.
+            self._close_set(number)
+            return False
         pipes = []
         try:
             pipes += os.pipe()
