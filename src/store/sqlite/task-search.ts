@@ -139,7 +139,14 @@ export class TaskSearch {
       ...(after === undefined ? [] : [where(`${position} ${beyond} (?, ?)`, ...after)]),
       ...(end === undefined ? [] : [where(`${position} ${upTo} (?, ?)`, ...end)]),
     ]
-    const each = branches.map((branch) => allOf([branch, ...bounds]))
+    const [low, high] = this.#isOldestFirst ? [after, end] : [end, after]
+    // Of two bounds on one side the index is to go by the narrower one: the other is hidden from it.
+    const hidden = (text: string, operator: '>=' | '<'): string =>
+      text.replace(` AND ${this.#column} ${operator} ?`, ` AND +${this.#column} ${operator} ?`)
+    const each = branches.map(({ text, values }) => {
+      const above = low === undefined ? text : hidden(text, '>=')
+      return allOf([{ text: high === undefined ? above : hidden(above, '<'), values }, ...bounds])
+    })
     return {
       text: each.map(({ text }) => `SELECT ${columns} FROM ${this.#from} WHERE ${text}`).join(' UNION ALL '),
       values: each.flatMap(({ values }) => values),

@@ -101,6 +101,17 @@ describe('a list of a function with many calls', () => {
     expect(steps.map(({ detail }) => String(detail)).join('\n')).not.toContain('TEMP B-TREE')
   })
 
+  test('is walked from where a page begins or a look ends, not from where the asked time does', () => {
+    statements.length = 0
+    ask({ statuses: ['waiting'], acceptedFromMs: 1, acceptedToMs: 1e6 })
+    ask({ statuses: ['waiting'], acceptedFromMs: 1, acceptedToMs: 1e6, after: '20000.20000' })
+    const counts = statements.filter((sql) => sql.includes('count(*)'))
+    expect(counts).toHaveLength(2)
+    for (const sql of counts) expect(sql).toContain(' AND +accepted_at_ms >= ? AND accepted_at_ms < ?')
+    const pages = statements.filter((sql) => sql.includes('request_id'))
+    expect(pages.at(-1)).toContain(' AND +accepted_at_ms >= ? AND +accepted_at_ms < ?')
+  })
+
   test('looks at so many where no index leads to what fits, and goes on from there', () => {
     const first = ask({ startedFromMs: 1 })
     expect(first).toEqual({ tasks: [], total: 0, passed: 0, isCut: true, next: '15001.15001' })
