@@ -90,8 +90,8 @@ needs = libraries + sys.path + (sysconfig.get_config_var('TZPATH') or '').split(
 around = [os.path.dirname(place) for place in libraries[:2]] + [sysconfig.get_config_var('LIBDIR') or '']
 objects = [os.path.join(place, name) for place in dict.fromkeys(around) if os.path.isdir(place)
     for name in sorted(os.listdir(place)) if re.match(r'lib.*[.]so([.][0-9]+)*$', name)]
-objects.sort(key=lambda place: not os.path.basename(place).startswith('libpython'))
-needs += [place for place in objects if os.path.isfile(place)][:${MOST_SHARED_OBJECTS}]
+own = [place for place in objects if os.path.basename(place).startswith('libpython')]
+needs += [place for place in dict.fromkeys(own + objects) if os.path.isfile(place)][:${MOST_SHARED_OBJECTS}]
 try:
     import ssl
     needs.append(ssl.get_default_verify_paths().openssl_cafile)
