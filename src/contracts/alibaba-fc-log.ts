@@ -1,7 +1,10 @@
 import type { FunctionVersion } from '../model/function.ts'
 import type { Ending, Measured } from '../model/outcome.ts'
 
-type Figures = Omit<Measured, 'logTail'>
+/** What the texts tell of a call. */
+type Figures = Pick<Measured, 'durationMs' | 'billedDurationMs' | 'maxMemoryBytes'> & {
+  readonly version: Pick<FunctionVersion, 'timeoutMs'>
+}
 
 /**
  * The platform's sentence about an ending that the code could not report itself: the `errorMessage` of the answer and

@@ -153,9 +153,19 @@ function waitingState(failedRuns: number): TaskState {
   return failedRuns > 0 ? 'Retrying' : 'Enqueued'
 }
 
-function detailOf({ how, reason, count = 1 }: TaskRun): object {
-  const fallback = how === 'failed' ? 'UnhandledInvocationError' : 'InternalServerError'
-  return { Error: errorOf(reason) ?? fallback, ...(count > 1 ? { Count: count } : {}) }
+/** Undefined where the server shut down: that is no error, and the task is put back as it was. */
+function detailOf({ how, reason, count = 1 }: TaskRun): object | undefined {
+  const error = errorOf(reason) ?? UNEXPLAINED[how]
+  if (error === undefined && count === 1) return undefined
+  return { ...(error === undefined ? {} : { Error: error }), ...(count > 1 ? { Count: count } : {}) }
+}
+
+/** The error of a run for which no reason is kept. One is refused without a reason only while the server shuts down. */
+const UNEXPLAINED: Record<TaskRun['how'], string | undefined> = {
+  failed: 'UnhandledInvocationError',
+  lost: 'InternalServerError',
+  refused: undefined,
+  interrupted: undefined,
 }
 
 function endDetail(error: string | undefined, result: TaskResult | undefined): object | undefined {

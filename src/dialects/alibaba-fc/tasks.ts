@@ -4,6 +4,7 @@ import { LATEST } from '../../model/function.ts'
 import type { TaskDetails, TaskFilter, TaskRecord } from '../../store/task-queue.ts'
 import { TASK_SOURCE } from './async-settings.ts'
 import { FcError } from './errors.ts'
+import { keptBody } from './failed-run.ts'
 import { invalidValue, queryInteger } from './fields.ts'
 import type { Answer, Call, Operation, Rooms } from './operation.ts'
 import { ownExtras } from './own-extras.ts'
@@ -46,17 +47,15 @@ const LOOKS_PER_PAGE = 32
 export const getStatefulAsyncInvocation: Operation = async (call, rooms) => {
   const task = await findTask(call, rooms)
   const { payload, result } = task
+  const returned = keptBody(task)
   return {
     status: 200,
     body: {
       ...taskBody(task),
       destinationStatus: destinationStatusOf(task),
       ...(payload !== undefined && { invocationPayload: payload.toString() }),
-      ...(result !== undefined && {
-        durationMs: Math.round(result.durationMs),
-        instanceId: result.instanceId,
-        ...(result.payload.length > 0 && { returnPayload: result.payload.toString() }),
-      }),
+      ...(result !== undefined && { instanceId: result.instanceId }),
+      ...(returned !== undefined && { returnPayload: returned }),
       events: eventsOf(task),
     },
   }
@@ -180,7 +179,7 @@ function listAnswer({ tasks, next }: FoundTasks): Answer {
 
 /** What a list and a single task have in common. Clients read `endTime` of those that go on, too. */
 function taskBody(task: TaskRecord): Record<string, unknown> {
-  const { acceptedAtMs, claimedAtMs, endedAtMs, qualifier = LATEST } = task
+  const { acceptedAtMs, endedAtMs, qualifier = LATEST } = task
   return {
     serviceName: task.namespace,
     functionName: task.functionName,
@@ -190,10 +189,16 @@ function taskBody(task: TaskRecord): Record<string, unknown> {
     status: stateOf(task),
     startedTime: acceptedAtMs,
     endTime: endedAtMs ?? 0,
-    durationMs: endedAtMs === undefined || claimedAtMs === undefined ? 0 : endedAtMs - claimedAtMs,
+    durationMs: lastRunMs(task),
     alreadyRetriedTimes: retriesOf(task),
     invocationErrorMessage: task.status === 'succeeded' ? undefined : errorOf(task.lastError),
   }
+}
+
+/** From the beginning of the last run to the end of the task; 0 before it, and when the task was stopped while it waited. */
+function lastRunMs({ status, claimedAtMs, endedAtMs, stopRequestedAtMs }: TaskRecord): number {
+  const wasWaiting = status === 'cancelled' && stopRequestedAtMs === undefined
+  return endedAtMs === undefined || claimedAtMs === undefined || wasWaiting ? 0 : endedAtMs - claimedAtMs
 }
 
 /** @throws {FcError} InvalidArgument */

@@ -93,7 +93,7 @@ describe('a task', () => {
     expect((await send('GET', `${TASKS}/order-1`)).json).toMatchObject({
       status: 'Succeeded',
       endTime: fc.clockMs,
-      durationMs: 12,
+      durationMs: 100,
       instanceId: 'c-1',
       returnPayload: 'done',
       events: [
@@ -176,6 +176,93 @@ describe('a task', () => {
       ...['Dequeued', 'Running', 'Failed'],
     ])
   })
+
+  test.each([
+    ['timedOut', 'timedOut', 'Function timed out after 3 seconds (maxMemoryUsage: 32.00MB)'],
+    [
+      'crashed',
+      'outOfMemory',
+      'Function process was killed because it ran out of memory (duration: 3004ms, maxMemoryUsage: 32.00MB)',
+    ],
+    [
+      'crashed',
+      'signalled',
+      'Process exited unexpectedly before completing request (duration: 3004ms, maxMemoryUsage: 32.00MB)',
+    ],
+    ['initFailed', 'initTimedOut', 'Function timed out after 3 seconds (maxMemoryUsage: 32.00MB)'],
+    [
+      'initFailed',
+      'initCrashed',
+      'Process exited unexpectedly before completing request (duration: 3004ms, maxMemoryUsage: 32.00MB)',
+    ],
+    ['initFailed', 'initializerThrew: Error', ''],
+  ])('that ended as %s, %s, has the body that its code could not give', async (kind, lastError, message) => {
+    const submitted = await submit('order-1')
+    const silent = {
+      ...RESULT,
+      payload: Buffer.alloc(0),
+      kind,
+      durationMs: 3004.2,
+      maxMemoryBytes: 32 * 1024 * 1024,
+    }
+    await end({ ending: 'failed', lastError, result: silent })
+    const { returnPayload } = (await send('GET', `${TASKS}/order-1`)).json
+    expect(JSON.parse(String(returnPayload))).toEqual({ errorMessage: message })
+
+    await submit('order-2')
+    const requestId = String((await send('GET', `${TASKS}/order-2`)).json['requestId'])
+    expect(requestId).not.toBe(submitted.headers['X-Fc-Request-Id'])
+    const logTail = Buffer.from(
+      `FC Invoke End RequestId: ${requestId}, Error: as it was logged\n\nDuration: 1 ms\n`,
+    )
+    await end({ ending: 'failed', lastError, result: { ...silent, logTail } })
+    const logged = (await send('GET', `${V1}${WORK}/stateful-async-invocations/order-2`)).json
+    expect(JSON.parse(String(logged['returnPayload']))).toEqual({
+      errorMessage: message === '' ? '' : 'as it was logged',
+    })
+  })
+
+  test('that answered nothing, or was stopped, has no body', async () => {
+    for (const [kind, ending] of [
+      ['returned', 'succeeded'],
+      ['terminated', 'cancelled'],
+    ] as const) {
+      await submit(kind)
+      await end({ ending, result: { ...RESULT, payload: Buffer.alloc(0), kind } })
+      expect((await send('GET', `${TASKS}/${kind}`)).json).toHaveProperty('instanceId')
+      expect((await send('GET', `${TASKS}/${kind}`)).json).not.toHaveProperty('returnPayload')
+    }
+  })
+
+  test('took as long in a list as it did alone, in both versions of the API', async () => {
+    await submit('order-1')
+    await end({ result: RESULT })
+    await submit('order-2')
+    const lease = await claim()
+    await fc.store.tasks.postpone(lease, { dueAtMs: fc.clockMs, attempts: 1, deferrals: 0, lastError: 'E' })
+    fc.clockMs += 50_000
+    await send('PUT', `${TASKS}/order-2`)
+    for (const api of [V1, V2]) {
+      const tasks = `${api}${WORK}/stateful-async-invocations`
+      expect(pluck(await send('GET', tasks), 'invocations', 'durationMs')).toEqual([0, 100])
+      expect((await send('GET', `${tasks}/order-1`)).json['durationMs']).toBe(100)
+      expect((await send('GET', `${tasks}/order-2`)).json['durationMs']).toBe(0)
+    }
+  })
+
+  test.each(['interrupted', 'refused'] as const)(
+    'that was put back (%s) because the server shut down tells no error',
+    async (how) => {
+      await submit('order-1')
+      const lease = await claim()
+      await fc.store.tasks.postpone(lease, { dueAtMs: fc.clockMs, attempts: 0, deferrals: 0, how })
+      const waiting = await send('GET', `${TASKS}/order-1`)
+      expect(waiting.json['status']).toBe('Enqueued')
+      expect(waiting.json).not.toHaveProperty('invocationErrorMessage')
+      expect(statesOf(waiting).at(-1)).toBe('Enqueued')
+      expect(pluck(waiting, 'events', 'eventDetail')).toEqual(statesOf(waiting).map(() => ''))
+    },
+  )
 
   test('is known by the function that it was given to, and by no other', async () => {
     await send('POST', `${V1}/services/demo/functions`, await functionBody('other'))

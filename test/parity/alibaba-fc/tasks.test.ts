@@ -185,6 +185,18 @@ describe('a task', () => {
     expect(await list('failing', { status: 'Succeeded' }).catch(() => [])).toEqual([])
   })
 
+  test('that runs too long has the body of a call that does', async () => {
+    await suite.deploy('late', `exports.handler = () => new Promise(() => {})`, { timeout: 1 })
+    await switchOn('late', { maxAsyncRetryAttempts: 0 })
+    await submit('late', '', 'order-1')
+    const task = await until('late', 'order-1')
+    expect(task.returnPayload).toMatch(
+      /^\{"errorMessage":"Function timed out after 1 seconds \(maxMemoryUsage: \d+\.\d\dMB\)"\}$/,
+    )
+    const { data: page } = await suite.fc2.get(pathOf('late'), { limit: 1 })
+    expect(page.invocations[0].durationMs).toBe(task.durationMs)
+  })
+
   test('that is delayed waits until then, and can be stopped', async () => {
     await suite.deploy('delayed', `exports.handler = async () => { console.log('ran') }`)
     await switchOn('delayed')
