@@ -3,6 +3,7 @@ import type {
   QueueControl,
   QueueCounters,
   Redriven,
+  TaskDetails,
   TaskRecord,
   TaskResult,
   TaskRun,
@@ -52,7 +53,7 @@ export type Content = { readonly text: string } | { readonly base64: string }
 export type TaskView = Omit<TaskRecord, 'payload'>
 
 /** A call with what is kept of it. */
-export interface TaskDetailsView extends TaskView {
+export interface TaskDetailsView extends TaskView, Pick<TaskDetails, 'telling'> {
   readonly history: readonly TaskRun[]
   readonly result?: Omit<TaskResult, 'payload' | 'logTail'> & {
     readonly payload: Content

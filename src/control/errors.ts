@@ -4,7 +4,9 @@ import { EngineError, type EngineErrorCode, type EngineErrorDetails } from '../m
 const OWN_STATUS = {
   'caller/malformed': 400,
   'caller/operation-unknown': 404,
+  'caller/account-not-found': 404,
   'caller/task-not-found': 404,
+  'caller/task-ambiguous': 409,
   'caller/method-not-allowed': 405,
   'caller/time-out': 408,
   'caller/body-too-large': 413,
@@ -21,7 +23,7 @@ export type ControlErrorCode = OwnErrorCode | EngineErrorCode
 /** Why an operation was not done. */
 export class ControlError extends Error {
   override readonly name = 'ControlError'
-  readonly code: OwnErrorCode | 'caller/function-not-found'
+  readonly code: OwnErrorCode | 'caller/function-not-found' | 'caller/namespace-not-found'
   /** What to do about it. */
   readonly fix: string | undefined
   /** The methods that there are instead. */
@@ -100,7 +102,8 @@ export interface Refusal {
 export function refusalOf(error: unknown, onFault: (error: unknown) => void): Refusal {
   if (error instanceof ControlError) {
     const { code, message, fix, allow } = error
-    const status = code === 'caller/function-not-found' ? ENGINE[code].status : OWN_STATUS[code]
+    const isOfEngine = code === 'caller/function-not-found' || code === 'caller/namespace-not-found'
+    const status = isOfEngine ? ENGINE[code].status : OWN_STATUS[code]
     return {
       status,
       ...(allow === undefined ? {} : { allow }),

@@ -2,7 +2,7 @@ import type { Tasks } from '../async/tasks.ts'
 import type { FunctionName } from '../model/function.ts'
 import type { LogFields } from '../observe/operator-log.ts'
 import type { Outbox } from '../store/outbox.ts'
-import type { ControlChange, QueueAudit, QueueControl } from '../store/task-queue.ts'
+import type { ControlChange, QueueAudit, QueueControl, TaskDetails } from '../store/task-queue.ts'
 import type {
   DeliveryView,
   Page,
@@ -21,7 +21,10 @@ import { deliveryView, queueView, taskDetailsView, taskView, type UsualLimits } 
 /** What operations work with. */
 export interface ControlRooms {
   readonly queues: Queues
-  readonly tasks: Pick<Tasks, 'control' | 'purgeWaiting' | 'redrive' | 'details' | 'list' | 'nowMs'>
+  readonly tasks: Pick<
+    Tasks,
+    'control' | 'purgeWaiting' | 'redrive' | 'details' | 'detailsOf' | 'list' | 'nowMs'
+  >
   /** Walks over all tasks: once at a time. */
   readonly audit: () => Promise<QueueAudit>
   readonly outbox: Pick<Outbox, 'listDeliveries'>
@@ -65,7 +68,12 @@ export const OPERATIONS: readonly Operation[] = [
 
 async function listQueues({ query }: ControlRequest, rooms: ControlRooms): Promise<Page<QueueView>> {
   const { account = rooms.account, namespace, after, limit } = parse(QUERIES.queues, query, 'query')
+  if (account !== rooms.account) await rooms.queues.requireAccount(account)
   const all = await rooms.queues.list(account, namespace)
+  if (namespace !== undefined && all.length === 0)
+    throw new ControlError('caller/namespace-not-found', `there is no queue in namespace ${namespace}`, {
+      fix: 'without a namespace, all queues are listed',
+    })
   const [afterNamespace = '', afterName = ''] = after?.split('/') ?? []
   const rest =
     after === undefined
@@ -146,7 +154,8 @@ async function showTask(
   rooms: ControlRooms,
 ): Promise<TaskDetailsView> {
   const { account = rooms.account, event } = parse(QUERIES.task, query, 'query')
-  const details = await rooms.tasks.details(account, requestId)
+  const details =
+    (await rooms.tasks.details(account, requestId)) ?? (await taskByOwnId(account, requestId, rooms))
   if (details === undefined)
     throw new ControlError(
       'caller/task-not-found',
@@ -158,12 +167,36 @@ async function showTask(
   return taskDetailsView(details, event !== undefined)
 }
 
+/** Functions that a caller's own id is looked for in. */
+const MAX_SEARCHED = 1000
+
+/** @throws {ControlError} `caller/task-ambiguous`: such ids are unique in a function, and no further. */
+async function taskByOwnId(
+  account: string,
+  taskId: string,
+  { queues, tasks }: ControlRooms,
+): Promise<TaskDetails | undefined> {
+  const found: TaskDetails[] = []
+  for (const owner of (await queues.list(account)).slice(0, MAX_SEARCHED)) {
+    const details = await tasks.detailsOf(owner, taskId)
+    if (details !== undefined) found.push(details)
+  }
+  if (found.length < 2) return found[0]
+  const ids = found
+    .slice(0, 5)
+    .map(({ requestId, namespace, functionName }) => `${requestId} (${namespace}/${functionName})`)
+  throw new ControlError('caller/task-ambiguous', `calls of several functions have the id ${taskId}`, {
+    fix: `name one by its request id: ${ids.join(', ')}`,
+  })
+}
+
 async function listUndeliverable(
   { query }: ControlRequest,
   rooms: ControlRooms,
 ): Promise<Page<DeliveryView>> {
   const asked = parse(QUERIES.deliveries, query, 'query')
   const { account = rooms.account, namespace, function: functionName, after, body } = asked
+  if (account !== rooms.account) await rooms.queues.requireAccount(account)
   if (namespace !== undefined && functionName !== undefined)
     await rooms.queues.find({ account, namespace, name: functionName })
   const { deliveries, next } = await rooms.outbox.listDeliveries({
@@ -185,6 +218,7 @@ async function auditQueues({ query }: ControlRequest, rooms: ControlRooms): Prom
 
 async function showWebhookSecret({ query }: ControlRequest, rooms: ControlRooms): Promise<WebhookSecret> {
   const { account = rooms.account } = parse(QUERIES.one, query, 'query')
+  if (account !== rooms.account) await rooms.queues.requireAccount(account)
   return { account, secret: rooms.webhookSecretOf(account) }
 }
 

@@ -16,6 +16,7 @@ const MAX_TASKS = 100_000_000
 const STATUSES: ReadonlySet<string> = new Set<TaskRecord['status']>(['waiting', 'running', ...TASK_ENDINGS])
 
 const text = z.string().check(z.minLength(1), z.maxLength(256))
+const account = z.optional(z.string().check(z.regex(/^\d{1,32}$/, 'is not up to 32 digits')))
 const limit = z._default(wholeNumber(1, MAX_ITEMS), USUAL_ITEMS)
 const moment = z.optional(wholeNumber(0, MAX_MOMENT_MS))
 const yes = z.optional(z.literal('true', 'is not true'))
@@ -33,17 +34,17 @@ const statuses = z.pipe(
 
 /** What may stand in the query of each kind of request; texts, as queries hold them. */
 export const QUERIES = {
-  one: z.strictObject({ account: z.optional(text) }),
+  one: z.strictObject({ account }),
   nothing: z.strictObject({}),
   queues: z.strictObject({
-    account: z.optional(text),
+    account,
     namespace: z.optional(text),
     after: z.optional(z.string().check(z.regex(/^[^/]{1,256}\/[^/]{1,256}$/, 'is no `next` of a page'))),
     limit,
   }),
-  task: z.strictObject({ account: z.optional(text), event: yes }),
+  task: z.strictObject({ account, event: yes }),
   tasks: z.strictObject({
-    account: z.optional(text),
+    account,
     status: z.optional(statuses),
     endedFromMs: moment,
     endedToMs: moment,
@@ -53,7 +54,7 @@ export const QUERIES = {
   }),
   deliveries: z
     .strictObject({
-      account: z.optional(text),
+      account,
       namespace: z.optional(text),
       function: z.optional(text),
       after: z.optional(z.string().check(z.regex(/^\d{1,16}$/, 'is no `next` of a page'))),
@@ -73,8 +74,10 @@ export function deliveriesOf({ limit: asked, body }: z.output<typeof QUERIES.del
   return asked ?? (body === undefined ? USUAL_ITEMS : MAX_BODIES)
 }
 
-const wholeFrom = (min: number, max: number): z.ZodMiniNumber =>
-  z.number(`is not a whole number from ${min} to ${max}`).check(z.int(), z.minimum(min), z.maximum(max))
+function wholeFrom(min: number, max: number): z.ZodMiniNumber {
+  const expected = `is not a whole number from ${min} to ${max}`
+  return z.number(expected).check(z.int(expected), z.minimum(min, expected), z.maximum(max, expected))
+}
 
 /** What may stand in the body of each kind of request. */
 export const BODIES = {

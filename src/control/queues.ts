@@ -48,6 +48,19 @@ export class Queues {
     return { account, namespace, name, ...NO_COUNTS, control: { isPaused: false } }
   }
 
+  /**
+   * Whether an account has functions, or ever had calls.
+   *
+   * @throws {ControlError} `caller/account-not-found`
+   */
+  async requireAccount(account: string): Promise<void> {
+    if (this.#catalogue.list('function', `${account}/`).length > 0) return
+    if ((await this.list(account)).length > 0) return
+    throw new ControlError('caller/account-not-found', `no account ${account} has functions or calls here`, {
+      fix: 'leave the account out for that of the server, or name the one that a function belongs to',
+    })
+  }
+
   async #unknown(
     { account, namespace, name }: FunctionName,
     functions: readonly Stored<'function'>[],

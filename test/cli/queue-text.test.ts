@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import { facts, lengthOf, manyLines, oneLine, table, toJson } from '../../src/cli/queue/text.ts'
+import {
+  facts,
+  lengthOf,
+  manyLines,
+  mebibytesOf,
+  millisecondsOf,
+  oneLine,
+  table,
+  toJson,
+} from '../../src/cli/queue/text.ts'
 
 describe('text that functions and callers wrote', () => {
   const hostile = 'a\u001b[31mred\u009b2J\r\u202e\tb\nc'
@@ -41,4 +50,9 @@ test.each([
   [172_800_000, '2 d'],
 ])('%d ms are told as %s', (ms, told) => {
   expect(lengthOf(ms)).toBe(told)
+})
+
+test('what was measured is told as exactly as it says something', () => {
+  expect([1.2345, 7.05, 2000].map(millisecondsOf)).toEqual(['1.2 ms', '7.1 ms', '2000 ms'])
+  expect([0, 5, 42 * 1024 ** 2 + 60_000].map(mebibytesOf)).toEqual(['0 MiB', 'less than 0.1 MiB', '42.1 MiB'])
 })

@@ -137,12 +137,15 @@ describe('anvoke queue', () => {
     const failed = [await suite.invokeAsync('again', 'fail 1'), await suite.invokeAsync('again', 'fail 2')]
     await suite.invokeAsync('again', 'well')
     expect(await untilDone('ops/again')).toMatchObject({ accepted: 3, failed: 2, succeeded: 1 })
-    expect(await queue('redrive', 'ops/again')).toBe('2 calls of ops/again accepted anew.\n')
+    const redriven = await queue('redrive', 'ops/again')
+    expect(redriven).toMatch(/^2 calls of ops\/again accepted anew\.\n(?: {2}\S+\n){2}$/)
     expect(await untilDone('ops/again')).toMatchObject({ accepted: 5, failed: 4, succeeded: 1, imbalance: 0 })
     const { items } = await queueJson<TaskPageView>('tasks', 'ops/again', '--status', 'failed')
     const caused = items.flatMap(({ causedBy }) => causedBy ?? [])
     expect(caused.toSorted()).toEqual(failed.toSorted())
+    for (const causing of failed) expect(redriven).not.toContain(causing)
     const [latest] = items
+    expect(redriven).toContain(`  ${latest?.requestId}\n`)
     const shown = await queueJson<TaskDetailsView>('task', latest?.requestId ?? '', '--event')
     expect(failed).toContain(shown.causedBy)
     expect(shown.event).toMatchObject({ text: expect.stringMatching(/^fail \d$/) })
@@ -180,10 +183,11 @@ describe('anvoke queue', () => {
       /2 calls, waiting and running \(set/,
     )
     const { code, stdout, stderr } = await launch(['queue', 'redrive', 'ops/narrow'])
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '2 calls of ops/narrow accepted anew.\n' })
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/^2 calls of ops\/narrow accepted anew\.\n/)
     expect(stderr).toMatch(/no room for more\n {2}why {2}.*its limit is 2 calls/)
     await queue('limit', 'ops/narrow', '--max-tasks', 'default')
-    expect(await queue('redrive', 'ops/narrow')).toBe('1 call of ops/narrow accepted anew.\n')
+    expect(await queue('redrive', 'ops/narrow')).toMatch(/^1 call of ops\/narrow accepted anew\.\n {2}\S+\n$/)
   })
 
   test('limit bounds a function: what it has no room for is refused', async () => {
@@ -250,12 +254,11 @@ describe('anvoke queue', () => {
   test.each([
     [['queue', 'show', 'no-slash']],
     [['queue', 'show', 'a/b/c']],
-    [['queue', 'list', '--limit', '0']],
-    [['queue', 'tasks', 'ops/held', '--status', 'lost']],
+    [['queue', 'list', '--account', 'abc']],
+    [['webhook-secret', '--account', 'abc']],
     [['queue', 'tasks', 'ops/held', '--ended-from', 'yesterday']],
     [['queue', 'redrive', 'ops/held', '--limit', '0']],
     [['queue', 'limit', 'ops/held', '--max-runs', 'many']],
-    [['queue', 'limit', 'ops/held', '--max-runs', '0']],
     [['queue', 'shwo', 'ops/held']],
     [['queue']],
   ])('ends with 2 for %j', async (args) => {
@@ -265,7 +268,41 @@ describe('anvoke queue', () => {
   })
 })
 
+describe('what the server refuses', () => {
+  beforeAll(() => suite.deploy('bounded', WORK))
+
+  test.each([
+    [['list', '--limit', '0'], '--limit', 'a whole number from 1 to 1000'],
+    [['limit', 'ops/bounded', '--max-runs', '0'], '--max-runs', 'a whole number from 1 to 10000'],
+    [['tasks', 'ops/bounded', '--status', 'broken'], '--status', 'a list, by commas, of waiting, running, '],
+  ])('of %j is told by the flag, with the values it takes', async (args, flag, values) => {
+    const { code, stdout, stderr } = await launch(['queue', ...args])
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain(`anvoke: ${flag} cannot be used\n`)
+    expect(stderr).toContain(`  fix  give ${flag} ${values}`)
+  })
+
+  test('flags of all commands may stand in front of the command, and count behind it', async () => {
+    const wrong = { ANVOKE_DATA_DIR: join(cwd, 'nowhere') }
+    const { dataDir } = suite.server
+    const front = await launch(['queue', '--data', dataDir, '--json', 'audit'], wrong)
+    expect(front).toMatchObject({ code: 0, stderr: '' })
+    expect(JSON.parse(front.stdout)).toMatchObject({ imbalance: 0 })
+    const behind = await launch(['queue', '--data', 'nowhere', 'audit', '--data', dataDir], wrong)
+    expect(behind).toMatchObject({ code: 0, stderr: '' })
+  })
+})
+
 describe('the way to the server', () => {
+  test('leads through a directory, and to no other server than the one that is named', async () => {
+    const file = await launch(['queue', 'list', '--data', LAUNCHER])
+    expect(file).toMatchObject({ code: 6, stdout: '' })
+    expect(file.stderr).toContain('it is not a directory')
+    const nowhere = join(cwd, 'nowhere')
+    const named = await launch(['queue', 'list', '--data', nowhere])
+    expect(named.stderr).toContain(`start one: \`anvoke serve --data ${nowhere}\``)
+  })
+
   test('is closed where none runs, with exit code 6 and what to do', async () => {
     for (const [data, why] of [
       ['nowhere', 'there is no such directory'],
@@ -334,8 +371,10 @@ describe('the way to the server', () => {
     try {
       await dev.ready()
       const [, dir = ''] = /anvoke queue list --data (\S+)/.exec(dev.stderr) ?? []
-      const { code, stderr } = await launch(['queue', 'list', '--data', 'nowhere'])
+      const { code, stderr } = await launch(['queue', 'list'], { ANVOKE_DATA_DIR: 'nowhere' })
       expect(code).toBe(6)
+      const named = await launch(['queue', 'list', '--data', 'nowhere'])
+      expect(named.stderr).not.toContain(dir)
       expect(stderr).toContain(`may run with --data ${dir}\n`)
       expect(await launch(['queue', 'list', '--data', dir])).toMatchObject({ code: 0 })
       dev.child.kill('SIGTERM')

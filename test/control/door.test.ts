@@ -202,7 +202,23 @@ describe('queues', () => {
     expect(names).toEqual(['a/z', 'b/a', 'b/b'])
     const ofB = await client.ask<Page<QueueView>>({ path: ['queues'], query: { namespace: 'b' } })
     expect(ofB.items).toHaveLength(2)
-    expect(await client.ask({ path: ['queues'], query: { account: '42' } })).toEqual({ items: [] })
+    await enqueue(['of-42'], { account: '42' })
+    const of42 = await client.ask<Page<QueueView>>({ path: ['queues'], query: { account: '42' } })
+    expect(of42.items).toEqual([expect.objectContaining({ account: '42', accepted: 1 })])
+  })
+
+  test('of a namespace without any, and of accounts that nobody knows, are refused', async () => {
+    await enqueue(['a'])
+    const list = (query: Record<string, string>): Promise<object> => client.ask({ path: ['queues'], query })
+    await expect(list({ namespace: 'nope' })).rejects.toMatchObject({
+      status: 404,
+      message: 'there is no queue in namespace nope',
+    })
+    await expect(list({ account: '99' })).rejects.toMatchObject({
+      status: 404,
+      code: 'caller/account-not-found',
+    })
+    await expect(list({ account: 'abc' })).rejects.toMatchObject({ status: 400, code: 'caller/malformed' })
   })
 
   test('of functions that nobody knows are refused with the nearest name, and none is made', async () => {
@@ -331,6 +347,19 @@ describe('calls', () => {
   })
 })
 
+test('a call is found by what its caller named it, where that is one of one function', async () => {
+  await enqueue(['a'], { taskId: 'order-1' })
+  await enqueue(['b'], { taskId: 'order-2' })
+  await enqueue(['c'], { taskId: 'order-2', functionName: 'shrink' })
+  expect(await client.ask({ path: ['tasks', 'order-1'] })).toMatchObject({ requestId: 'a' })
+  await expect(client.ask({ path: ['tasks', 'order-2'] })).rejects.toMatchObject({
+    status: 409,
+    code: 'caller/task-ambiguous',
+    fix: expect.stringMatching(/b \(default\/resize\), c \(default\/shrink\)/),
+  })
+  await expect(client.ask({ path: ['tasks', 'order-3'] })).rejects.toMatchObject({ status: 404 })
+})
+
 describe('endings that could not be told', () => {
   test('are listed page by page, with what would have been told where it is asked for', async () => {
     for (const requestId of ['a', 'b']) {
@@ -365,7 +394,10 @@ test('the secret of webhooks is that of the account', async () => {
     account: ACCOUNT,
     secret: `secret of ${ACCOUNT}`,
   })
-  expect(await client.ask({ path: ['webhook-secret'], query: { account: '42' } })).toMatchObject({
+  const of42 = (): Promise<object> => client.ask({ path: ['webhook-secret'], query: { account: '42' } })
+  await expect(of42()).rejects.toMatchObject({ status: 404, code: 'caller/account-not-found' })
+  await enqueue(['a'], { account: '42' })
+  expect(await of42()).toMatchObject({
     secret: 'secret of 42',
   })
 })

@@ -1,9 +1,10 @@
-import { readdirSync, existsSync } from 'node:fs'
+import { readdirSync, existsSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadConfig } from '../../config/load.ts'
 import { ControlClient, DoorClosed, OperationRefused } from '../../control/client.ts'
 import { CommandFailed, EXIT } from '../complaint.ts'
+import { shellWord } from '../shell-word.ts'
 
 /** What every command that asks a running server can be given. */
 export interface DoorOptions {
@@ -43,7 +44,7 @@ export async function askServer<T>(
       await client.close()
     }
   } catch (error) {
-    if (error instanceof DoorClosed) throw explainClosed(error, config.dataDir)
+    if (error instanceof DoorClosed) throw explainClosed(error, config.dataDir, options.data !== undefined)
     if (error instanceof OperationRefused) throw explainRefusal(error)
     throw error
   }
@@ -63,19 +64,32 @@ export function parseQueueName(text: string): QueueName {
   )
 }
 
-function explainClosed(error: DoorClosed, dataDir: string): CommandFailed {
+/** @param isNamed Whether the command named the directory: then no other one is meant. */
+function explainClosed(error: DoorClosed, dataDir: string, isNamed: boolean): CommandFailed {
   const what = `no server answers for the data directory ${dataDir}`
   switch (error.reason) {
     case 'absent': {
-      const others = developmentDirs()
+      const start = `start one: \`anvoke serve --data ${shellWord(dataDir)}\``
+      const others = isNamed ? [] : developmentDirs()
+      const named = others.map((dir) => `--data ${shellWord(dir)}`).join(' or ')
+      const isThere = existsSync(dataDir)
+      if (isThere && !statSync(dataDir).isDirectory())
+        return new CommandFailed(
+          {
+            what,
+            why: 'it is not a directory',
+            fix: 'name the data directory of a running server with --data, as its banner does',
+          },
+          { cause: error, exitCode: EXIT.unreachable },
+        )
       return new CommandFailed(
         {
           what,
-          why: existsSync(dataDir) ? 'none runs with it' : 'there is no such directory',
+          why: isThere ? 'none runs with it' : 'there is no such directory',
           fix:
             others.length > 0
-              ? `servers of \`anvoke dev\` may run with ${others.map((dir) => `--data ${dir}`).join(' or ')}`
-              : 'name that of a running server with --data, as its banner does, or start one: `anvoke serve`',
+              ? `${start}; servers of \`anvoke dev\` may run with ${named}`
+              : `name that of a running server with --data, as its banner does, or ${start}`,
           see: 'docs/operating-queues.md',
         },
         { cause: error, exitCode: EXIT.unreachable },
@@ -98,7 +112,31 @@ function explainClosed(error: DoorClosed, dataDir: string): CommandFailed {
   }
 }
 
+/** The flags behind what the server calls otherwise. */
+const FLAGS: ReadonlyMap<string, string> = new Map([
+  ['maxRuns', '--max-runs'],
+  ['maxTasks', '--max-tasks'],
+  ['limit', '--limit'],
+  ['after', '--after'],
+  ['status', '--status'],
+  ['order', '--order'],
+  ['account', '--account'],
+])
+
 function explainRefusal(error: OperationRefused): CommandFailed {
+  const [, member = '', refused = ''] = /^'(\w+)' (is .*)$/s.exec(error.message) ?? []
+  const flag = FLAGS.get(member)
+  if (error.code === 'caller/malformed' && flag !== undefined)
+    return new CommandFailed(
+      {
+        what: `${flag} cannot be used`,
+        why: `it ${refused}`,
+        fix: refused.startsWith('is not ')
+          ? `give ${flag} ${refused.slice('is not '.length)}`
+          : `change ${flag}`,
+      },
+      { cause: error, exitCode: EXIT.usage },
+    )
   const exitCode =
     error.status === 404 ? EXIT.notFound : error.code === 'caller/malformed' ? EXIT.usage : EXIT.failed
   return new CommandFailed(

@@ -7,7 +7,7 @@ import type { RedriveOptions } from './redrive.ts'
 import type { TaskListOptions } from './tasks.ts'
 
 const EXIT_CODES = `
-Exit codes: 0 done, 1 not done, 2 usage, 3 the data directory is another user's, 4 no such function or call, 6 no server answers.`
+Exit codes: 0 done, 1 not done, 2 usage, 3 the data directory is another user's, 4 no such account, namespace, function or call, 6 no server answers.`
 
 /** Adds what every command takes that asks a running server. */
 export function addDoorOptions(command: Command): Command {
@@ -45,6 +45,7 @@ export function addQueueCommands(program: Command): void {
     .description(
       'Looks after the asynchronous calls of a running server, through the socket in its data directory: for the user it runs as.',
     )
+  acceptInFront(queue)
   addPageOptions(addDoorOptions(queue.command('list').argument('[namespace]', 'only of this namespace')))
     .description('Lists the queues: a line for each function that has or had asynchronous calls.')
     .action(async (namespace: string | undefined, options: DoorOptions & PageOptions) => {
@@ -110,7 +111,9 @@ export function addQueueCommands(program: Command): void {
       const { listTasks } = await import('./tasks.ts')
       await listTasks(await parse(name), options)
     })
-  addDoorOptions(queue.command('task').argument('<request-id>', 'the id of the call'))
+  addDoorOptions(
+    queue.command('task').argument('<request-id>', 'the id of the call, or what its caller named it'),
+  )
     .description('Shows one call: its runs, its result and its log, as far as they are kept.')
     .option('--event', 'show its event, too')
     .action(async (requestId: string, options: DoorOptions & { event?: boolean }) => {
@@ -135,6 +138,16 @@ export function addQueueCommands(program: Command): void {
       await auditQueues(options)
     })
   addHelpCommand(queue)
+}
+
+/** Takes what every command takes also in front of its name; what stands behind counts. */
+function acceptInFront(queue: Command): void {
+  for (const flags of ['--data <directory>', '--config <file>', '--account <digits>', '--json'])
+    queue.addOption(new Option(flags).hideHelp())
+  queue.hook('preAction', (_, command) => {
+    for (const [name, value] of Object.entries(queue.opts<Record<string, unknown>>()))
+      if (command.getOptionValue(name) === undefined) command.setOptionValue(name, value)
+  })
 }
 
 async function parse(name: string): Promise<{ readonly namespace: string; readonly name: string }> {

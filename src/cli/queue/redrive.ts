@@ -9,6 +9,8 @@ import { counted, oneLine, toJson } from './text.ts'
 const STEP = 500
 /** Ids that are named in one step. */
 const MAX_NAMED = 500
+/** Ids of new calls that people are shown. */
+const MAX_SHOWN = 20
 
 export interface RedriveOptions extends EndedOptions {
   readonly limit?: string
@@ -34,7 +36,12 @@ export async function redriveQueue(
   if (options.json === true) process.stdout.write(toJson({ items: redriven, left }))
   else {
     const name = `${queue.namespace}/${queue.name}`
-    process.stdout.write(`${counted(redriven.length, 'call')} of ${name} accepted anew.\n`)
+    const ids = redriven.slice(0, MAX_SHOWN).map(({ requestId }) => `  ${oneLine(requestId)}\n`)
+    const more =
+      redriven.length > MAX_SHOWN ? `  and ${redriven.length - MAX_SHOWN} more: --json names all\n` : ''
+    process.stdout.write(
+      `${counted(redriven.length, 'call')} of ${name} accepted anew.\n${ids.join('')}${more}`,
+    )
   }
   if (stoppedBy !== undefined)
     throw new CommandFailed({

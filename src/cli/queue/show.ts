@@ -1,6 +1,6 @@
 import type { Page, QueueView } from '../../control/api.ts'
 import { askServer, type DoorOptions, type QueueName } from './door.ts'
-import { counted, facts, lengthOf, momentOf, table, toJson } from './text.ts'
+import { counted, facts, lengthOf, mebibytesOf, momentOf, table, toJson } from './text.ts'
 
 export interface PageOptions {
   readonly limit?: string
@@ -97,7 +97,7 @@ function renderQueue(queue: QueueView): string {
     ['repeats', `${queue.repeats} (runs that failed and were followed by another)`],
     ['refusals', `${queue.refusals} (runs that found no room)`],
     ['duplicates', `${queue.duplicates} (runs that may have repeated one under way)`],
-    ['events', `${queue.liveBytes} bytes waiting and running`],
+    ['events', `${mebibytesOf(queue.liveBytes)} waiting and running`],
     [
       'endings told',
       deliveries &&

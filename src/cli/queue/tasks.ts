@@ -2,7 +2,7 @@ import type { Content, TaskDetailsView, TaskPageView } from '../../control/api.t
 import { CommandFailed, EXIT } from '../complaint.ts'
 import { askServer, type DoorOptions, type QueueName } from './door.ts'
 import { tellOfMore, type PageOptions } from './show.ts'
-import { facts, lengthOf, manyLines, momentOf, table, toJson } from './text.ts'
+import { facts, lengthOf, manyLines, mebibytesOf, millisecondsOf, momentOf, table, toJson } from './text.ts'
 
 export interface EndedOptions {
   readonly endedFrom?: string
@@ -70,14 +70,14 @@ function parseMoment(text: string | undefined): number | undefined {
   )
 }
 
-/** `anvoke queue task`: one call with its runs, its result and its log. */
+/** `anvoke queue task`: one call, by its request id or the caller's own, with its runs, its result and its log. */
 export async function showTask(
-  requestId: string,
+  id: string,
   options: DoorOptions & { readonly event?: boolean },
 ): Promise<void> {
   const query = { account: options.account, event: options.event === true ? 'true' : undefined }
   const task = await askServer(options, (client) =>
-    client.ask<TaskDetailsView>({ path: ['tasks', requestId], query }),
+    client.ask<TaskDetailsView>({ path: ['tasks', id], query }),
   )
   process.stdout.write(options.json === true ? toJson(task) : renderTask(task))
 }
@@ -98,6 +98,7 @@ function renderTask(task: TaskDetailsView): string {
       ['latest run', moment(task.claimedAtMs)],
       ['stop asked', moment(task.stopRequestedAtMs)],
       ['ended', moment(task.endedAtMs)],
+      ['end told', task.telling],
       ['attempts', `${task.attempts} of ${task.maxRetries + 1}`],
       ['lost runs', task.lostRuns],
       ['source', task.source],
@@ -118,7 +119,7 @@ function renderTask(task: TaskDetailsView): string {
       ),
     )
   if (result !== undefined) {
-    const measured = `${result.kind}, ${result.durationMs} ms, billed ${result.billedDurationMs} ms, ${result.maxMemoryBytes} bytes of memory at most`
+    const measured = `${result.kind}, ${millisecondsOf(result.durationMs)}, billed ${millisecondsOf(result.billedDurationMs)}, ${mebibytesOf(result.maxMemoryBytes)} of memory at most`
     const ran = `version ${result.version} in instance ${result.instanceId}`
     blocks.push(
       facts([

@@ -34,6 +34,17 @@ export function lengthOf(ms: number): string {
   return `${Math.floor(ms / unitMs)} ${unit}`
 }
 
+/** A measured length of time, to a tenth of a millisecond. */
+export function millisecondsOf(ms: number): string {
+  return `${Math.round(ms * 10) / 10} ms`
+}
+
+/** An amount of bytes, in MiB to a tenth. */
+export function mebibytesOf(bytes: number): string {
+  const mib = bytes / 1024 ** 2
+  return `${bytes > 0 && mib < 0.1 ? 'less than 0.1' : Math.round(mib * 10) / 10} MiB`
+}
+
 /** A moment by the clock of UTC. */
 export function momentOf(ms: number): string {
   return new Date(ms).toISOString()
