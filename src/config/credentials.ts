@@ -124,7 +124,7 @@ function readKept(file: string): Kept | undefined {
         {
           what: `${file} is open to other users`,
           why: 'it holds the root key, which may have been read',
-          fix: `chmod 600 ${file}; delete it instead to have a new key made`,
+          fix: `chmod 600 ${file}; delete it instead to have a new key made, with which the secrets of webhook receivers change`,
         },
       ])
     }
@@ -180,7 +180,11 @@ function syncDirectory(file: string): void {
 
 function unreadable(file: string, why: string): ConfigError {
   return new ConfigError([
-    { what: `${file} cannot be used`, why, fix: 'restore it, or delete it to have a new key made' },
+    {
+      what: `${file} cannot be used`,
+      why,
+      fix: 'restore it, or delete it to have a new key made; the secrets of webhook receivers change with it',
+    },
   ])
 }
 

@@ -404,7 +404,7 @@ export interface Redriven {
 export interface QueueAudit {
   /** Sum over all functions of |accepted − waiting − running − ended|, and the same of their deliveries. */
   readonly imbalance: number
-  /** Sum over all functions and states of |counted − there|. */
+  /** Sum over all functions and states of |counted − there|, and what is held in memory of queues and deliveries that is not as on disk. */
   readonly miscounted: number
   /** Events without a task that needs them, and tasks without their event. */
   readonly strayPayloads: number
