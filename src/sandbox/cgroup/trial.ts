@@ -1,7 +1,9 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Branch, Obstacle } from './branches.ts'
 import { codeOf, fieldOf, readControl, setControl } from './control-file.ts'
@@ -9,6 +11,7 @@ import { CgroupGroup } from './group.ts'
 
 const LIMITS = { memoryBytes: 64 * 1024 * 1024, tasks: 16, cpuWeight: 64 }
 const NAME = 'trial'
+const SETPRIVS = ['/usr/bin/setpriv', '/bin/setpriv']
 /** A group with one sleeping process is frozen at once; a busy host gets this long. */
 const FREEZE_MS = 1000
 
@@ -20,10 +23,22 @@ export interface Trial {
   readonly freezes: boolean
 }
 
+/**
+ * Starts a process that does nothing and does not outlive this one: it reads a pipe of it; and as it cannot read while it is frozen, the
+ * kernel kills it, where there is a setpriv to ask for that.
+ */
+export function startWaiting(): ChildProcessByStdio<Writable, null, null> {
+  const setpriv = SETPRIVS.find((path) => existsSync(path))
+  const [command, ...args] = [
+    ...(setpriv === undefined ? [] : [setpriv, '--pdeathsig', 'KILL', '--']),
+    '/bin/cat',
+  ]
+  return spawn(command, args, { stdio: ['pipe', 'ignore', 'ignore'], env: {} })
+}
+
 /** Limits, freezes and ends one small process in every branch. A branch that cannot be used is removed. Never rejects. */
 export async function tryBranches(candidates: readonly Branch[]): Promise<Trial> {
-  // It reads a pipe of this process, so that it cannot outlive it.
-  const child = spawn('/bin/cat', [], { stdio: ['pipe', 'ignore', 'ignore'], env: {} })
+  const child = startWaiting()
   const ended = once(child, 'exit').catch(() => undefined)
   child.stdin.on('error', () => undefined)
   const branches: Branch[] = []
