@@ -54,14 +54,14 @@ describe('anvoke queue', () => {
     }))
 
   /** As many of the new ids as are printed. */
-  const firstNew = Array.from({ length: 20 }, (_, n) => `new-${n}\n`).join('')
+  const firstNew = Array.from({ length: 20 }, (_, n) => `  new-${n}\n`).join('')
 
   test('redrive takes what had failed when it began, step by step, and nothing that fails again meanwhile', async () => {
     const steps = [redriven(500, 7000), redriven(3, 8000), []]
     answer = ({ method }) => ({ content: method === 'GET' ? { nowMs: 9000 } : { redriven: steps.shift() } })
     expect(await run('redrive', 'a/b')).toMatchObject({
       code: 0,
-      stdout: `503 calls of a/b accepted anew.\n${firstNew}and 483 more: --json names all\n`,
+      stdout: `503 calls of a/b accepted anew.\n${firstNew}  and 483 more: --json names all\n`,
     })
     expect(asked.slice(1).map(({ body }) => body)).toEqual([
       { limit: 500, endedToMs: 9000 },
@@ -77,7 +77,7 @@ describe('anvoke queue', () => {
         : { content: { redriven: redriven(Number(body['limit']), 1) } }
     expect(await run('redrive', 'a/b', '--limit', '501')).toMatchObject({
       code: 0,
-      stdout: `501 calls of a/b accepted anew.\n${firstNew}and 481 more: --json names all\n`,
+      stdout: `501 calls of a/b accepted anew.\n${firstNew}  and 481 more: --json names all\n`,
     })
     expect(asked.slice(1).map(({ body }) => body['limit'])).toEqual([500, 1])
   })
