@@ -329,6 +329,7 @@ describe('the way to the server', () => {
     await queue('list')
   })
 
+  // Only root can become another user.
   test.runIf(isRoot)('is closed to other users, whatever the mode of the data directory', async () => {
     const { dataDir } = suite.server
     const connect = `require('net').connect(process.argv[1])

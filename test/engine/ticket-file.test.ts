@@ -39,6 +39,7 @@ const MOUNTED = ['-c', 'mount -t mqueue none "$1" && shift && exec "$@"', 'sh']
 const asRoot = ['--user', '--map-root-user', '--mount', '--ipc', '/bin/sh']
 const canMount = spawnSync('unshare', [...asRoot, ...MOUNTED, '/mnt', '/bin/true']).status === 0
 
+// Needs a mount namespace of its own, for the file system.
 test.runIf(canMount)('where files without a name cannot be had, it loses its name before it is used', () => {
   const program = `
     import { readdirSync } from 'node:fs'

@@ -59,6 +59,7 @@ describeHostile(
       },
     )
 
+    // Needs a Python that can be installed below the data.
     test.runIf(canInstall)('has no ground where the data would lie in what functions see', async () => {
       if (prefix === undefined) throw new Error('there is no Python to install')
       const { serverUid } = ground()

@@ -39,6 +39,7 @@ test.runIf(canTry)('a user who may not write cgroups is told what is lost, and b
   expect(detail).not.toContain(fix)
 })
 
+// Needs the same.
 test.runIf(canTry)('a sandbox without prlimit says which limits there are not', () => {
   const programDir = mkdtempSync(join(tmpdir(), 'anvoke-programs-'))
   chmodSync(programDir, 0o755)

@@ -77,6 +77,7 @@ describe('a data directory', () => {
   })
 })
 
+// Needs a Python that can be installed a second time, with its standard library.
 describe.runIf(canInstall)('a Python outside of /usr', () => {
   let prefix: Prefix
   beforeEach(() => {

@@ -106,13 +106,7 @@ describe('a group', () => {
   })
 
   test('of v2 that limits nothing is not entered before it is needed', async () => {
-    mkdirSync(join(dir, 'v1'))
-    mkdirSync(join(dir, 'v2'))
-    const close = async (): Promise<void> => undefined
-    const branches: Branch[] = [
-      { version: 1, controllers: new Set(['memory']), dir: join(dir, 'v1'), close },
-      { version: 2, controllers: new Set(), dir: join(dir, 'v2'), close },
-    ]
+    const branches = hybridBranches('memory')
     const group = new CgroupGroup(branches, 'i1', true)
     await group.ready
     expect(group.entries).toEqual([join(dir, 'v1', 'i1', 'tasks')])
@@ -125,13 +119,7 @@ describe('a group', () => {
   })
 
   test('whose processes cannot be moved may start none until they are, and again before it is thawed', async () => {
-    mkdirSync(join(dir, 'v1'))
-    mkdirSync(join(dir, 'v2'))
-    const close = async (): Promise<void> => undefined
-    const branches: Branch[] = [
-      { version: 1, controllers: new Set(['pids']), dir: join(dir, 'v1'), close },
-      { version: 2, controllers: new Set(), dir: join(dir, 'v2'), close },
-    ]
+    const branches = hybridBranches('pids')
     const most = (): string => readFileSync(join(dir, 'v1', 'i1', 'pids.max'), 'utf8')
     const barred = Promise.withResolvers<void>()
     const thawing = Promise.withResolvers<void>()
@@ -156,13 +144,7 @@ describe('a group', () => {
   })
 
   test('whose processes cannot be moved at all says so, once', async () => {
-    mkdirSync(join(dir, 'v1'))
-    mkdirSync(join(dir, 'v2'))
-    const close = async (): Promise<void> => undefined
-    const branches: Branch[] = [
-      { version: 1, controllers: new Set(['memory']), dir: join(dir, 'v1'), close },
-      { version: 2, controllers: new Set(), dir: join(dir, 'v2'), close },
-    ]
+    const branches = hybridBranches('memory')
     const group = new CgroupGroup(branches, 'i1', true, async () => undefined)
     await group.ready
     show(join(dir, 'v1', 'i1'), { 'cgroup.procs': '4194299' })
@@ -173,13 +155,7 @@ describe('a group', () => {
   })
 
   test('that is ended while its processes are moved to where they are frozen freezes none of them', async () => {
-    mkdirSync(join(dir, 'v1'))
-    mkdirSync(join(dir, 'v2'))
-    const close = async (): Promise<void> => undefined
-    const branches: Branch[] = [
-      { version: 1, controllers: new Set(['memory']), dir: join(dir, 'v1'), close },
-      { version: 2, controllers: new Set(), dir: join(dir, 'v2'), close },
-    ]
+    const branches = hybridBranches('memory')
     const moving = Promise.withResolvers<void>()
     const ended = Promise.withResolvers<void>()
     const moved = Promise.withResolvers<void>()
@@ -246,3 +222,13 @@ describe('the place of the server’s groups', () => {
     })
   })
 })
+
+/** Of a host with both versions: limits in the first, freezing in the second. */
+function hybridBranches(controller: 'memory' | 'pids'): readonly Branch[] {
+  const close = async (): Promise<void> => undefined
+  for (const name of ['v1', 'v2']) mkdirSync(join(dir, name))
+  return [
+    { version: 1, controllers: new Set([controller]), dir: join(dir, 'v1'), close },
+    { version: 2, controllers: new Set(), dir: join(dir, 'v2'), close },
+  ]
+}
