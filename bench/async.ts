@@ -1,7 +1,6 @@
 // Asynchronous calls: accepting them, running them, having many of them wait: `npm run bench:async`. Prints a table, or JSON with
 // `--json`; see README.md.
 import { mkdtempSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { RECORD_BYTES } from './async/baselines.ts'
 import { measureRates, prepareRates, type Rate } from './async/rates.ts'
 import { formatAsync, type AsyncResults, type Percentiles, type Starts } from './async/report.ts'
@@ -10,7 +9,7 @@ import { judgeAsync } from './async/targets.ts'
 import { measureWaiting, ROOM } from './async/waiting.ts'
 import { describeMachine } from './machine.ts'
 import { stopCleanly } from './process.ts'
-import { attempts, Program, progress, publish } from './program.ts'
+import { attempts, Program, progress, publish, readOptions } from './program.ts'
 import { quantile } from './statistics.ts'
 import { createAnvoke, functionSource } from './systems/anvoke.ts'
 import { createWorkloads } from './workloads.ts'
@@ -41,7 +40,7 @@ const plans = {
   },
 } as const
 
-const options = readOptions()
+const options = readOptions(usage)
 const mode = options.quick ? 'quick' : 'default'
 const plan = plans[mode]
 const program = new Program('anvoke-bench-')
@@ -112,20 +111,4 @@ function summarise(starts: readonly Start[], syncStarts: readonly number[]): Sta
 
 function percentiles(values: readonly number[]): Percentiles {
   return { p50: quantile(values, 0.5), p99: quantile(values, 0.99) }
-}
-
-function readOptions() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        quick: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        strict: { type: 'boolean', default: false },
-      },
-    })
-    return values
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : String(error)}\n${usage}`)
-    return process.exit(2)
-  }
 }

@@ -1,6 +1,5 @@
 // First calls, idle memory and what the sandbox costs: `npm run bench:cold`. Prints a table, or JSON with `--json`; see README.md.
 import { performance } from 'node:perf_hooks'
-import { parseArgs } from 'node:util'
 import { measureBurst, type Burst } from './cold/burst.ts'
 import { measureIdleMemory, type IdleMemory } from './cold/idle-memory.ts'
 import { formatCold, type ColdResults } from './cold/report.ts'
@@ -10,7 +9,7 @@ import { judgeCold } from './cold/targets.ts'
 import { measureWarmCost } from './cold/warm-cost.ts'
 import { describeMachine } from './machine.ts'
 import { stopCleanly } from './process.ts'
-import { attempts, Program, progress, publish } from './program.ts'
+import { attempts, Program, progress, publish, readOptions } from './program.ts'
 import { measureLayers } from './start-cost.ts'
 import { createWorkloads } from './workloads.ts'
 
@@ -24,7 +23,7 @@ const plans = {
 } as const
 const BURST_CALLS = 50
 
-const options = readOptions()
+const options = readOptions(usage)
 const mode = options.quick ? 'quick' : 'default'
 const plan = plans[mode]
 const program = new Program('anvoke-bench-')
@@ -80,21 +79,5 @@ async function measure(): Promise<ColdResults> {
     warmCost,
     targets: judgeCold(rows, warmCost, idleMemory),
     problems,
-  }
-}
-
-function readOptions() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        quick: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        strict: { type: 'boolean', default: false },
-      },
-    })
-    return values
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : String(error)}\n${usage}`)
-    return process.exit(2)
   }
 }

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { killAll, stopAll } from './process.ts'
 
 /**
@@ -100,4 +101,21 @@ export function publish<R extends Judged>(
   writeFileSync(1, json ? text : `${format(results)}\n`)
   const missed = results.targets.some(({ met }) => met === false)
   return results.problems.length > 0 || (strict && missed) ? 1 : 0
+}
+
+/** The options of a benchmark that has no others; what is no option ends the program with 2. */
+export function readOptions(usage: string) {
+  try {
+    const { values } = parseArgs({
+      options: {
+        quick: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        strict: { type: 'boolean', default: false },
+      },
+    })
+    return values
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n${usage}`)
+    return process.exit(2)
+  }
 }
