@@ -61,10 +61,6 @@ import { restoreLayers, withLayers } from './store/packages/layered-definitions.
 import { PackageStore } from './store/packages/packages.ts'
 import { SqliteStore } from './store/sqlite/sqlite-store.ts'
 
-/** Asynchronous calls run at a time: many, so that a function that takes long leaves room for others. */
-const PARALLEL_ASYNC_RUNS = 256
-/** Of one function, where nothing else is set for it. */
-const PARALLEL_ASYNC_RUNS_PER_FUNCTION = 32
 const MIB = 1024 * 1024
 
 export { makeEphemeralDir } from './server/ephemeral-dir.ts'
@@ -273,8 +269,8 @@ export async function startServer(
     told: () => destinations.notify(),
     invoke: (request, caller) => engine.invoke(request, caller),
     terminate: (run, graceMs) => engine.terminate(run, graceMs),
-    parallelRuns: PARALLEL_ASYNC_RUNS,
-    parallelRunsPerFunction: PARALLEL_ASYNC_RUNS_PER_FUNCTION,
+    parallelRuns: config.maxAsyncRuns,
+    parallelRunsPerFunction: config.maxAsyncRunsPerFunction,
     observe: (event) => tellDelivery(log, event),
   })
   const links = new CodeLinks({
@@ -350,7 +346,7 @@ export async function startServer(
       tasks,
       outbox: store.outbox,
       catalogue,
-      usualLimits: { maxRuns: PARALLEL_ASYNC_RUNS_PER_FUNCTION, maxTasks: config.maxQueuedTasksPerFunction },
+      usualLimits: { maxRuns: config.maxAsyncRunsPerFunction, maxTasks: config.maxQueuedTasksPerFunction },
       webhookKey,
       log,
     }),

@@ -27,6 +27,8 @@ export const configSchema = z.strictObject({
   maxCallsPerFunction: wholeNumber(1, 1_000_000),
   startTimeoutSeconds: wholeNumber(1, 300),
   payloadBudgetMib: wholeNumber(64, 1_048_576),
+  maxAsyncRuns: wholeNumber(1, 10_000),
+  maxAsyncRunsPerFunction: wholeNumber(1, 10_000),
   maxQueuedTasks: wholeNumber(1, 100_000_000),
   maxQueuedTasksPerFunction: wholeNumber(1, 100_000_000),
   maxQueuedMib: wholeNumber(1, 1_048_576),
@@ -155,6 +157,16 @@ export const settingDocs: { readonly [Key in SettingKey]: SettingDoc } = {
     fallback: '10',
   },
   payloadBudgetMib: { why: 'payload bytes held in memory at once', unit: 'MiB', fallback: '512' },
+  maxAsyncRuns: {
+    why: 'asynchronous calls running at once, places that functions share; a function that runs none gets one beyond, three times as many in all',
+    unit: 'count',
+    fallback: '256',
+  },
+  maxAsyncRunsPerFunction: {
+    why: 'asynchronous calls of one function running at once, where nothing else is set for it',
+    unit: 'count',
+    fallback: '32',
+  },
   maxQueuedTasks: {
     why: 'asynchronous calls waiting and running at once; over it, only functions with hardly any are taken in, a tenth more in all',
     unit: 'count',

@@ -87,6 +87,8 @@ describe('loadConfig', () => {
       maxCallsPerFunction: 1_000,
       startTimeoutSeconds: 10,
       payloadBudgetMib: 512,
+      maxAsyncRuns: 256,
+      maxAsyncRunsPerFunction: 32,
       maxQueuedTasks: 1_000_000,
       maxQueuedTasksPerFunction: 1_000_000,
       maxQueuedMib: 1_024,
