@@ -166,7 +166,8 @@ export class AsyncDelivery {
       if (found !== 'running') return wasRunning && found === 'cancelled' ? 'terminated' : 'ended'
       wasRunning = true
       if (run === undefined) {
-        // It was claimed, and is not taken yet.
+        // It was claimed and is not taken yet; or its run is lost, and ends with the claim that finds its lease over.
+        if (this.#looking === undefined) this.#look()
         await this.#looking
         continue
       }

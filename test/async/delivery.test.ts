@@ -1017,6 +1017,20 @@ describe('AsyncDelivery', () => {
       expect(await termination).toBe('terminated')
     })
 
+    test('ends a task whose run was lost without waiting for the next look', async () => {
+      await enqueue({ requestId: 'r1', maxRetries: 3 })
+      await harness.tasks().claim(1, clock.now(), LEASE_MS)
+      // The process stands still past the end of the lease: no timer has gone off yet.
+      let stoodStillMs = 0
+      const delivery = deliver({
+        clock: { now: () => clock.now() + stoodStillMs, after: (ms, run) => clock.after(ms, run) },
+      })
+      await queueIsQuiet()
+      stoodStillMs = LEASE_MS
+      expect(await delivery.terminate(account, 'r1')).toBe('terminated')
+      expect(await statusOf('r1')).toBe('cancelled')
+    })
+
     test('knows what has ended, and what never was or is of another account', async () => {
       await enqueue({ requestId: 'r1' })
       const delivery = deliver()
