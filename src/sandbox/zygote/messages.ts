@@ -11,6 +11,8 @@ export interface ZygoteConfig {
   readonly hostName: string
   readonly hidden: string
   readonly sharedMemoryBytes: number
+  /** How long an order may take until the processes of its child are known, milliseconds: one that takes longer is refused. */
+  readonly birthTimeoutMs: number
 }
 
 /** What a zygote is asked for: one isolated process. */

@@ -24,12 +24,15 @@ const FIRST_FD = 7
 /** Longest wait for a zygote to be ready; a machine under heavy load is well within this. */
 const READY_TIMEOUT_MS = 30_000
 
+/** Of the time after which a zygote that bears no child is given up, what it has to give up the child and say so. */
+const REFUSAL_SHARE = 0.8
+
 export interface ZygotePlan {
   readonly bwrap: string
   /** Program and arguments, which become those of every child. */
   readonly command: readonly string[]
   readonly argumentsText: Buffer
-  readonly config: Omit<ZygoteConfig, 'firstFd'>
+  readonly config: Omit<ZygoteConfig, 'firstFd' | 'birthTimeoutMs'>
   readonly stateDir: string
   readonly birthTimeoutMs: number
   readonly inherited: InheritedDescriptors
@@ -54,7 +57,10 @@ export interface ForkPids {
 
 /** A child, from its order on. */
 export interface Fork extends ForkEnds {
-  /** Its processes; rejects when there are none, with the reason. Settles within 30 s: a zygote that takes longer is ended. */
+  /**
+   * Its processes; rejects when there are none, with the reason: the zygote refuses a child that takes too long, and goes on. Settles
+   * within 30 s: a zygote that says nothing until then is ended.
+   */
   readonly born: Promise<ForkPids>
   /**
    * It is to end: a zygote that does not tell of it within the time that any process has to be killed is not waited for. One that has
@@ -114,7 +120,8 @@ export class Zygote {
     stdout.resume()
     stderr.resume()
     channel.on('data', (chunk: Buffer) => this.#hear(chunk))
-    channel.write(encodeConfig({ ...plan.config, firstFd: FIRST_FD }))
+    const birthTimeoutMs = Math.floor(plan.birthTimeoutMs * REFUSAL_SHARE)
+    channel.write(encodeConfig({ ...plan.config, firstFd: FIRST_FD, birthTimeoutMs }))
     this.ended = this.#attend()
     this.ready = this.#awaitReady()
     this.ready.catch(() => this.end())

@@ -111,13 +111,19 @@ describe.runIf(works && hasPython)('the orders of a zygote', () => {
     return pid
   }
 
-  test('do not wait for a child whose group gives it no processor', async () => {
+  /** A group, with a pipe for the file by which it is entered. */
+  async function pipedGroup(): Promise<{ group: CgroupGroup; entry: string }> {
     const branch = { version: 1, controllers: new Set<never>(), dir: join(stateDir, 'groups') } as const
-    const group = new CgroupGroup([{ ...branch, close: async () => undefined }], 'full', false)
+    const group = new CgroupGroup([{ ...branch, close: async () => undefined }], 'piped', false)
     await group.ready
-    // Whoever enters this group gets no further: a pipe that is full.
     const [entry = ''] = group.entries
     expect(spawnSync('mkfifo', ['-m', '0666', entry]).status).toBe(0)
+    return { group, entry }
+  }
+
+  test('do not wait for a child whose group gives it no processor', async () => {
+    const { group, entry } = await pipedGroup()
+    // Whoever enters this group gets no further: a pipe that is full.
     const pipe = openSync(entry, constants.O_RDWR | constants.O_NONBLOCK)
     const page = Buffer.alloc(65_536)
     for (let left = page.length; left > 0;) left -= writeSync(pipe, page, 0, left)
@@ -130,23 +136,45 @@ describe.runIf(works && hasPython)('the orders of a zygote', () => {
     closeSync(pipe)
   })
 
-  // Only root may look into a process that has privileges, if only over its own namespaces.
-  test.runIf(isRoot)('that do not come leave the zygote no descriptors of their child', async () => {
+  test('that get nowhere are refused in time: what is there goes on, and what comes is forked by the same zygote', async () => {
     const zygote = zygotePid()
-    const descriptors = (): number => readdirSync(`/proc/${zygote}/fd`).length
-    const before = descriptors()
-    const branch = {
-      version: 1,
-      controllers: new Set<never>(),
-      dir: join(stateDir, 'groups', 'missing'),
-      close: async () => undefined,
-    } as const
-    const fork = room.fork(specOf('never'), 700_000, new CgroupGroup([branch], 'i1', false))
-    await expect(fork?.born).rejects.toThrow(/ENOENT/)
-    await eventually(() => descriptors() === before - 4)
-    await fork?.ended
+    const neighbour = order(specOf('neighbour')).servant
+    expect(await neighbour.ask('told = 1')).toBe('1')
+    const running = pidsWith(mark)
+    // Nobody reads this pipe: it cannot even be opened.
+    const stuck = order(specOf('stuck'), (await pipedGroup()).group).servant
+    const next = order(specOf('next')).servant
+    expect(await stuck.process.exited).toEqual({
+      kind: 'notStarted',
+      reason: 'it was not forked within 800 ms',
+    })
+    expect(await next.ask('told = 2')).toBe('2')
+    expect(await neighbour.ask('told = 3')).toBe('3')
+    next.process.kill()
+    await next.process.exited
+    expect(zygotePid()).toBe(zygote)
+    await eventually(() => pidsWith(mark).every((pid) => running.includes(pid)))
   })
 
+  // Only root may look into a process that has privileges, if only over its own namespaces.
+  test.runIf(isRoot).each(['cannot come', 'get nowhere'])(
+    'that %s leave the zygote no descriptors of their child',
+    async (fate) => {
+      const zygote = zygotePid()
+      const descriptors = (): number => readdirSync(`/proc/${zygote}/fd`).length
+      const before = descriptors()
+      const dir = join(stateDir, 'groups', 'missing')
+      const branch = { version: 1, controllers: new Set<never>(), dir, close: async () => undefined } as const
+      const isMissing = fate === 'cannot come'
+      const group = isMissing ? new CgroupGroup([branch], 'i1', false) : (await pipedGroup()).group
+      const fork = room.fork(specOf('never'), 700_000, group)
+      await expect(fork?.born).rejects.toThrow(isMissing ? /ENOENT/ : /not forked/)
+      await eventually(() => descriptors() === before - 4)
+      await fork?.ended
+    },
+  )
+
+  // Nor may anybody else read its memory.
   test.runIf(isRoot)('leave nothing in the memory of the zygote', async () => {
     expect(await order(specOf('first', LONG)).servant.ask('told = 1')).toBe('1')
     expect(memoryOf(zygotePid()).includes(mark)).toBe(true)

@@ -142,7 +142,16 @@ class Zygote:
             return True
         os.close(tell)
         os.close(wait)
-        answer = _read_line(told)
+        # All that it says is one write of one line.
+        readable, _, _ = select.select([told], [], [], self._config["birthTimeoutMs"] / 1000)
+        if not readable:
+            # It may be stuck where no signal reaches it, so it is not waited for. What it has forked ends with the pipe.
+            os.kill(between, _signal.SIGKILL)
+            os.close(told)
+            os.close(go)
+            self._refuse(number, "it was not forked within %d ms" % self._config["birthTimeoutMs"])
+            return False
+        answer = os.read(told, 4096).decode(errors="replace").strip()
         os.close(told)
         os.waitpid(between, 0)
         pids = [int(word) for word in answer.split() if word.isdigit()]
@@ -271,13 +280,3 @@ def _wipe(line):
 def _exit_code(status):
     """Negative: the signal that ended it."""
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-
-
-def _read_line(fd):
-    text = b""
-    while not text.endswith(b"\n"):
-        data = os.read(fd, 4096)
-        if not data:
-            break
-        text += data
-    return text.decode(errors="replace").strip()
