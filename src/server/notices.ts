@@ -92,6 +92,12 @@ export function tellDestinations(log: OperatorLog, event: DestinationEvent): voi
         reason: event.reason,
       })
       return
+    case 'outboxOverflowed':
+      log.warn('endings of asynchronous calls are not told: too many wait to be told, or are kept untold', {
+        refused: event.losses.refused,
+        forgotten: event.losses.forgotten,
+      })
+      return
     case 'leaseLost':
       log.warn('destinations: another server took a delivery over', { delivery: event.delivery.deliveryId })
       return

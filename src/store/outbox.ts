@@ -86,6 +86,14 @@ export interface DeliveryShare {
   readonly idleOnly?: boolean
 }
 
+/** What came to nothing as the outbox is full, without a try or a trace. */
+export interface OutboxLosses {
+  /** Written as undeliverable at once, with {@link OUTBOX_FULL}. */
+  readonly refused: number
+  /** Undeliverable ones that were forgotten before their time, to make room for others. */
+  readonly forgotten: number
+}
+
 /** Why a delivery is undeliverable that was not tried, as there were too many to be made already. */
 export const OUTBOX_FULL = 'outbox-full'
 
@@ -120,6 +128,11 @@ export interface Outbox {
    * @param share Of functions and origins that have theirs only ends of leases count.
    */
   nextDeliveryAtMs(share?: DeliveryShare): Promise<number | undefined>
+  /**
+   * What was lost since it was last asked for, or since the start. Counted in memory, for the operator's log: what is written twice, as the
+   * disk was full the first time, may be counted twice.
+   */
+  takeLosses(): Promise<OutboxLosses>
   /** Newest first. */
   listDeliveries(filter: DeliveryFilter): Promise<{
     readonly deliveries: readonly DeliveryRecord[]

@@ -1,4 +1,4 @@
-import type { ClaimedDelivery } from '../../store/outbox.ts'
+import type { ClaimedDelivery, OutboxLosses } from '../../store/outbox.ts'
 
 /** Names a delivery in logs: everything but what is told. */
 export type DeliveryLabel = Omit<ClaimedDelivery, 'body' | 'contentType'>
@@ -16,6 +16,8 @@ export type DestinationEvent =
   | { readonly kind: 'undeliverable'; readonly delivery: DeliveryLabel; readonly reason: string }
   /** Someone else may make it now; what this try came to is dropped. */
   | { readonly kind: 'leaseLost'; readonly delivery: DeliveryLabel }
+  /** The outbox is full: so many endings since the last time came to nothing there. */
+  | { readonly kind: 'outboxOverflowed'; readonly losses: OutboxLosses }
   /** A try broke its contract: it threw. It is tried again. */
   | { readonly kind: 'attemptFaulted'; readonly delivery: DeliveryLabel; readonly error: unknown }
   /** The outbox did not do what it was asked to. What was leased becomes due when its lease ends. */

@@ -1,4 +1,4 @@
-import type { ClaimedDelivery, Outbox } from '../../store/outbox.ts'
+import type { ClaimedDelivery, Outbox, OutboxLosses } from '../../store/outbox.ts'
 import { Alarm } from '../alarm.ts'
 import type { Clock } from '../clock.ts'
 import { Settlements } from '../settlements.ts'
@@ -17,6 +17,8 @@ const PARALLEL_TRIES_PER_FUNCTION = 16
 const PARALLEL_TRIES_PER_ORIGIN = 8
 /** Wait before the outbox is asked again after it failed. */
 const OUTBOX_RETRY_MS = 1000
+/** The operator is told at most so often of what a full outbox loses: there may be thousands in a second. */
+const LOSSES_EVERY_MS = 60_000
 
 export interface DestinationWorkerOptions {
   readonly outbox: Outbox
@@ -47,6 +49,9 @@ export class DestinationWorker {
   #looking: Promise<void> | undefined
   #lookAgain = false
   readonly #alarm: Alarm
+  /** What the operator was not told of yet. */
+  #losses: OutboxLosses = { refused: 0, forgotten: 0 }
+  #tellsLossesAtMs = 0
   #drained: Promise<void> | undefined
 
   constructor({ outbox, attempt, clock, observe = () => undefined }: DestinationWorkerOptions) {
@@ -85,6 +90,12 @@ export class DestinationWorker {
     this.#alarm.stop()
     await this.#looking
     await Promise.all(this.#tries)
+    try {
+      this.#addLosses(await this.#outbox.takeLosses())
+    } catch (error) {
+      this.#emit({ kind: 'outboxFailed', operation: 'claim', error })
+    }
+    this.#tellLosses()
   }
 
   #giveUp(): void {
@@ -124,13 +135,39 @@ export class DestinationWorker {
       for (const delivery of claimed) this.#take(delivery)
       if (claimed.length === places + first) return
       const idleOnly = this.#tries.size >= PARALLEL_TRIES
-      const dueAtMs = await this.#outbox.nextDeliveryAtMs({ ...share, idleOnly })
+      const [dueAtMs, losses] = await Promise.all([
+        this.#outbox.nextDeliveryAtMs({ ...share, idleOnly }),
+        this.#outbox.takeLosses(),
+      ])
       if (dueAtMs !== undefined) this.#wakeAt(dueAtMs)
+      this.#noteLosses(losses)
     } catch (error) {
       this.#emit({ kind: 'outboxFailed', operation: 'claim', error })
       this.#lookAgain = false
       this.#wakeAt(this.#clock.now() + OUTBOX_RETRY_MS)
     }
+  }
+
+  /** Tells of them, or wakes when they may be told. */
+  #noteLosses(losses: OutboxLosses): void {
+    this.#addLosses(losses)
+    if (this.#clock.now() >= this.#tellsLossesAtMs) this.#tellLosses()
+    else if (this.#losses.refused + this.#losses.forgotten > 0) this.#wakeAt(this.#tellsLossesAtMs)
+  }
+
+  #addLosses({ refused, forgotten }: OutboxLosses): void {
+    this.#losses = {
+      refused: this.#losses.refused + refused,
+      forgotten: this.#losses.forgotten + forgotten,
+    }
+  }
+
+  #tellLosses(): void {
+    const losses = this.#losses
+    if (losses.refused + losses.forgotten === 0) return
+    this.#losses = { refused: 0, forgotten: 0 }
+    this.#tellsLossesAtMs = this.#clock.now() + LOSSES_EVERY_MS
+    this.#emit({ kind: 'outboxOverflowed', losses })
   }
 
   #wakeAt(atMs: number): void {

@@ -83,6 +83,7 @@ export class BatchRunner {
       endDelivery: outbox.endDelivery,
       retryDelivery: outbox.retryDelivery,
       findNextDelivery: outbox.findNextDelivery,
+      takeLosses: outbox.takeLosses,
       listDeliveries: outbox.listDeliveries,
       purgeTasks({ endedBeforeMs, limit }) {
         return {

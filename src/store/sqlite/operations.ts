@@ -7,6 +7,7 @@ import type {
   DeliveryRecord,
   DeliveryShare,
   NewDelivery,
+  OutboxLosses,
 } from '../outbox.ts'
 import type {
   ClaimedTask,
@@ -152,6 +153,7 @@ interface OperationMap {
   endDelivery: { input: { lease: string; lastError?: string; nowMs: number }; output: boolean }
   retryDelivery: { input: { lease: string; dueAtMs: number; lastError: string }; output: boolean }
   findNextDelivery: { input: { share?: DeliveryShare }; output: number | undefined }
+  takeLosses: { input: null; output: OutboxLosses }
   listDeliveries: {
     input: { filter: DeliveryFilter }
     output: { readonly deliveries: readonly ListedDeliveryRow[]; readonly next?: string }

@@ -1,6 +1,12 @@
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import { PAGE_BYTES } from '../task-queue.ts'
-import { OUTBOX_FULL, type DeliveryRecord, type Destination, type NewDelivery } from '../outbox.ts'
+import {
+  OUTBOX_FULL,
+  type DeliveryRecord,
+  type Destination,
+  type NewDelivery,
+  type OutboxLosses,
+} from '../outbox.ts'
 import { DeliveryLines, type DueDelivery, type LineRow } from './delivery-lines.ts'
 import { fits, keptDeliveries, liveDeliveries, type FunctionQueue } from './function-queue.ts'
 import type { FunctionQueues, OwnerRow } from './function-queues.ts'
@@ -23,6 +29,7 @@ export interface OutboxOperations {
   readonly endDelivery: (input: InputOf<'endDelivery'>) => boolean
   readonly retryDelivery: (input: InputOf<'retryDelivery'>) => boolean
   readonly findNextDelivery: (input: InputOf<'findNextDelivery'>) => number | undefined
+  readonly takeLosses: () => OutputOf<'takeLosses'>
   readonly listDeliveries: (input: InputOf<'listDeliveries'>) => OutputOf<'listDeliveries'>
   /** Makes every leased delivery due: the process that leased it is gone. */
   readonly voidLeases: () => void
@@ -66,6 +73,8 @@ const LISTED_COLUMNS = `sequence, delivery_id, account, namespace, function_name
 
 const MAX_PAGE = 1000
 
+const NO_LOSSES: OutboxLosses = { refused: 0, forgotten: 0 }
+
 /** Columns of {@link EndedRow}, as statements return them. */
 const ENDED_COLUMNS = 'account, namespace, function_name, place, length(body) AS bytes'
 
@@ -80,6 +89,7 @@ export function prepareOutbox(
   limits: QueueLimits,
 ): OutboxOperations {
   const lines = new DeliveryLines(database, queues)
+  let losses = NO_LOSSES
   const insert = database.prepare(
     `INSERT INTO deliveries (delivery_id, account, namespace, function_name, request_id, ending, destination, place, depth, body,
        content_type, created_at_ms, due_at_ms, status, ended_at_ms, last_error)
@@ -154,7 +164,10 @@ export function prepareOutbox(
         isHeavy ? counts.undeliverableBytes : keptDeliveries(counts)
       let most: FunctionQueue | undefined
       for (const queue of queues.all) if (most === undefined || measure(queue) > measure(most)) most = queue
-      if (most !== undefined) forgetOf(most, Number.MAX_SAFE_INTEGER, 1)
+      if (most !== undefined) {
+        const forgotten = losses.forgotten + forgetOf(most, Number.MAX_SAFE_INTEGER, 1)
+        losses = { ...losses, forgotten }
+      }
     }
   }
 
@@ -208,6 +221,7 @@ export function prepareOutbox(
         isFull ? OUTBOX_FULL : null,
       )
       if (isFull) {
+        losses = { ...losses, refused: losses.refused + 1 }
         queues.count(queue, { deliveries: 1, undeliverable: 1, undeliverableBytes: body.length })
         keepWithinLimits()
         return
@@ -270,6 +284,12 @@ export function prepareOutbox(
     },
 
     findNextDelivery: ({ share }) => lines.nextDueMs(share),
+
+    takeLosses() {
+      const taken = losses
+      losses = NO_LOSSES
+      return taken
+    },
 
     listDeliveries({ filter }) {
       const conditions = ['account = ?']

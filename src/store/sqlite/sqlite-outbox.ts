@@ -1,4 +1,11 @@
-import type { ClaimedDelivery, DeliveryFilter, DeliveryRecord, DeliveryShare, Outbox } from '../outbox.ts'
+import type {
+  ClaimedDelivery,
+  DeliveryFilter,
+  DeliveryRecord,
+  DeliveryShare,
+  Outbox,
+  OutboxLosses,
+} from '../outbox.ts'
 import { bufferOf } from './blobs.ts'
 import type { DatabaseThread } from './database-thread.ts'
 
@@ -41,6 +48,10 @@ export class SqliteOutbox implements Outbox {
 
   nextDeliveryAtMs(share?: DeliveryShare): Promise<number | undefined> {
     return this.#thread.run('findNextDelivery', share === undefined ? {} : { share })
+  }
+
+  takeLosses(): Promise<OutboxLosses> {
+    return this.#thread.run('takeLosses', null)
   }
 
   async listDeliveries(

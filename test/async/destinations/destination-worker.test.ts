@@ -131,6 +131,7 @@ function outboxWith(changes: Partial<Outbox>): Outbox {
     retryDelivery: (...input) => outbox.retryDelivery(...input),
     undeliverable: (...input) => outbox.undeliverable(...input),
     nextDeliveryAtMs: () => outbox.nextDeliveryAtMs(),
+    takeLosses: () => outbox.takeLosses(),
     listDeliveries: (filter) => outbox.listDeliveries(filter),
     ...changes,
   }
@@ -467,5 +468,38 @@ describe('the worker', () => {
     isBroken = false
     await advanceTo(clock.now() + 1000)
     await comes('delivered')
+  })
+})
+
+describe('a full outbox', () => {
+  beforeEach(async () => {
+    await harness.close()
+    harness = await StoreHarness.open({ now: () => clock.now(), maxDeliveries: 2 })
+  })
+
+  test('is told of at once, then at most once a minute, with all that came to nothing since', async () => {
+    receiver.answerWith(status(503))
+    const worker = workerOf()
+    for (const deliveryId of ['d1', 'd2', 'd3']) await tell({ deliveryId })
+    worker.start()
+    expect(await comes('outboxOverflowed')).toMatchObject({ losses: { refused: 1, forgotten: 0 } })
+    const toldAtMs = clock.now()
+    for (const deliveryId of ['d4', 'd5', 'd6', 'd7']) {
+      await tell({ deliveryId })
+      worker.notify()
+    }
+    await advanceTo(toldAtMs + 60_000)
+    expect(await comes('outboxOverflowed')).toMatchObject({ losses: { refused: 4, forgotten: 3 } })
+  })
+
+  test('is told of at the latest when the server ends', async () => {
+    receiver.answerWith(status(503))
+    const worker = workerOf()
+    for (const deliveryId of ['d1', 'd2', 'd3']) await tell({ deliveryId })
+    worker.start()
+    await comes('outboxOverflowed')
+    await tell({ deliveryId: 'd4' })
+    await stopAll()
+    expect(await comes('outboxOverflowed')).toMatchObject({ losses: { refused: 1, forgotten: 0 } })
   })
 })
