@@ -26,6 +26,8 @@ const PYTHON = ['/usr/bin/python3', '-B', '-u', '-s', '-E']
 
 /** Whether the host has a Python that every sandbox sees. */
 export const hasPython = spawnSync('/usr/bin/python3', ['-c', '']).status === 0
+if (!hasPython)
+  process.stderr.write('Processes that are forked are not tested: /usr/bin/python3 does not run.\n')
 
 /** What forked processes need to be shown; see `zygote/programs/forked.py`. */
 const FORKING_MOUNTS = [

@@ -31,6 +31,7 @@ function toldNobody(
   return JSON.parse(stdout)
 }
 
+// Root may write them: this takes another user, who can read the checkout.
 test.runIf(canTry)('a user who may not write cgroups is told what is lost, and beside it what to do', () => {
   const { ok, detail, fix } = toldNobody('cgroup limits')
   expect(ok).toBe(false)
@@ -39,7 +40,7 @@ test.runIf(canTry)('a user who may not write cgroups is told what is lost, and b
   expect(detail).not.toContain(fix)
 })
 
-// Needs the same.
+// Needs that user, too.
 test.runIf(canTry)('a sandbox without prlimit says which limits there are not', () => {
   const programDir = mkdtempSync(join(tmpdir(), 'anvoke-programs-'))
   chmodSync(programDir, 0o755)

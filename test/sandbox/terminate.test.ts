@@ -81,6 +81,7 @@ describe.each(ways)('a process of the %s sandbox, %s, that is told to end', (dri
     expect(await process.exited).toEqual({ kind: 'exited', exitCode: 3 })
   })
 
+  // Only groups of bwrap can be frozen, where cgroup v2 can be written.
   test.runIf(driver === 'bwrap' && tree.finding.freezes)('is thawed for it', async () => {
     const process = await start(
       sandbox,

@@ -103,6 +103,7 @@ const filesIn = (dir: string): string[] =>
     .filter((entry) => entry.isFile())
     .map(({ parentPath, name }) => join(parentPath, name))
 
+// Its entries are named by where code is seen, which only namespaces make the same everywhere.
 describe.runIf(isolates)('the compile cache of Node.js code', () => {
   beforeEach(() => open('bwrap'))
 
@@ -295,6 +296,7 @@ describe.runIf(isolates)('the compile cache of Node.js code', () => {
   })
 })
 
+// Needs a sandbox that would have one.
 test.runIf(isolates)('a Node.js without such a cache is not asked to make one', async () => {
   await open('bwrap')
   const tree = treeOf('a', { 'index.js': PADDING })
@@ -311,6 +313,8 @@ test('a sandbox that shows the paths of the host has no cache for Node.js: its n
   ])
 })
 
+if (!isolates) process.stderr.write('Compiling in bwrap is not tested: it does not work here.\n')
+// Needs a Python of the host.
 describe
   .runIf(python !== undefined)
   .each(isolates ? (['bwrap', 'process'] as const) : (['process'] as const))(

@@ -96,6 +96,7 @@ describe.runIf(whyNot === undefined).each(users)('a way out, made by %s', (user)
     expect(report.heard).toEqual([])
   })
 
+  // Its sockets are made in Python.
   test.runIf(existsSync(PYTHON))(
     'is not found around its barriers by sockets that choose their own way',
     async () => {
@@ -178,6 +179,7 @@ print('world', reached(lambda: bound_stream(WEB, WEB_PORT)), reached(lambda: bou
     expect(again).toBe(true)
   })
 
+  // These, too.
   test.runIf(existsSync(PYTHON))('is not used up by many processes that hold what they can', async () => {
     const script = `
 import os, socket

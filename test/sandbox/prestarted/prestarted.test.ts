@@ -182,7 +182,7 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
     },
   )
 
-  test('of two functions see nothing of each other’s code', async () => {
+  test('of two functions see each its own code', async () => {
     await expectReady(specOf('a'))
     sandbox.expect(templateOf(specOf('b')))
     await eventually(() => linkedTrees() >= 4)
@@ -190,9 +190,18 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
     const listings = await Promise.all(talks.map((talk) => talk.ask(`ls -A ${talk.process.locate('/code')}`)))
     expect(listings).toEqual(['a.txt', 'b.txt'])
     expect(sandbox.counts).toMatchObject({ claims: 2, directStarts: 0 })
-    if (driver !== 'bwrap') return
-    for (const [index, talk] of talks.entries())
-      expect(await talk.ask(`find / -name '${index === 0 ? 'b' : 'a'}.txt' 2>/dev/null`)).toBe('')
+  })
+
+  // Without namespaces everything that the server's user may read is there.
+  test.runIf(driver === 'bwrap')('of two functions find each other’s code nowhere', async () => {
+    await expectReady(specOf('a'))
+    sandbox.expect(templateOf(specOf('b')))
+    await eventually(() => linkedTrees() >= 4)
+    const [a, b] = [start(specOf('a')), start(specOf('b'))]
+    const find = (name: string): string => `find / -name ${name}.txt 2>/dev/null`
+    expect([await a.ask(find('a')), await b.ask(find('b'))]).toEqual(['/code/a.txt', '/code/b.txt'])
+    expect([await a.ask(find('b')), await b.ask(find('a'))]).toEqual(['', ''])
+    expect(sandbox.counts).toMatchObject({ claims: 2, directStarts: 0 })
   })
 
   // Without namespaces the slot is a plain directory, which the code may write to.

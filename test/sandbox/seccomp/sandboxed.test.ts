@@ -1,4 +1,4 @@
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
@@ -6,24 +6,12 @@ import { probeSandboxes } from '../../../src/sandbox/probe.ts'
 import { POLICY } from '../../../src/sandbox/seccomp/policy.ts'
 import { numberOf, type SyscallName } from '../../../src/sandbox/seccomp/syscalls.ts'
 import { hasPython, NODE, type Ran } from '../harness.ts'
+import { USERS } from '../users.ts'
 
 const INSIDE = fileURLToPath(new URL('inside.ts', import.meta.url))
 const PYTHON = ['/usr/bin/python3', '-I']
 const works = (await probeSandboxes()).some(({ driver, works: does }) => driver === 'bwrap' && does)
 const architecture = process.arch === 'arm64' ? 'arm64' : 'x64'
-
-const AS_NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--']
-const isRoot = process.getuid?.() === 0
-/** Who starts the sandbox, and the command that makes a program theirs. A checkout may be closed to others. */
-const USERS = [
-  ['the user of the tests', []],
-  ...(isRoot && mayNobodyRead() ? ([['an ordinary user', AS_NOBODY]] as const) : []),
-] as const
-
-function mayNobodyRead(): boolean {
-  const [program, ...args] = [...AS_NOBODY, 'test', '-r', INSIDE, '-a', '-x', process.execPath]
-  return spawnSync(program, args).status === 0
-}
 
 const CASES = USERS.flatMap(([user, asUser]) => [
   [user, 'started', asUser] as const,

@@ -1,28 +1,17 @@
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { probeSandboxes } from '../../../src/sandbox/probe.ts'
 import { hasPython, type Ran, type Way } from '../harness.ts'
+import { USERS } from '../users.ts'
 
 const INSIDE = fileURLToPath(new URL('../seccomp/inside.ts', import.meta.url))
 const STATE = readFileSync(new URL('programs/state.py', import.meta.url), 'utf8')
 const ORDINARY = readFileSync(new URL('../seccomp/programs/ordinary.py', import.meta.url), 'utf8')
 const works = (await probeSandboxes()).some((finding) => finding.driver === 'bwrap' && finding.works)
 const isRoot = process.getuid?.() === 0
-
-const AS_NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--']
-/** Who starts the sandbox, and the command that makes a program theirs. A checkout may be closed to others. */
-const USERS = [
-  ['the user of the tests', []],
-  ...(isRoot && mayNobodyRead() ? ([['an ordinary user', AS_NOBODY]] as const) : []),
-] as const
-
-function mayNobodyRead(): boolean {
-  const [program, ...args] = [...AS_NOBODY, 'test', '-r', INSIDE, '-a', '-x', process.execPath]
-  return spawnSync(program, args).status === 0
-}
 
 /** Places and their options. */
 function mountsOf(state: { readonly mounts: readonly string[] }): [string, string[]][] {
