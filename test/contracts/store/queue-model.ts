@@ -74,10 +74,7 @@ export class QueueModel {
     const runsOf = ({ functionName }: ModelTask): number => running.get(functionName) ?? 0
     const taken: ModelTask[] = []
     while (taken.length < limit) {
-      const mayRun = (task: ModelTask): boolean => {
-        const own = this.of(task.functionName)
-        return !own.isPaused && (task.state === 'leased' || runsOf(task) < (own.maxRuns ?? maxRuns))
-      }
+      const mayRun = (task: ModelTask): boolean => this.mayRun(task, runsOf(task), maxRuns)
       const heads = left.filter(
         (task) => left.find((other) => other.functionName === task.functionName && mayRun(other)) === task,
       )
@@ -94,6 +91,15 @@ export class QueueModel {
       if (next.state !== 'leased') running.set(next.functionName, runsOf(next) + 1)
     }
     return taken
+  }
+
+  /** Whether a task of a function that runs `runs` may be taken once it is due. */
+  mayRun({ functionName, state, stopRequested }: ModelTask, runs: number, maxRuns: number): boolean {
+    const own = this.of(functionName)
+    // Of a paused function only what ends with its lease, and is not run again.
+    if (own.isPaused) return state === 'leased' && stopRequested
+    // The end of a lease needs no place.
+    return state === 'leased' || runs < (own.maxRuns ?? maxRuns)
   }
 
   /** One of the leases ever given, or one never given. */
@@ -304,13 +310,10 @@ function askNextDue(): QueueCommand {
     const times = model
       .waiting()
       .filter((task) => {
-        const { functionName } = task
-        const { isPaused, maxRuns = Number.POSITIVE_INFINITY } = model.of(functionName)
         const runs = model.tasks.filter(
-          (other) => other.functionName === functionName && other.state === 'leased',
+          ({ functionName, state }) => functionName === task.functionName && state === 'leased',
         )
-        // Of a function that has its share only the end of a lease makes something due.
-        return !isPaused && (runs.length < maxRuns || task.state === 'leased')
+        return model.mayRun(task, runs.length, Number.POSITIVE_INFINITY)
       })
       .map(({ dueAtMs }) => dueAtMs)
     expect(await real.tasks().nextDueAtMs()).toBe(times.length === 0 ? undefined : Math.min(...times))
