@@ -345,6 +345,7 @@ export async function startServer(
       account: config.accountId,
       tasks,
       outbox: store.outbox,
+      destinations,
       catalogue,
       usualLimits: { maxRuns: config.maxAsyncRunsPerFunction, maxTasks: config.maxQueuedTasksPerFunction },
       webhookKey,

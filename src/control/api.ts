@@ -1,4 +1,4 @@
-import type { DeliveryRecord } from '../store/outbox.ts'
+import type { DeliveryRecord, Redelivered } from '../store/outbox.ts'
 import type {
   QueueControl,
   QueueCounters,
@@ -9,6 +9,7 @@ import type {
   TaskRun,
 } from '../store/task-queue.ts'
 
+export type { Redelivered } from '../store/outbox.ts'
 export type { QueueAudit, Redriven } from '../store/task-queue.ts'
 
 /**
@@ -53,7 +54,9 @@ export type Content = { readonly text: string } | { readonly base64: string }
 export type TaskView = Omit<TaskRecord, 'payload'>
 
 /** A call with what is kept of it. */
-export interface TaskDetailsView extends TaskView, Pick<TaskDetails, 'telling'> {
+export interface TaskDetailsView extends TaskView, Pick<TaskDetails, 'telling' | 'destinations'> {
+  /** The telling of its end, while that is not delivered. */
+  readonly delivery?: DeliveryView
   readonly history: readonly TaskRun[]
   readonly result?: Omit<TaskResult, 'payload' | 'logTail'> & {
     readonly payload: Content
@@ -64,7 +67,7 @@ export interface TaskDetailsView extends TaskView, Pick<TaskDetails, 'telling'> 
   readonly event?: Content
 }
 
-/** The telling of an ending that was given up. */
+/** The telling of an ending. */
 export interface DeliveryView extends Omit<DeliveryRecord, 'body'> {
   /** What would have been told, where it was asked for. */
   readonly body?: Content
@@ -82,6 +85,12 @@ export interface Purged {
 
 export interface RedrivenPage {
   readonly redriven: readonly Redriven[]
+}
+
+export interface RedeliveredPage {
+  readonly redelivered: readonly Redelivered[]
+  /** There is no room for the next. */
+  readonly isFull: boolean
 }
 
 export interface WebhookSecret {

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import type { DestinationWorker } from '../async/destinations/destination-worker.ts'
 import { formatWebhookSecret, webhookKeyOf } from '../async/destinations/webhook-signature.ts'
 import type { Tasks } from '../async/tasks.ts'
 import type { Catalogue } from '../engine/catalogue.ts'
@@ -15,6 +16,8 @@ interface Rooms {
   readonly account: string
   readonly tasks: Tasks
   readonly outbox: Outbox
+  /** Makes what is due in the outbox. */
+  readonly destinations: Pick<DestinationWorker, 'notify'>
   readonly catalogue: Pick<Catalogue, 'list'>
   readonly usualLimits: UsualLimits
   /** The server's, from which those of accounts are derived. */
@@ -27,7 +30,7 @@ interface Rooms {
  * the operator is told, and there is no door.
  */
 export async function openControl(rooms: Rooms): Promise<{ close(): Promise<void> }> {
-  const { dataDir, account, tasks, outbox, catalogue, usualLimits, webhookKey, log } = rooms
+  const { dataDir, account, tasks, outbox, destinations, catalogue, usualLimits, webhookKey, log } = rooms
   try {
     return await ControlDoor.open(
       dataDir,
@@ -36,6 +39,7 @@ export async function openControl(rooms: Rooms): Promise<{ close(): Promise<void
         tasks,
         audit: oneAtATime(() => tasks.audit()),
         outbox,
+        notifyDestinations: () => destinations.notify(),
         account,
         usualLimits,
         webhookSecretOf: (of) => formatWebhookSecret(webhookKeyOf(webhookKey, of)),

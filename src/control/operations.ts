@@ -1,13 +1,14 @@
 import type { Tasks } from '../async/tasks.ts'
 import type { FunctionName } from '../model/function.ts'
 import type { LogFields } from '../observe/operator-log.ts'
-import type { Outbox } from '../store/outbox.ts'
+import type { DeliveryRecord, Outbox } from '../store/outbox.ts'
 import type { ControlChange, QueueAudit, QueueControl, TaskDetails } from '../store/task-queue.ts'
 import type {
   DeliveryView,
   Page,
   Purged,
   QueueView,
+  RedeliveredPage,
   RedrivenPage,
   TaskDetailsView,
   TaskPageView,
@@ -27,7 +28,9 @@ export interface ControlRooms {
   >
   /** Walks over all tasks: once at a time. */
   readonly audit: () => Promise<QueueAudit>
-  readonly outbox: Pick<Outbox, 'listDeliveries'>
+  readonly outbox: Pick<Outbox, 'listDeliveries' | 'redeliver'>
+  /** Deliveries were made due. */
+  readonly notifyDestinations: () => void
   /** The account that is meant where none is named. */
   readonly account: string
   readonly usualLimits: UsualLimits
@@ -59,6 +62,7 @@ export const OPERATIONS: readonly Operation[] = [
   { method: 'PATCH', path: ['v1', 'queues', '*', '*'], run: changeQueue },
   { method: 'POST', path: ['v1', 'queues', '*', '*', 'purge'], run: purgeQueue },
   { method: 'POST', path: ['v1', 'queues', '*', '*', 'redrive'], run: redriveQueue },
+  { method: 'POST', path: ['v1', 'queues', '*', '*', 'redeliver'], run: redeliverEndings },
   { method: 'GET', path: ['v1', 'queues', '*', '*', 'tasks'], run: listTasks },
   { method: 'GET', path: ['v1', 'tasks', '*'], run: showTask },
   { method: 'GET', path: ['v1', 'undeliverable'], run: listUndeliverable },
@@ -128,6 +132,22 @@ async function redriveQueue(request: ControlRequest, rooms: ControlRooms): Promi
   return { redriven }
 }
 
+async function redeliverEndings(request: ControlRequest, rooms: ControlRooms): Promise<RedeliveredPage> {
+  const owner = ownerOf(request, rooms)
+  const { limit, requestIds, endedFromMs, endedToMs } = parse(BODIES.redrive, request.body, 'body')
+  await rooms.queues.find(owner)
+  const page = await rooms.outbox.redeliver(owner, limit, {
+    ...(requestIds === undefined ? {} : { requestIds }),
+    ...(endedFromMs === undefined ? {} : { endedFromMs }),
+    ...(endedToMs === undefined ? {} : { endedToMs }),
+  })
+  const redelivered = page.redelivered.length
+  if (redelivered === 0) return page
+  rooms.notifyDestinations()
+  rooms.onChange('undeliverable endings are told again', { ...wordsOf(owner), redelivered })
+  return page
+}
+
 async function listTasks(request: ControlRequest, rooms: ControlRooms): Promise<TaskPageView> {
   const { account = rooms.account, status, ...filter } = parse(QUERIES.tasks, request.query, 'query')
   const { namespace, name: functionName } = ownerOf({ ...request, query: {} }, rooms)
@@ -164,7 +184,20 @@ async function showTask(
         fix: 'what has ended is kept for a time (taskRetentionDays): look for it in the list of its function',
       },
     )
-  return taskDetailsView(details, event !== undefined)
+  const [delivery] =
+    details.telling === undefined || details.telling === 'delivered'
+      ? []
+      : await deliveriesOfTask(details, rooms)
+  return taskDetailsView(details, delivery, event !== undefined)
+}
+
+/** Newest first: should request ids have been used twice, that of the latest. */
+async function deliveriesOfTask(
+  { account, namespace, functionName, requestId }: TaskDetails,
+  { outbox }: ControlRooms,
+): Promise<readonly DeliveryRecord[]> {
+  const filter = { account, namespace, functionName, requestId, limit: 1 }
+  return (await outbox.listDeliveries(filter)).deliveries
 }
 
 /** Functions that a caller's own id is looked for in. */

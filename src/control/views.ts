@@ -37,10 +37,16 @@ export function taskView({ payload: _payload, ...task }: TaskRecord): TaskView {
   return task
 }
 
-export function taskDetailsView(details: TaskDetails, withEvent: boolean): TaskDetailsView {
+/** @param delivery The telling of its end, where it is not delivered. */
+export function taskDetailsView(
+  details: TaskDetails,
+  delivery: DeliveryRecord | undefined,
+  withEvent: boolean,
+): TaskDetailsView {
   const { payload, result, ...task } = details
   return {
     ...task,
+    ...(delivery === undefined ? {} : { delivery: deliveryView(delivery) }),
     ...(result === undefined
       ? {}
       : {

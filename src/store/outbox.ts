@@ -65,6 +65,8 @@ export interface DeliveryFilter {
   readonly account: string
   readonly namespace?: string
   readonly functionName?: string
+  /** Of the task that ended. */
+  readonly requestId?: string
   readonly status?: DeliveryRecord['status']
   /** Continues after the page whose `next` this is. */
   readonly after?: string
@@ -72,6 +74,23 @@ export interface DeliveryFilter {
   readonly limit: number
   /** Default false. A page ends early rather than to hold more than 16 MiB of bodies; it holds one delivery at least. */
   readonly withBody?: boolean
+}
+
+/** Which undeliverable deliveries are made again; absent members exclude nothing. The range is half-open: from ≤ t < to. */
+export interface RedeliverFilter {
+  /** Of the tasks that ended. */
+  readonly requestIds?: readonly string[]
+  readonly endedFromMs?: number
+  readonly endedToMs?: number
+}
+
+/** A delivery that is made again. */
+export interface Redelivered {
+  readonly deliveryId: string
+  /** Of the task that ended. */
+  readonly requestId: string
+  /** When it was given up: where a next step may begin. */
+  readonly endedAtMs: number
 }
 
 /** How many tries one function, and one webhook's host, may have under way, so that they do not keep others waiting. */
@@ -133,6 +152,18 @@ export interface Outbox {
    * disk was full the first time, may be counted twice.
    */
   takeLosses(): Promise<OutboxLosses>
+  /**
+   * Makes undeliverable deliveries of a function wait again, under their ids and due at once, as if they had never been tried; those that
+   * were given up first come first. Ends early rather than to take more than 16 MiB of bodies; it takes one at least.
+   *
+   * @param limit 1 … 1000
+   * @returns `isFull`: there is no room for the next.
+   */
+  redeliver(
+    owner: FunctionName,
+    limit: number,
+    which?: RedeliverFilter,
+  ): Promise<{ readonly redelivered: readonly Redelivered[]; readonly isFull: boolean }>
   /** Newest first. */
   listDeliveries(filter: DeliveryFilter): Promise<{
     readonly deliveries: readonly DeliveryRecord[]

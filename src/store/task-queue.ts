@@ -231,6 +231,8 @@ export interface TaskDetails extends TaskRecord {
    * was given up and is forgotten since reads as delivered.
    */
   readonly telling?: 'waiting' | 'delivered' | 'undeliverable'
+  /** Who is told of its end, as it was submitted. */
+  readonly destinations?: Destinations
 }
 
 /**

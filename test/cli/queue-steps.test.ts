@@ -70,6 +70,23 @@ describe('anvoke queue', () => {
     ])
   })
 
+  test('redeliver takes what had been given up when it began, step by step, until there is no room', async () => {
+    const steps = [
+      { redelivered: [{ requestId: 'a' }, { requestId: 'b' }], isFull: false },
+      { redelivered: [{ requestId: 'c' }], isFull: true },
+    ]
+    answer = ({ method }) => ({ content: method === 'GET' ? { nowMs: 9000 } : (steps.shift() ?? {}) })
+    const ended = await run('redeliver', 'a/b', '--ended-from', '1970-01-01T00:00:05Z')
+    expect(ended).toMatchObject({ code: 1, stdout: '3 endings of a/b are told again.\n' })
+    expect(ended.stderr).toContain('there was no room for more')
+    expect(asked.slice(1).map(({ path, body }) => [path, body])).toEqual(
+      Array.from({ length: 2 }, () => [
+        '/v1/queues/a/b/redeliver',
+        { endedFromMs: 5000, endedToMs: 9000, limit: 500 },
+      ]),
+    )
+  })
+
   test('redrive takes no more than it is told', async () => {
     answer = ({ method, body }) =>
       method === 'GET'

@@ -214,6 +214,19 @@ describe('anvoke queue', () => {
       }),
     ])
     expect(await queue('undelivered')).toMatch(new RegExp(`${requestId} +failure .*target-unreachable`))
+    expect(await queue('task', requestId)).toMatch(
+      /^told of failure +acs:mns:.*\nend told +undeliverable\n {2}tries +1\n {2}last reason +target-unreachable$/m,
+    )
+    expect(await queueJson('redeliver', 'ops/told', requestId)).toMatchObject({
+      items: [{ requestId }],
+      left: [],
+    })
+    page = { items: [] }
+    while (page.items.length === 0) page = await queueJson('undelivered', 'ops/told')
+    expect(page.items).toMatchObject([{ requestId, attempts: 1 }])
+    const unknown = await launch(['queue', 'redeliver', 'ops/told', 'nobody'])
+    expect(unknown).toMatchObject({ code: 1, stdout: '0 endings of ops/told are told again.\n' })
+    expect(unknown.stderr).toMatch(/1 ending cannot be told again\n {2}why {2}nobody: /)
     await deployWork('untold')
     const nothing = await launch(['queue', 'undelivered', 'ops/untold'])
     expect(nothing).toMatchObject({ code: 0, stdout: '', stderr: 'Nothing is undeliverable.\n' })

@@ -32,6 +32,8 @@ let client: ControlClient
 let tasks: TaskService
 let changes: string[]
 let faults: unknown[]
+/** How often the destinations were told that something is due. */
+let notices: number
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'door-'))
@@ -39,6 +41,7 @@ beforeEach(async () => {
   harness = await StoreHarness.open({ now: () => clock.now() })
   changes = []
   faults = []
+  notices = 0
   tasks = new TaskService({
     queue: harness.tasks(),
     delivery: { notify: () => {}, terminate: () => Promise.resolve('unknown') },
@@ -62,6 +65,7 @@ async function openDoor(options: Partial<ControlDoorOptions> = {}, dataDir = dir
       tasks,
       audit: () => tasks.audit(),
       outbox: harness.store.outbox,
+      notifyDestinations: () => (notices += 1),
       account: ACCOUNT,
       usualLimits: { maxRuns: 32, maxTasks: 5000 },
       webhookSecretOf: (account) => `secret of ${account}`,
@@ -229,7 +233,7 @@ describe('queues', () => {
         code: 'caller/function-not-found',
         fix: 'did you mean default/resize?',
       })
-    for (const step of ['purge', 'redrive'])
+    for (const step of ['purge', 'redrive', 'redeliver'])
       await expect(
         client.ask({ method: 'POST', path: ['queues', 'default', 'resise', step] }),
       ).rejects.toMatchObject({ status: 404 })
@@ -387,6 +391,47 @@ describe('endings that could not be told', () => {
     expect(second).toEqual({ items: [expect.objectContaining({ requestId: 'a', body: { text: 'told' } })] })
     expect(await client.ask({ path: ['undeliverable'], query: { function: 'other' } })).toEqual({ items: [] })
   })
+})
+
+test('endings that could not be told are told again, and shown with their call', async () => {
+  await enqueue(['a'], {
+    destinations: { onSuccess: { dialect: 'any', target: { kind: 'webhook', url: 'https://example.com/' } } },
+  })
+  const [claimed] = await harness.tasks().claim(1, clock.now(), 1000)
+  const delivery = newDelivery({ requestId: 'a' })
+  await harness.tasks().settle(claimed?.lease ?? '', { ending: 'succeeded', attempts: 1, delivery })
+  const { outbox } = harness.store
+  const [first] = await outbox.claimDeliveries(1, clock.now(), 1000)
+  await outbox.retryDelivery(first?.lease ?? '', clock.now() + 500, 'webhook-status 503')
+  const task = (): Promise<TaskDetailsView> => client.ask({ path: ['tasks', 'a'] })
+  expect(await task()).toMatchObject({
+    telling: 'waiting',
+    destinations: { onSuccess: { target: { url: 'https://example.com/' } } },
+    delivery: {
+      status: 'waiting',
+      attempts: 1,
+      dueAtMs: clock.now() + 500,
+      lastError: 'webhook-status 503',
+    },
+  })
+  clock.advance(500)
+  const [second] = await outbox.claimDeliveries(1, clock.now(), 1000)
+  await outbox.undeliverable(second?.lease ?? '', 'webhook-status 404', clock.now())
+  const redeliver = (): Promise<object> =>
+    client.ask({ method: 'POST', path: [...QUEUE, 'redeliver'], body: { requestIds: ['a'] } })
+  expect(await redeliver()).toEqual({
+    redelivered: [{ deliveryId: 'delivery-1', requestId: 'a', endedAtMs: clock.now() }],
+    isFull: false,
+  })
+  expect(notices).toBe(1)
+  expect(changes).toEqual(['undeliverable endings are told again'])
+  expect(await redeliver()).toEqual({ redelivered: [], isFull: false })
+  expect({ notices, changes: changes.length }).toEqual({ notices: 1, changes: 1 })
+  const [third] = await outbox.claimDeliveries(1, clock.now(), 1000)
+  await outbox.delivered(third?.lease ?? '')
+  const told = await task()
+  expect(told).toMatchObject({ telling: 'delivered' })
+  expect(told).not.toHaveProperty('delivery')
 })
 
 test('the secret of webhooks is that of the account', async () => {

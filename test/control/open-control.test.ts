@@ -32,6 +32,7 @@ const open = (): Promise<{ close(): Promise<void> }> =>
       audit: () => new Promise<QueueAudit>((resolve) => audits.push(resolve)),
     } as Partial<Tasks> as Tasks,
     outbox: {} as Outbox,
+    destinations: { notify: () => undefined },
     catalogue: { list: () => [] },
     usualLimits: { maxRuns: 1, maxTasks: 1 },
     webhookKey: createSecretKey(Buffer.alloc(32)),

@@ -4,7 +4,7 @@ import type { LimitOptions } from './change.ts'
 import type { DoorOptions } from './door.ts'
 import type { PageOptions } from './show.ts'
 import type { RedriveOptions } from './redrive.ts'
-import type { TaskListOptions } from './tasks.ts'
+import type { EndedOptions, TaskListOptions } from './tasks.ts'
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 not done, 2 usage, 3 the data directory is another user's, 4 no such account, namespace, function or call, 6 no server answers.`
@@ -128,6 +128,13 @@ export function addQueueCommands(program: Command): void {
     .action(async (name: string | undefined, options: DoorOptions & PageOptions & { body?: boolean }) => {
       const { listUndelivered } = await import('./undelivered.ts')
       await listUndelivered(name === undefined ? undefined : await parse(name), options)
+    })
+  addEndedOptions(addDoorOptions(queue.command('redeliver').addArgument(queueArgument())))
+    .argument('[request-id...]', 'only the endings of these calls')
+    .description('Tells endings that a destination could not be told once more, with new tries.')
+    .action(async (name: string, requestIds: readonly string[], options: DoorOptions & EndedOptions) => {
+      const { redeliverEndings } = await import('./redeliver.ts')
+      await redeliverEndings(await parse(name), requestIds, options)
     })
   addDoorOptions(queue.command('audit'))
     .description(

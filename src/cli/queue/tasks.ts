@@ -1,4 +1,4 @@
-import type { Content, TaskDetailsView, TaskPageView } from '../../control/api.ts'
+import type { Content, DeliveryView, TaskDetailsView, TaskPageView } from '../../control/api.ts'
 import { CommandFailed, EXIT } from '../complaint.ts'
 import { askServer, type DoorOptions, type QueueName } from './door.ts'
 import { tellOfMore, type PageOptions } from './show.ts'
@@ -83,7 +83,7 @@ export async function showTask(
 }
 
 function renderTask(task: TaskDetailsView): string {
-  const { result, event } = task
+  const { result, event, delivery, destinations: { onSuccess, onFailure } = {} } = task
   const blocks = [
     facts([
       ['request', task.requestId],
@@ -98,7 +98,12 @@ function renderTask(task: TaskDetailsView): string {
       ['latest run', moment(task.claimedAtMs)],
       ['stop asked', moment(task.stopRequestedAtMs)],
       ['ended', moment(task.endedAtMs)],
-      ['end told', task.telling],
+      ['told of success', onSuccess && targetOf(onSuccess)],
+      ['told of failure', onFailure && targetOf(onFailure)],
+      ['end told', delivery?.status ?? task.telling],
+      ['  tries', delivery?.attempts],
+      ['  next try', delivery?.status === 'waiting' ? moment(delivery.dueAtMs) : undefined],
+      ['  last reason', delivery?.lastError],
       ['attempts', `${task.attempts} of ${task.maxRetries + 1}`],
       ['lost runs', task.lostRuns],
       ['source', task.source],
@@ -141,6 +146,18 @@ function moment(ms: number | undefined): string | undefined {
 /** Text as it is; other bytes in base64. */
 export function textOf(content: Content): string {
   return 'text' in content ? content.text : `base64: ${content.base64}`
+}
+
+/** Where an ending is told, on one line. */
+export function targetOf({ target }: DeliveryView['destination']): string {
+  switch (target.kind) {
+    case 'function':
+      return `function ${target.namespace}/${target.name}`
+    case 'webhook':
+      return target.url
+    case 'unreachable':
+      return target.name
+  }
 }
 
 function part(title: string, text: string): string {

@@ -1,7 +1,7 @@
 import type { DeliveryView, Page } from '../../control/api.ts'
 import { askServer, type DoorOptions, type QueueName } from './door.ts'
 import { tellOfMore, type PageOptions } from './show.ts'
-import { textOf } from './tasks.ts'
+import { targetOf, textOf } from './tasks.ts'
 import { manyLines, momentOf, table, toJson } from './text.ts'
 
 /** `anvoke queue undelivered`: endings that their destinations could not be told, newest first. */
@@ -35,7 +35,7 @@ function render(deliveries: readonly DeliveryView[]): string {
       delivery.on,
       delivery.attempts,
       delivery.lastError ?? '-',
-      targetOf(delivery),
+      targetOf(delivery.destination),
     ]),
   )
 }
@@ -43,15 +43,4 @@ function render(deliveries: readonly DeliveryView[]): string {
 function renderWhole(delivery: DeliveryView): string {
   const { body } = delivery
   return body === undefined ? render([delivery]) : `${render([delivery])}${manyLines(textOf(body))}\n`
-}
-
-function targetOf({ destination: { target } }: DeliveryView): string {
-  switch (target.kind) {
-    case 'function':
-      return `function ${target.namespace}/${target.name}`
-    case 'webhook':
-      return target.url
-    case 'unreachable':
-      return target.name
-  }
 }

@@ -89,6 +89,7 @@ export class BatchRunner {
       endDelivery: outbox.endDelivery,
       retryDelivery: outbox.retryDelivery,
       findNextDelivery: outbox.findNextDelivery,
+      redeliver: outbox.redeliver,
       takeLosses: outbox.takeLosses,
       listDeliveries: outbox.listDeliveries,
       purgeTasks({ endedBeforeMs, limit }) {

@@ -64,7 +64,8 @@ export class DeliveryLines {
     if (line === undefined) return
     line.waiting += 1
     if (line.head === undefined) return
-    if (line.head === null || dueAtMs < line.head.dueAtMs) line.head = { sequence, dueAtMs, isLeased: false }
+    if (line.head === null || isBefore({ sequence, dueAtMs }, line.head))
+      line.head = { sequence, dueAtMs, isLeased: false }
   }
 
   taken({ line, isLeased }: DueDelivery, untilMs: number): void {
@@ -249,6 +250,11 @@ function lineCountsOf(row: Record<string, SQLOutputValue>): LineCounts {
 
 function keyOf({ account, namespace, name }: FunctionName, place: string): string {
   return `${account}/${namespace}/${name}/${place}`
+}
+
+/** Whether it stands before another one of its line: one that is made again may be older than those due at its time. */
+function isBefore(a: Omit<Head, 'isLeased'>, b: Head): boolean {
+  return a.dueAtMs < b.dueAtMs || (a.dueAtMs === b.dueAtMs && a.sequence < b.sequence)
 }
 
 /** Below 0: `a` comes first. */

@@ -8,6 +8,8 @@ import type {
   DeliveryShare,
   NewDelivery,
   OutboxLosses,
+  RedeliverFilter,
+  Redelivered,
 } from '../outbox.ts'
 import type {
   ClaimedTask,
@@ -153,6 +155,10 @@ interface OperationMap {
   endDelivery: { input: { lease: string; lastError?: string; nowMs: number }; output: boolean }
   retryDelivery: { input: { lease: string; dueAtMs: number; lastError: string }; output: boolean }
   findNextDelivery: { input: { share?: DeliveryShare }; output: number | undefined }
+  redeliver: {
+    input: { owner: FunctionName; limit: number; which?: RedeliverFilter; nowMs: number }
+    output: { readonly redelivered: readonly Redelivered[]; readonly isFull: boolean }
+  }
   takeLosses: { input: null; output: OutboxLosses }
   listDeliveries: {
     input: { filter: DeliveryFilter }

@@ -6,6 +6,7 @@ import {
   type Destination,
   type NewDelivery,
   type OutboxLosses,
+  type Redelivered,
 } from '../outbox.ts'
 import { DeliveryLines, type DueDelivery, type LineRow } from './delivery-lines.ts'
 import { fits, keptDeliveries, liveDeliveries, type FunctionQueue } from './function-queue.ts'
@@ -29,6 +30,7 @@ export interface OutboxOperations {
   readonly endDelivery: (input: InputOf<'endDelivery'>) => boolean
   readonly retryDelivery: (input: InputOf<'retryDelivery'>) => boolean
   readonly findNextDelivery: (input: InputOf<'findNextDelivery'>) => number | undefined
+  readonly redeliver: (input: InputOf<'redeliver'>) => OutputOf<'redeliver'>
   readonly takeLosses: () => OutputOf<'takeLosses'>
   readonly listDeliveries: (input: InputOf<'listDeliveries'>) => OutputOf<'listDeliveries'>
   /** Makes every leased delivery due: the process that leased it is gone. */
@@ -77,6 +79,19 @@ const NO_LOSSES: OutboxLosses = { refused: 0, forgotten: 0 }
 
 /** Columns of {@link EndedRow}, as statements return them. */
 const ENDED_COLUMNS = 'account, namespace, function_name, place, length(body) AS bytes'
+
+/** Columns of {@link RedeliveredRow}. */
+const REDELIVERED_COLUMNS = `sequence, delivery_id, account, namespace, function_name, place, request_id, ended_at_ms,
+  length(body) AS bytes`
+
+/** A delivery that was given up. */
+interface RedeliveredRow extends LineRow {
+  readonly sequence: number
+  readonly delivery_id: string
+  readonly request_id: string
+  readonly ended_at_ms: number
+  readonly bytes: number
+}
 
 /** A delivery that was leased. */
 interface EndedRow extends LineRow {
@@ -134,6 +149,20 @@ export function prepareOutbox(
         WHERE ended_at_ms IS NOT NULL AND account = ? AND namespace = ? AND function_name = ? AND ended_at_ms < ?
         ORDER BY ended_at_ms LIMIT ?)
      RETURNING length(body) AS bytes`,
+  )
+
+  const selectUndeliverable = database.prepare(
+    `SELECT ${REDELIVERED_COLUMNS} FROM deliveries INDEXED BY deliveries_by_end
+     WHERE ended_at_ms IS NOT NULL AND account = ? AND namespace = ? AND function_name = ? AND ended_at_ms >= ? AND ended_at_ms < ?
+     ORDER BY ended_at_ms, sequence LIMIT ?`,
+  )
+  const selectUndeliverableOf = database.prepare(
+    `SELECT ${REDELIVERED_COLUMNS} FROM deliveries INDEXED BY deliveries_by_task
+     WHERE account = ? AND request_id = ? AND namespace = ? AND function_name = ? AND ended_at_ms >= ? AND ended_at_ms < ?`,
+  )
+  const waitAgain = database.prepare(
+    `UPDATE deliveries SET status = 'waiting', due_at_ms = ?, ended_at_ms = NULL, first_tried_at_ms = NULL, attempts = 0
+     WHERE sequence = ?`,
   )
 
   /** Undefined: the lease is not current. */
@@ -285,6 +314,42 @@ export function prepareOutbox(
 
     findNextDelivery: ({ share }) => lines.nextDueMs(share),
 
+    redeliver({ owner, limit, which = {}, nowMs }) {
+      const { account, namespace, name } = owner
+      const { requestIds, endedFromMs = 0, endedToMs = Number.MAX_SAFE_INTEGER } = which
+      const most = Math.min(limit, MAX_PAGE)
+      const found =
+        requestIds === undefined
+          ? selectUndeliverable.all(account, namespace, name, endedFromMs, endedToMs, most)
+          : [...new Set(requestIds)].flatMap((requestId) =>
+              selectUndeliverableOf.all(account, requestId, namespace, name, endedFromMs, endedToMs),
+            )
+      const redelivered: Redelivered[] = []
+      let taken = 0
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statements select these columns
+      for (const row of (found as unknown as RedeliveredRow[]).slice(0, most)) {
+        const { sequence, bytes } = row
+        const queue = queues.ofRow(row)
+        taken += bytes
+        if (redelivered.length > 0 && taken > PAGE_BYTES) break
+        if (!hasRoom(queue, bytes)) return { redelivered, isFull: true }
+        waitAgain.run(nowMs, sequence)
+        queues.count(queue, {
+          undeliverable: -1,
+          undeliverableBytes: -bytes,
+          deliveriesWaiting: 1,
+          deliveryBytes: bytes,
+        })
+        lines.added(row, sequence, nowMs)
+        redelivered.push({
+          deliveryId: row.delivery_id,
+          requestId: row.request_id,
+          endedAtMs: row.ended_at_ms,
+        })
+      }
+      return { redelivered, isFull: false }
+    },
+
     takeLosses() {
       const taken = losses
       losses = NO_LOSSES
@@ -301,6 +366,7 @@ export function prepareOutbox(
       }
       require('namespace = ?', filter.namespace)
       require('function_name = ?', filter.functionName)
+      require('request_id = ?', filter.requestId)
       require('status = ?', filter.status === 'delivering' ? 'leased' : filter.status)
       require('sequence < ?', filter.after === undefined ? undefined : Number(filter.after))
       const limit = Math.min(filter.limit, MAX_PAGE)

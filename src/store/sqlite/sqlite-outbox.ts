@@ -1,3 +1,4 @@
+import type { FunctionName } from '../../model/function.ts'
 import type {
   ClaimedDelivery,
   DeliveryFilter,
@@ -5,6 +6,7 @@ import type {
   DeliveryShare,
   Outbox,
   OutboxLosses,
+  RedeliverFilter,
 } from '../outbox.ts'
 import { bufferOf } from './blobs.ts'
 import type { DatabaseThread } from './database-thread.ts'
@@ -48,6 +50,11 @@ export class SqliteOutbox implements Outbox {
 
   nextDeliveryAtMs(share?: DeliveryShare): Promise<number | undefined> {
     return this.#thread.run('findNextDelivery', share === undefined ? {} : { share })
+  }
+
+  redeliver(owner: FunctionName, limit: number, which?: RedeliverFilter): ReturnType<Outbox['redeliver']> {
+    const nowMs = this.#now()
+    return this.#thread.run('redeliver', { owner, limit, nowMs, ...(which === undefined ? {} : { which }) })
   }
 
   takeLosses(): Promise<OutboxLosses> {

@@ -39,16 +39,18 @@ export function prepareLookup(database: DatabaseSync, endings: Endings): LookupO
     'UPDATE tasks SET stop_requested_at_ms = coalesce(stop_requested_at_ms, ?) WHERE sequence = ?',
   )
 
-  const tellingOf = (row: TaskColumns): Pick<TaskDetails, 'telling'> => {
-    const { onSuccess, onFailure } = parsePlan(row.plan).destinations ?? {}
+  const tellingOf = (row: TaskColumns): Pick<TaskDetails, 'telling' | 'destinations'> => {
+    const { destinations } = parsePlan(row.plan)
+    if (destinations === undefined) return {}
+    const { onSuccess, onFailure } = destinations
     const isTold =
       row.status === 'succeeded'
         ? onSuccess !== undefined
         : (row.status === 'failed' || row.status === 'expired') && onFailure !== undefined
-    if (!isTold) return {}
+    if (!isTold) return { destinations }
     const found = selectDelivery.get(row.account, row.request_id, row.namespace, row.function_name)
-    if (found === undefined) return { telling: 'delivered' }
-    return { telling: found['status'] === 'undeliverable' ? 'undeliverable' : 'waiting' }
+    if (found === undefined) return { destinations, telling: 'delivered' }
+    return { destinations, telling: found['status'] === 'undeliverable' ? 'undeliverable' : 'waiting' }
   }
 
   return {

@@ -131,6 +131,7 @@ function outboxWith(changes: Partial<Outbox>): Outbox {
     retryDelivery: (...input) => outbox.retryDelivery(...input),
     undeliverable: (...input) => outbox.undeliverable(...input),
     nextDeliveryAtMs: () => outbox.nextDeliveryAtMs(),
+    redeliver: (...input) => outbox.redeliver(...input),
     takeLosses: () => outbox.takeLosses(),
     listDeliveries: (filter) => outbox.listDeliveries(filter),
     ...changes,

@@ -27,6 +27,7 @@ const WRITES: ReadonlySet<OperationName> = new Set<OperationName>([
   'renewDeliveries',
   'endDelivery',
   'retryDelivery',
+  'redeliver',
   'purgeTasks',
 ])
 

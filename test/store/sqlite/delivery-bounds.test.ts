@@ -167,6 +167,76 @@ describe('deliveries beyond the limits', () => {
   })
 })
 
+describe('undeliverable deliveries that are made again', () => {
+  const owner = { account, namespace: 'default', name: 'resize' }
+
+  const giveUp = async (...ids: readonly string[]): Promise<void> => {
+    for (const deliveryId of ids) {
+      nowMs += 1
+      await tell({ deliveryId, requestId: `of-${deliveryId}`, createdAtMs: nowMs })
+    }
+    const claimed = await harness.store.outbox.claimDeliveries(1000, nowMs, 1000)
+    for (const { lease } of claimed) {
+      nowMs += 1
+      await harness.store.outbox.undeliverable(lease, 'http 404', nowMs)
+    }
+  }
+  const idsOf = (some: readonly { readonly deliveryId: string }[]): readonly string[] =>
+    some.map(({ deliveryId }) => deliveryId)
+  const listed = async () =>
+    (await harness.store.outbox.listDeliveries({ account, requestId: 'of-d1', limit: 1 })).deliveries
+
+  test('are due at once in their order, with all their tries, before what waits', async () => {
+    await open()
+    await giveUp('d1', 'd2', 'd3')
+    const { outbox } = harness.store
+    await tell({ deliveryId: 'new', createdAtMs: nowMs })
+    expect(await outbox.nextDeliveryAtMs()).toBe(nowMs)
+    const step = await outbox.redeliver(owner, 2)
+    expect(step).toMatchObject({
+      isFull: false,
+      redelivered: [{ requestId: 'of-d1' }, { requestId: 'of-d2' }],
+    })
+    expect(await harness.tasks().audit()).toEqual(SOUND)
+    expect(await listed()).toMatchObject([{ status: 'waiting', attempts: 0, dueAtMs: nowMs }])
+    expect(await countsOf('resize')).toEqual({ waiting: 3, delivering: 0, delivered: 0, undeliverable: 1 })
+    expect(await claim(9)).toEqual(['d1', 'd2', 'new'])
+    expect(idsOf((await outbox.redeliver(owner, 9)).redelivered)).toEqual(['d3'])
+    expect((await outbox.redeliver(owner, 9)).redelivered).toEqual([])
+  })
+
+  test('are those of the calls that are named, or of a time', async () => {
+    await open()
+    await giveUp('d1', 'd2', 'd3')
+    const { outbox } = harness.store
+    const named = { requestIds: ['of-d2', 'unknown', 'of-d2'] }
+    expect(idsOf((await outbox.redeliver(owner, 9, named)).redelivered)).toEqual(['d2'])
+    const [last] = await undeliverable()
+    const before = { endedToMs: last!.endedAtMs! }
+    expect(idsOf((await outbox.redeliver(owner, 9, before)).redelivered)).toEqual(['d1'])
+    expect((await outbox.redeliver({ ...owner, name: 'other' }, 9)).redelivered).toEqual([])
+  })
+
+  test('are as many as there is room for', async () => {
+    await open({ maxDeliveries: 2 })
+    await giveUp('d1', 'd2')
+    await tell({ deliveryId: 'new', createdAtMs: nowMs })
+    const step = await harness.store.outbox.redeliver(owner, 9)
+    expect(step).toMatchObject({ isFull: true, redelivered: [{ deliveryId: 'd1' }] })
+  })
+
+  test('are no more bytes in one step than fit into memory', async () => {
+    await open()
+    for (let index = 0; index < 18; index += 1)
+      await tell({ deliveryId: `d${index}`, body: Buffer.alloc(1024 * 1024) })
+    const { outbox } = harness.store
+    for (const { lease } of await outbox.claimDeliveries(18, nowMs, 1000))
+      await outbox.undeliverable(lease, 'http 404', nowMs)
+    expect((await outbox.redeliver(owner, 1000)).redelivered).toHaveLength(16)
+    expect((await outbox.redeliver(owner, 1000)).redelivered).toHaveLength(2)
+  })
+})
+
 test('deliveries are listed with bodies only as far as they fit into memory together; the next page goes on', async () => {
   await open()
   for (let index = 0; index < 18; index += 1)
