@@ -148,6 +148,8 @@ export interface Sandbox {
    * has to wait. Absent: there is nothing to make ready.
    */
   prepare?(spec: Omit<SandboxSpec, 'functionId' | 'ticketsFd'>): Promise<void>
+  /** Memory is short: what was made ready and nothing uses is let go, and not made again before {@link prepare} is asked for it. */
+  relieve?(): void
   /** Ends every process that was started and resolves when none runs. May be called again. */
   close(): Promise<void>
 }

@@ -5,6 +5,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
   writeSync,
@@ -169,6 +170,19 @@ export function pidsWith(word: string): number[] {
         return false
       }
     })
+}
+
+/** Those of {@link pidsWith} that are zygotes: Pythons in the pid namespace of the tests. bwrap itself is another program. */
+export function zygotesWith(word: string): number[] {
+  const own = readlinkSync('/proc/self/ns/pid')
+  return pidsWith(word).filter((pid) => {
+    try {
+      const isPython = readFileSync(`/proc/${pid}/comm`, 'latin1').startsWith('python')
+      return isPython && readlinkSync(`/proc/${pid}/ns/pid`) === own
+    } catch {
+      return false
+    }
+  })
 }
 
 /** Clock ticks that a process has used. */

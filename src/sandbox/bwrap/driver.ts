@@ -93,6 +93,10 @@ export class BwrapSandbox implements Sandbox {
     if (!this.#closed) await this.#zygotes?.prepare(spec)
   }
 
+  relieve(): void {
+    this.#zygotes?.relieve()
+  }
+
   start(spec: SandboxSpec): SandboxProcess {
     if (this.#closed) return notStarted('the sandbox is closed')
     const egress = this.#egressFor(spec)

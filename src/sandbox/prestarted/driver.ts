@@ -277,7 +277,12 @@ export class PrestartedSandbox implements Sandbox {
 
   async #look(): Promise<void> {
     await this.#trees.forgetMissing()
-    if (!(await this.#isMemoryShort(0))) this.#refill()
-    else for (const shelf of this.#shelves.values()) shelf.shrinkTo(0)
+    if (!(await this.#isMemoryShort(0))) {
+      this.#refill()
+      return
+    }
+    for (const shelf of this.#shelves.values()) shelf.shrinkTo(0)
+    // What those that end now were made from is not in use by the next look.
+    this.#settings.driver.relieve?.()
   }
 }

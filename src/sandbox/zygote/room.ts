@@ -52,6 +52,11 @@ export class ZygoteRoom {
     await this.#zygotes.prepare(spec)
   }
 
+  /** Lets go the zygotes that have no children, and starts none before the next {@link prepare}. */
+  relieve(): void {
+    this.#zygotes.relieve()
+  }
+
   /**
    * @param group Its limits; it enters them once they are set.
    * @returns Undefined where the process is to be started in the ordinary way.

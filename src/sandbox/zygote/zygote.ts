@@ -132,6 +132,11 @@ export class Zygote {
     return this.#isReady && !this.#isRetired ? MOST_CHILDREN - this.#next : 0
   }
 
+  /** Whether it has no children now. */
+  get isIdle(): boolean {
+    return this.#living.size === 0
+  }
+
   /**
    * @param when Settles when the order may be given; a rejection says why there is no child.
    * @returns Undefined when it has none {@link left}.

@@ -20,6 +20,8 @@ export class Zygotes {
   readonly #lines = new Map<string, Line>()
   readonly #living = new Set<Zygote>()
   readonly #ending = new AbortController()
+  /** Memory was short when it was last asked for: none are started. */
+  #isRelieved = false
 
   /** @param start Starts one; may throw. */
   constructor(start: (zygoteClass: ZygoteClass) => Zygote) {
@@ -30,6 +32,7 @@ export class Zygotes {
   async prepare(spec: Omit<SandboxSpec, 'functionId' | 'ticketsFd'>): Promise<void> {
     const zygoteClass = zygoteClassOf(spec)
     if (zygoteClass === undefined || this.#ending.signal.aborted) return
+    this.#isRelieved = false
     const line = this.#lines.get(zygoteClass.key) ?? new Line(zygoteClass)
     this.#lines.delete(zygoteClass.key)
     this.#lines.set(zygoteClass.key, line)
@@ -39,6 +42,12 @@ export class Zygotes {
       oldest.retire()
     }
     await this.#refill(line)
+  }
+
+  /** Ends those without children, and starts none before the next {@link prepare}. */
+  relieve(): void {
+    this.#isRelieved = true
+    for (const line of this.#lines.values()) line.retireIdle()
   }
 
   /**
@@ -75,14 +84,14 @@ export class Zygotes {
   }
 
   async #startNext(line: Line): Promise<void> {
-    if (line.restMs > 0 || this.#ending.signal.aborted) return
+    if (line.restMs > 0 || this.#isRelieved || this.#ending.signal.aborted) return
     try {
       const zygote = this.#start(line.zygoteClass)
       this.#living.add(zygote)
       void this.#attend(zygote, line)
       await zygote.ready
-      // While it got ready, the class may have been given up.
-      if (this.#lines.get(line.zygoteClass.key) === line) line.put(zygote)
+      // While it got ready, the class may have been given up, or memory have become short.
+      if (this.#lines.get(line.zygoteClass.key) === line && !this.#isRelieved) line.put(zygote)
       else zygote.retire()
     } catch {
       line.failed()
@@ -137,5 +146,9 @@ class Line {
 
   retire(): void {
     for (const zygote of this.#zygotes) zygote.retire()
+  }
+
+  retireIdle(): void {
+    for (const zygote of this.#zygotes) if (zygote.isIdle) zygote.retire()
   }
 }

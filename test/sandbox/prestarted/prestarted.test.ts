@@ -13,17 +13,17 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { closeTicketFile, makeTicketFile } from '../../../src/engine/ticket-file.ts'
 import { CgroupTree } from '../../../src/sandbox/cgroup/tree.ts'
 import { sendKill } from '../../../src/sandbox/child.ts'
 import { PrestartedSandbox, type PrestartedSettings } from '../../../src/sandbox/prestarted/driver.ts'
 import { templateOf } from '../../../src/sandbox/prestarted/stem-class.ts'
 import { chooseSandbox, probeSandboxes } from '../../../src/sandbox/probe.ts'
-import type { Mount, SandboxProcess, SandboxSpec } from '../../../src/sandbox/sandbox.ts'
+import type { Mount, SandboxProcess, SandboxSpec, TicketFile } from '../../../src/sandbox/sandbox.ts'
 import { memoryBackedDir } from '../../../src/sandbox/server-directory.ts'
 import { figureOf, groupsOf } from '../cgroup/groups-of.ts'
-import { eventually, pidsWith, uniqueSleep, Workbench } from '../harness.ts'
+import { eventually, hasPython, pidsWith, uniqueSleep, Workbench, zygotesWith } from '../harness.ts'
 
 const working = (await probeSandboxes()).filter(({ works }) => works).map(({ driver }) => driver)
 const isRoot = process.getuid?.() === 0
@@ -373,6 +373,28 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
     availableBytes = 500 * MIB
     await eventually(() => sandbox.counts.ready === 2)
   })
+
+  // Only bwrap has them, for Python of the host.
+  test.runIf(driver === 'bwrap' && hasPython)(
+    'end when memory becomes short together with the zygote that forked them',
+    async () => {
+      const forked = new Workbench('forked')
+      onTestFinished(() => forked.close())
+      const makeTickets = (): TicketFile => makeTicketFile(memoryBackedDir())
+      let availableBytes = 500 * MIB
+      await reopen({
+        driver: (await chooseSandbox('bwrap', { zygotes: { codeRoots: [root], makeTickets } })).sandbox,
+        memoryRooms: () => Promise.resolve([{ totalBytes: 1000 * MIB, availableBytes }]),
+        lookMs: 20,
+      })
+      const { mounts, workDir } = specOf('a')
+      const spec = forked.spec(['/bin/sh', '-c', SERVANT, mark], { workDir })
+      await expectReady({ ...spec, mounts: [...spec.mounts, ...mounts] })
+      expect(zygotesWith(mark)).toHaveLength(1)
+      availableBytes = 99 * MIB
+      await eventually(() => sandbox.counts.kept === 0 && pidsWith(mark).length === 0)
+    },
+  )
 
   test('end with the class that was asked for least lately, where there are too many', async () => {
     const ofMemory = (memoryMib: number): SandboxSpec => specOf('a', { memoryMib })

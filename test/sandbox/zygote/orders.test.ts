@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, closeSync, constants, mkdirSync, mkdtempSync, openSync, readlinkSync } from 'node:fs'
+import { chmodSync, closeSync, constants, mkdirSync, mkdtempSync, openSync } from 'node:fs'
 import { readdirSync, readFileSync, readSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import { probeSandboxes } from '../../../src/sandbox/probe.ts'
 import { ForkedProcess } from '../../../src/sandbox/zygote/forked-process.ts'
 import { ZygoteRoom } from '../../../src/sandbox/zygote/room.ts'
 import type { Fork } from '../../../src/sandbox/zygote/zygote.ts'
-import { eventually, hasPython, pidsWith, uniqueSleep, Workbench } from '../harness.ts'
+import { eventually, hasPython, pidsWith, uniqueSleep, Workbench, zygotesWith } from '../harness.ts'
 import { Servant, SERVANT } from './servant.ts'
 
 const works = (await probeSandboxes()).some((finding) => finding.driver === 'bwrap' && finding.works)
@@ -101,12 +101,7 @@ describe.runIf(works && hasPython)('the orders of a zygote', () => {
   }
 
   function zygotePid(): number {
-    const own = readlinkSync('/proc/self/ns/pid')
-    const pid = pidsWith(mark).find(
-      (one) =>
-        readFileSync(`/proc/${one}/comm`, 'latin1').startsWith('python') &&
-        readlinkSync(`/proc/${one}/ns/pid`) === own,
-    )
+    const [pid] = zygotesWith(mark)
     if (pid === undefined) throw new Error('there is no zygote')
     return pid
   }

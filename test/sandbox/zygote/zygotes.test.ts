@@ -19,7 +19,16 @@ import type { Sandbox, SandboxProcess, SandboxSpec, TicketFile } from '../../../
 import { ForkedProcess } from '../../../src/sandbox/zygote/forked-process.ts'
 import { MOST_CHILDREN } from '../../../src/sandbox/zygote/zygote.ts'
 import { groupsNamed } from '../cgroup/groups-of.ts'
-import { eventually, hasPython, pidsWith, run, start, uniqueSleep, Workbench } from '../harness.ts'
+import {
+  eventually,
+  hasPython,
+  pidsWith,
+  run,
+  start,
+  uniqueSleep,
+  Workbench,
+  zygotesWith,
+} from '../harness.ts'
 import { Servant, SERVANT } from './servant.ts'
 
 const MIB = 1024 * 1024
@@ -78,18 +87,7 @@ describe.runIf(works && hasPython)('processes forked from a zygote', () => {
     return new Servant(await start(sandbox, servantSpec(changes)))
   }
 
-  /** Zygotes of this test: those of its processes that are in the pid namespace of the tests. bwrap itself is another program. */
-  function zygotePids(): number[] {
-    const own = readlinkSync('/proc/self/ns/pid')
-    return pidsWith(mark).filter((pid) => {
-      try {
-        const isPython = readFileSync(`/proc/${pid}/comm`, 'latin1').startsWith('python')
-        return isPython && readlinkSync(`/proc/${pid}/ns/pid`) === own
-      } catch {
-        return false
-      }
-    })
-  }
+  const zygotePids = (): number[] => zygotesWith(mark)
 
   test('are all forked, more of them than one zygote can have', async () => {
     const servants: Servant[] = []
@@ -162,6 +160,28 @@ describe.runIf(works && hasPython)('processes forked from a zygote', () => {
     expect(await unborn.exited).toEqual({ kind: 'signalled', signal: 'SIGKILL' })
     await eventually(() => zygotePids().length === 0)
   }, 30_000)
+
+  test('keep their zygote when memory is short; without them it ends, and none is started before one is asked for', async () => {
+    const servant = await serve()
+    expect(await servant.ask('told = 1')).toBe('1')
+    sandbox.relieve?.()
+    const [zygote = 0] = zygotePids()
+    const other = new Servant(sandbox.start(servantSpec()))
+    expect(other.process).toBeInstanceOf(ForkedProcess)
+    expect(await other.ask('told = 2')).toBe('2')
+    expect(zygotePids()).toEqual([zygote])
+    for (const { process } of [servant, other]) process.kill()
+    await Promise.all([servant, other].map(({ process }) => process.exited))
+    sandbox.relieve?.()
+    await eventually(() => zygotePids().length === 0)
+    const made = ticketFiles
+    const direct = sandbox.start(servantSpec())
+    expect(direct).not.toBeInstanceOf(ForkedProcess)
+    direct.kill()
+    await direct.exited
+    expect(ticketFiles).toBe(made)
+    expect((await serve()).process).toBeInstanceOf(ForkedProcess)
+  })
 
   test('whose zygote cannot be made are started in the ordinary way, and it is not tried again at once', async () => {
     const script = 'for last; do :; done; [ "$last" = --zygote ] && exit 3; exit 5'
