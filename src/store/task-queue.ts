@@ -367,7 +367,8 @@ export interface TaskOperations {
   /** Cancels up to `limit` (1 … 1000) waiting tasks of a function, the oldest due first. @returns How many. */
   purgeWaiting(owner: FunctionName, limit: number): Promise<number>
   /**
-   * Accepts failed and expired tasks of a function anew, the oldest first, each once.
+   * Accepts failed and expired tasks of a function anew, the oldest first, each once. Ends early rather than to take more than
+   * {@link PAGE_BYTES} of events; it takes one at least.
    *
    * @param limit 1 … 1000
    * @param which Default: all of them.

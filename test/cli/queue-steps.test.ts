@@ -70,6 +70,18 @@ describe('anvoke queue', () => {
     ])
   })
 
+  test('redrive goes on with those of the named that a step had no room for', async () => {
+    const steps = [[{ requestId: 'new', causedBy: 'one', endedAtMs: 1 }], redriven(0, 0)]
+    answer = () => ({ content: { redriven: steps.shift() } })
+    const ended = await run('redrive', 'a/b', 'one', 'two')
+    expect(ended).toMatchObject({ code: 1, stdout: '1 call of a/b accepted anew.\n  new\n' })
+    expect(ended.stderr).toContain('two: no failed or expired call of this function')
+    expect(asked.map(({ body }) => body)).toEqual([
+      { limit: 2, requestIds: ['one', 'two'] },
+      { limit: 1, requestIds: ['two'] },
+    ])
+  })
+
   test('redeliver takes what had been given up when it began, step by step, until there is no room', async () => {
     const steps = [
       { redelivered: [{ requestId: 'a' }, { requestId: 'b' }], isFull: false },

@@ -83,9 +83,14 @@ class Redrive {
 
   async named(requestIds: readonly string[], range: Range): Promise<Outcome> {
     for (let first = 0; first < requestIds.length; first += MAX_NAMED) {
-      const some = requestIds.slice(first, first + MAX_NAMED)
-      const { stoppedBy } = await this.#step(some.length, { ...range, requestIds: some })
-      if (stoppedBy !== undefined) return { redriven: this.#redriven, stoppedBy }
+      let left = requestIds.slice(first, first + MAX_NAMED)
+      while (left.length > 0) {
+        const { step, stoppedBy } = await this.#step(left.length, { ...range, requestIds: left })
+        if (stoppedBy !== undefined) return { redriven: this.#redriven, stoppedBy }
+        if (step.length === 0) break
+        const done = new Set(step.map(({ causedBy }) => causedBy))
+        left = left.filter((requestId) => !done.has(requestId))
+      }
     }
     return { redriven: this.#redriven }
   }

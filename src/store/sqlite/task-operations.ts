@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
 import {
+  PAGE_BYTES,
   TASK_ENDINGS,
   type QueueAudit,
   type QueueControl,
@@ -118,7 +119,7 @@ export function prepareOperations(
           ? selectFailed.all(...of, most)
           : selectNamed.all(...of, JSON.stringify(requestIds), most)
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects these columns
-      return (found as unknown as FailedRow[]).map((row) => {
+      return firstOf(found as unknown as FailedRow[], PAGE_BYTES).map((row) => {
         const { sequence, payload_bytes: payloadBytes, request_id: causedBy } = row
         const queue = queues.of(account, namespace, name)
         queues.requireRoom(queue, payloadBytes)
@@ -140,6 +141,13 @@ export function prepareOperations(
       return { ...rest, miscounted: miscounted + mistakes }
     },
   }
+}
+
+/** Those whose events have so many bytes together, and one at least. */
+function firstOf(rows: readonly FailedRow[], maxBytes: number): readonly FailedRow[] {
+  let bytes = 0
+  const end = rows.findIndex((row, index) => (bytes += row.payload_bytes) > maxBytes && index > 0)
+  return end === -1 ? rows : rows.slice(0, end)
 }
 
 function countersOf(queues: FunctionQueues, queue: FunctionQueue): QueueCounters {

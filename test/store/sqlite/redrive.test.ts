@@ -48,6 +48,19 @@ describe('failed tasks that are accepted anew', () => {
     expect(await harness.tasks().audit()).toEqual({ imbalance: 0, miscounted: 0, strayPayloads: 0 })
   })
 
+  test('are no more in one step than 16 MiB of events, and one at least', async () => {
+    const payload = Buffer.alloc(9 * 1024 * 1024)
+    const requestIds = ['large-1', 'large-2', 'large-3']
+    for (const requestId of requestIds) {
+      await harness.tasks().enqueue(newTask({ requestId, payload }))
+      const [claimed] = await harness.tasks().claim(1, nowMs, 1000)
+      await harness.tasks().settle(claimed!.lease, { ending: 'failed', attempts: 1 })
+    }
+    expect(await redriven({ requestIds })).toEqual(['large-1'])
+    expect(await redriven({ requestIds: ['d', ...requestIds] })).toEqual(['d', 'large-2'])
+    expect(await redriven({ requestIds })).toEqual(['large-3'])
+  })
+
   test('are those that ended in a range, its end excluded', async () => {
     expect(await redriven({ endedFromMs: 2000, endedToMs: 4000 })).toEqual(['c'])
     expect(await redriven({ endedToMs: 1000 })).toEqual([])
