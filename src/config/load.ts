@@ -68,6 +68,39 @@ export async function loadConfig(sources: ConfigSources): Promise<LoadedConfig> 
   return { config: deepFreeze(resolvePaths(config, sourced)), credentials, origins, file }
 }
 
+/**
+ * The data directory that {@link loadConfig} would find, whatever is wrong with other settings: those who look after a server that runs
+ * are not kept from it by a line that was changed since.
+ *
+ * @throws {ConfigError} nothing names it, and something that may be meant to cannot be read or is not known; or it is no path.
+ */
+export async function findDataDir(sources: ConfigSources): Promise<string> {
+  const complaints: Complaint[] = []
+  const usual = readDefaults(sources).get('dataDir')
+  const found = readFlags(sources).get('dataDir') ?? (await readNamedDataDir(sources, complaints)) ?? usual
+  if (found === undefined || (found === usual && complaints.length > 0))
+    throw new ConfigError([...complaints, DATA_DIR_UNKNOWN])
+  const { success, data } = configSchema.shape.dataDir.safeParse(found.text)
+  if (success) return resolve(found.baseDir, data)
+  throw new ConfigError([badValue('dataDir', 'is not a path', found, false)])
+}
+
+async function readNamedDataDir(
+  sources: ConfigSources,
+  complaints: Complaint[],
+): Promise<SourcedText | undefined> {
+  const named = readEnvironment(sources.environment, sources.cwd, complaints).get('dataDir')
+  if (named !== undefined) return named
+  const file = chooseFile(sources)
+  return file === undefined ? undefined : (await readSettingsFile(file, complaints)).get('dataDir')
+}
+
+const DATA_DIR_UNKNOWN: Complaint = {
+  what: 'the data directory of the server is not known',
+  why: 'the settings that may name it cannot be used',
+  fix: 'name it with --data, as the banner of the server does, or correct the settings',
+}
+
 const HALF_A_KEY: Complaint = {
   what: 'only one of accessKeyId and accessKeySecret is set',
   why: 'a key is both',

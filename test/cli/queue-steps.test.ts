@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -68,6 +68,13 @@ describe('anvoke queue', () => {
       { limit: 500, endedFromMs: 7000, endedToMs: 9000 },
       { limit: 500, endedFromMs: 8000, endedToMs: 9000 },
     ])
+  })
+
+  test('asks the server whatever is wrong with the settings that it does not need', async () => {
+    await writeFile(join(dir, 'anvoke.yaml'), 'maxCalls: [\n')
+    answer = () => ({ content: { items: [] } })
+    expect(await run('list')).toMatchObject({ code: 0 })
+    expect(asked).toHaveLength(1)
   })
 
   test('redrive goes on with those of the named that a step had no room for', async () => {

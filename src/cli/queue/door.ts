@@ -1,7 +1,7 @@
 import { readdirSync, existsSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { loadConfig } from '../../config/load.ts'
+import { findDataDir } from '../../config/load.ts'
 import { ControlClient, DoorClosed, OperationRefused } from '../../control/client.ts'
 import { CommandFailed, EXIT } from '../complaint.ts'
 import { shellWord } from '../shell-word.ts'
@@ -23,28 +23,28 @@ export interface QueueName {
 /**
  * Asks the server that runs with a data directory: that of the settings, as `anvoke serve` finds them.
  *
- * @throws {ConfigError} settings that cannot be used.
+ * @throws {ConfigError} settings that may name it cannot be used.
  * @throws {CommandFailed} no server answers, or it did not do what it was asked to.
  */
 export async function askServer<T>(
   options: DoorOptions,
   use: (client: ControlClient) => Promise<T>,
 ): Promise<T> {
-  const { config } = await loadConfig({
+  const dataDir = await findDataDir({
     flags: new Map(options.data === undefined ? [] : [['dataDir', options.data] as const]),
     file: options.config,
     environment: process.env,
     cwd: process.cwd(),
   })
   try {
-    const client = await ControlClient.open(config.dataDir)
+    const client = await ControlClient.open(dataDir)
     try {
       return await use(client)
     } finally {
       await client.close()
     }
   } catch (error) {
-    if (error instanceof DoorClosed) throw explainClosed(error, config.dataDir, options.data !== undefined)
+    if (error instanceof DoorClosed) throw explainClosed(error, dataDir, options.data !== undefined)
     if (error instanceof OperationRefused) throw explainRefusal(error)
     throw error
   }
