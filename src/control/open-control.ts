@@ -1,5 +1,4 @@
 import type { KeyObject } from 'node:crypto'
-import type { DestinationWorker } from '../async/destinations/destination-worker.ts'
 import { formatWebhookSecret, webhookKeyOf } from '../async/destinations/webhook-signature.ts'
 import type { Tasks } from '../async/tasks.ts'
 import type { Catalogue } from '../engine/catalogue.ts'
@@ -17,7 +16,7 @@ interface Rooms {
   readonly tasks: Tasks
   readonly outbox: Outbox
   /** Makes what is due in the outbox. */
-  readonly destinations: Pick<DestinationWorker, 'notify'>
+  readonly destinations: { notify(): void }
   readonly catalogue: Pick<Catalogue, 'list'>
   readonly usualLimits: UsualLimits
   /** The server's, from which those of accounts are derived. */
