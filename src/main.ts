@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startClock, type Clock } from './async/clock.ts'
 import { AsyncDelivery } from './async/delivery.ts'
+import { refusedDestinations } from './async/destinations/configured.ts'
 import { attemptDelivery } from './async/destinations/delivery-attempt.ts'
 import { DestinationWorker } from './async/destinations/destination-worker.ts'
 import { planDelivery } from './async/destinations/planner.ts'
@@ -51,7 +52,14 @@ import { RuntimeTable } from './sandbox/runtimes.ts'
 import { memoryBackedDir } from './sandbox/server-directory.ts'
 import { hiddenPlaces, requireHidden } from './sandbox/shown-trees.ts'
 import { Launches } from './server/launches.ts'
-import { tellDelivery, tellDestinations, tellInstances, tellKept } from './server/notices.ts'
+import {
+  tellDelivery,
+  tellDestinations,
+  tellDrain,
+  tellInstances,
+  tellKept,
+  tellRefused,
+} from './server/notices.ts'
 import { poolLimitsOf } from './server/pool-limits.ts'
 import { killItself } from './server/kill-itself.ts'
 import { queueLimitsOf } from './server/queue-limits.ts'
@@ -242,11 +250,21 @@ export async function startServer(
   catalogue.onChanged = (changes) => {
     kept.follow(changes)
     if (changes.some(({ kind }) => kind === 'scaling')) pool.applyCaps()
-    for (const { kind, value } of changes)
+    for (const { kind, value } of changes) {
+      if (kind === 'asyncConfig' && value !== undefined && 'functionName' in value && 'qualifier' in value) {
+        const { account, namespace, functionName: name, qualifier } = value
+        const target = { account, namespace, name, qualifier }
+        tellRefused(
+          log,
+          target,
+          refusedDestinations(target, { ...means, addresses: config.webhookAddresses }),
+        )
+      }
       if (kind === 'function' && value !== undefined && 'spec' in value) {
         launches.expect(value.spec)
         pool.expect({ ...value, id: value.stateId, memoryMib: value.spec.memoryMib })
       }
+    }
     for (const name of functionsThatEnded(changes, catalogue)) void logs.remove(name)
   }
 
@@ -385,6 +403,11 @@ export async function startServer(
     sweeper.stop()
     listener.beginDrain()
     engine.stopAdmitting()
+    tellDrain(log, {
+      calls: admission.inside,
+      asyncRuns: delivery.underWay,
+      tellings: destinations.underWay,
+    })
     await Promise.all([
       delivery.drain(graceMs),
       destinations.drain(graceMs),

@@ -134,6 +134,11 @@ export class AsyncDelivery {
     return this.#finisher.droppedResults
   }
 
+  /** Runs that have not ended, or of which the queue does not know it yet. */
+  get underWay(): number {
+    return this.#runs.size
+  }
+
   /** Begins to deliver; once. */
   start(): void {
     if (this.#mode !== 'idle') throw new Error(`the delivery is ${this.#mode} and cannot be started`)

@@ -1,7 +1,9 @@
 import type { DeliveryEvent } from '../async/delivery-event.ts'
+import type { RefusedDestination } from '../async/destinations/configured.ts'
 import type { DestinationEvent } from '../async/destinations/destination-event.ts'
 import type { KeptEvent } from '../engine/kept.ts'
 import type { FunctionState, PoolObserver } from '../engine/pool-setup.ts'
+import type { InvokeTarget } from '../model/invocation.ts'
 import type { OperatorLog } from '../observe/operator-log.ts'
 
 /** What the operator is told of instances. */
@@ -75,6 +77,35 @@ export function tellDelivery(log: OperatorLog, event: DeliveryEvent): void {
     case 'postponed':
       return
   }
+}
+
+/** The operator is told of destinations that were configured and that would be refused now. */
+export function tellRefused(
+  log: OperatorLog,
+  { account, namespace, name, qualifier }: InvokeTarget,
+  refused: readonly RefusedDestination[],
+): void {
+  if (refused.length === 0) return
+  log.warn('destinations cannot be told as things are', {
+    account,
+    function: `${namespace}/${name}`,
+    ...(qualifier === undefined ? {} : { qualifier }),
+    ...Object.fromEntries(
+      refused.map(({ on, destination, reason }) => [
+        `on${on === 'success' ? 'Success' : 'Failure'}`,
+        `${destination}: ${reason}`,
+      ]),
+    ),
+  })
+}
+
+/** The operator is told what a server that stops waits for, if anything. */
+export function tellDrain(
+  log: OperatorLog,
+  underWay: { readonly calls: number; readonly asyncRuns: number; readonly tellings: number },
+): void {
+  if (Object.values(underWay).some((count) => count > 0))
+    log.info('stopping waits for what is under way, for the time it is given', underWay)
 }
 
 /** What the operator is told of the deliveries to destinations. */

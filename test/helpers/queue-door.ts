@@ -1,4 +1,4 @@
-import type { DeliveryView, Page } from '../../src/control/api.ts'
+import type { DeliveryView, Page, QueueView } from '../../src/control/api.ts'
 import { ControlClient, type Question } from '../../src/control/client.ts'
 import type { TestServer } from './server.ts'
 
@@ -11,6 +11,14 @@ export function setQueue(
   change: { readonly isPaused?: boolean; readonly maxTasks?: number | null },
 ): Promise<object> {
   return ask(server, { method: 'PATCH', path: ['queues', namespace, name], body: change })
+}
+
+/** The queue of a function as it is now. */
+export function queueOf(
+  server: Place,
+  [namespace, name]: readonly [namespace: string, name: string],
+): Promise<QueueView> {
+  return ask<QueueView>(server, { path: ['queues', namespace, name] })
 }
 
 /** A telling that was given up, with what would have been told as JSON has it. */

@@ -1,13 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { QueueView } from '../../src/control/api.ts'
-import { ControlClient } from '../../src/control/client.ts'
-import { setQueue } from '../helpers/queue-door.ts'
+import { queueOf, setQueue } from '../helpers/queue-door.ts'
 import { Suite } from '../parity/alibaba-fc/clients.ts'
 
 const ENDLESS = 'exports.handler = () => new Promise((resolve) => setInterval(resolve, 3_600_000))'
 
 let suite: Suite
-let client: ControlClient
 
 beforeAll(async () => {
   suite = await Suite.start('runs', {
@@ -15,14 +13,10 @@ beforeAll(async () => {
     ANVOKE_MAX_ASYNC_RUNS_PER_FUNCTION: '2',
     ANVOKE_SHUTDOWN_GRACE_SECONDS: '0',
   })
-  client = await ControlClient.open(suite.server.dataDir)
 })
-afterAll(async () => {
-  await client?.close()
-  await suite?.server.close()
-})
+afterAll(() => suite?.server.close())
 
-const view = (name: string): Promise<QueueView> => client.ask({ path: ['queues', 'runs', name] })
+const view = (name: string): Promise<QueueView> => queueOf(suite.server, ['runs', name])
 
 /** Lets four calls of a function run, as many at a time as may. */
 async function runFour(name: string): Promise<void> {

@@ -66,6 +66,11 @@ export class DestinationWorker {
     this.#alarm = new Alarm(clock, () => this.#look())
   }
 
+  /** Tries that have not ended, or of which the outbox does not know it yet. */
+  get underWay(): number {
+    return this.#tries.size
+  }
+
   /** Begins to deliver; once. */
   start(): void {
     if (this.#mode !== 'idle') throw new Error(`the deliveries are ${this.#mode} and cannot be started`)
