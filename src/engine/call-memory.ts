@@ -17,17 +17,30 @@ export interface RunningCalls {
 type MeasuredProcess = Pick<SandboxProcess, 'limitsMemory' | 'memory' | 'resetPeak'>
 type SampledCall = Pick<Call, 'runningSinceMs' | 'sampledBytes'>
 
+/** What was seen of a call when it had been answered. */
+export interface LastSample {
+  /** The most of all its samples, bytes. */
+  readonly mostBytes: number
+  /** Whether the tree has more now than the function may use. */
+  readonly isOverLimit: boolean
+}
+
 /** What calls of one instance are told of its memory, from samples of its whole process tree: `README.md`, Memory of a call. */
 export class CallMemory implements MemoryFollower {
   readonly #process: MeasuredProcess
   readonly #deliveries: RunningCalls
+  readonly #limitBytes: number
   readonly #clock: () => number
+  /** Highest peak that the process told of itself. */
+  #toldBytes = 0
   /** Whether the peak of the process counts from a moment after the last answered call. */
   #isFresh = false
 
-  constructor(process: MeasuredProcess, deliveries: RunningCalls, clock: () => number) {
+  /** @param limitBytes What the function may use. */
+  constructor(process: MeasuredProcess, deliveries: RunningCalls, limitBytes: number, clock: () => number) {
     this.#process = process
     this.#deliveries = deliveries
+    this.#limitBytes = limitBytes
     this.#clock = clock
   }
 
@@ -52,21 +65,37 @@ export class CallMemory implements MemoryFollower {
     )
   }
 
-  /** @returns The most that was seen of an answered call, bytes, once its last sample is taken; undefined when it was too quick for one. */
-  lastSampleOf(call: SampledCall, nowMs: number): Promise<number> | undefined {
-    const isFresh = this.#isFresh
-    this.#isFresh = false
-    if (nowMs - call.runningSinceMs < SAMPLED_FROM_MS || this.#process.limitsMemory !== true) return undefined
-    return this.#sample(call, isFresh)
+  /** Whether this peak, which the process told with an answer, is a new one above what the function may use. */
+  isNewExcess(toldBytes: number): boolean {
+    if (toldBytes <= Math.max(this.#limitBytes, this.#toldBytes)) return false
+    this.#toldBytes = toldBytes
+    return true
   }
 
-  async #sample(call: SampledCall, isFresh: boolean): Promise<number> {
-    const sampled = this.#process.memory().then(
-      (usage) => this.#add(call, usage, isFresh),
+  /**
+   * Measures an answered call.
+   *
+   * @param isSuspect Whether it may have taken too much; else it is measured only when it ran long.
+   * @returns Undefined when it is not measured.
+   */
+  lastSampleOf(call: SampledCall, isSuspect: boolean, nowMs: number): Promise<LastSample> | undefined {
+    const isFresh = this.#isFresh
+    this.#isFresh = false
+    const isLong = nowMs - call.runningSinceMs >= SAMPLED_FROM_MS && this.#process.limitsMemory === true
+    return isLong || isSuspect ? this.#sample(call, isFresh) : undefined
+  }
+
+  async #sample(call: SampledCall, isFresh: boolean): Promise<LastSample> {
+    let isOverLimit = false
+    const sampled = this.#process.memory(this.#limitBytes).then(
+      (usage) => {
+        this.#add(call, usage, isFresh)
+        isOverLimit = usage.currentBytes > this.#limitBytes || usage.overLimit === true
+      },
       () => undefined,
     )
     await withLimit(sampled, SAMPLE_MS)
-    return call.sampledBytes
+    return { mostBytes: call.sampledBytes, isOverLimit }
   }
 
   #add(call: SampledCall, { currentBytes, peakBytes }: MemoryUsage, isFresh = this.#isFresh): void {

@@ -11,6 +11,8 @@ import { beginsTooLate, chooseSeat, heldTooLong, wantsStart, type Costs } from '
 const MAX_REDELIVERIES = 50
 /** One that was taken back this often from processes that did not begin it at once is refused, too. */
 const MAX_SILENCES = 16
+/** An idle instance that shows no sign of life for longer is ended. */
+const LONGEST_SILENCE_MS = 5000
 /** Bootstrap and channel work around one call, milliseconds. A rough allowance, so that no call counts as free. */
 const OVERHEAD_MS = 0.02
 /** What a start is taken to cost before one was measured: about a first call of `npm run bench`. */
@@ -136,6 +138,20 @@ export class Crew {
       runningForMs: Math.max(0, ...this.instances.map((instance) => instance.runningForMs(now))),
     }
     return wantsStart(queue, instanceConcurrency, this.costs) ? unserved : undefined
+  }
+
+  /**
+   * Ends idle instances that have been silent for long: they cannot be frozen, as a frozen one could show no sign of life, and
+   * must not compute on between calls.
+   */
+  endSilent(): void {
+    const now = this.#clock()
+    const limitMs = Math.max(LONGEST_SILENCE_MS, this.costs.startMs)
+    for (const instance of [...this.instances]) {
+      if (instance.state !== 'idle' || instance.silentForMs(now) <= limitMs) continue
+      instance.listen(now)
+      if (instance.silentForMs(now) > 0) instance.disown()
+    }
   }
 
   /** An idle instance that has been silent for longer than a start takes: its place is better given to another. */

@@ -29,6 +29,8 @@ const LEAVING_MS = 5000
 /** Nothing is delivered ahead while this much waits for the kernel: it would stay in memory beside its copies elsewhere. */
 const MAX_BACKLOG_BYTES = 1024 * 1024
 
+const OUT_OF_MEMORY: Ending = Object.freeze({ kind: 'crashed', cause: 'outOfMemory' })
+
 /** One sandboxed process that serves one state of one function: the state machine of `README.md`. */
 export class Instance {
   readonly id: string
@@ -54,6 +56,8 @@ export class Instance {
   #state: InstanceState = 'starting'
   /** Its channel has closed or its process has ended: nothing more is delivered. */
   #isLeaving = false
+  /** Answered calls that may have taken too much memory and are being measured: until then nothing more is delivered. */
+  #suspects = 0
   /** It has been idle for a while: its processors were taken from it, where the host can. */
   #isResting = false
   #silence: Silence | undefined
@@ -93,8 +97,9 @@ export class Instance {
       stream.on('data', (text: Buffer) => this.#log.addRaw(text))
       stream.on('error', () => undefined)
     }
-    this.#memory = new CallMemory(this.#process, this.#deliveries, room.clock)
-    this.#stopWatching = room.watchMemory(this.#process, this.version.memoryMib * 1024 * 1024, this.#memory)
+    const limitBytes = this.version.memoryMib * 1024 * 1024
+    this.#memory = new CallMemory(this.#process, this.#deliveries, limitBytes, room.clock)
+    this.#stopWatching = room.watchMemory(this.#process, limitBytes, this.#memory)
     this.#deadline = new Deadline({
       timeoutMs: this.version.timeoutMs,
       deliveries: this.#deliveries,
@@ -158,7 +163,10 @@ export class Instance {
 
   get ready(): boolean {
     return (
-      (this.#state === 'idle' || this.#state === 'busy') && !this.#isLeaving && this.#silence === undefined
+      (this.#state === 'idle' || this.#state === 'busy') &&
+      !this.#isLeaving &&
+      this.#suspects === 0 &&
+      this.#silence === undefined
     )
   }
 
@@ -219,7 +227,7 @@ export class Instance {
   takeBack(): readonly Call[] {
     const notBegun = this.#deliveries.takeBack()
     if (notBegun.some((call) => call.runningSinceMs !== 0)) this.#silence ??= new Silence(this.#room.clock())
-    if (this.#deliveries.count === 0 && this.#state === 'busy') this.#becomeIdle()
+    if (this.#isDone && this.#state === 'busy') this.#becomeIdle()
     return notBegun
   }
 
@@ -228,15 +236,15 @@ export class Instance {
     if (this.#silence?.isOver(nowMs, this.#deliveries) === true) this.#silence = undefined
   }
 
-  /** Ends it because a call was taken back from it again and again, although it showed signs of life. */
+  /** Ends it because it does not begin what it is given: it showed signs of life again and again, or none for long. */
   disown(): void {
-    this.#break('it lives and does not begin its calls')
+    this.#break('it does not begin its calls')
   }
 
   /** Lets it finish what was delivered and end. */
   drain(): void {
     if (this.#state === 'dead') return
-    if (this.#deliveries.count === 0) this.#end({ kind: 'retired' })
+    if (this.#isDone) this.#end({ kind: 'retired' })
     else this.#state = 'draining'
   }
 
@@ -340,21 +348,40 @@ export class Instance {
       frame.flag === 0
         ? { kind: 'returned', payload: frame.payload }
         : { kind: 'threw', errorType: errorTypeOf(meta), handled: frame.flag === 2, payload: frame.payload }
-    const { id: instanceId, lastMemoryBytes: maxMemoryBytes } = this
-    const sampled = this.#memory.lastSampleOf(call, now)
-    if (sampled === undefined) call.settle(ending, { instanceId, durationMs, maxMemoryBytes })
-    else
-      void sampled.then((sampledBytes) =>
-        call.settle(ending, {
-          instanceId,
-          durationMs,
-          maxMemoryBytes: Math.max(maxMemoryBytes, sampledBytes),
-        }),
-      )
-    if (this.#deliveries.count === 0 && this.#state === 'busy') this.#becomeIdle()
+    const { id: instanceId, lastMemoryBytes } = this
+    const isSuspect = this.#memory.isNewExcess(lastMemoryBytes)
+    const sampled = this.#memory.lastSampleOf(call, isSuspect, now)
+    if (sampled === undefined)
+      call.settle(ending, { instanceId, durationMs, maxMemoryBytes: lastMemoryBytes })
+    else {
+      if (isSuspect) this.#suspects += 1
+      void sampled.then(({ mostBytes, isOverLimit }) => {
+        const maxMemoryBytes = Math.max(lastMemoryBytes, mostBytes)
+        // Told so itself, and not whoever comes next.
+        call.settle(isOverLimit ? OUT_OF_MEMORY : ending, { instanceId, durationMs, maxMemoryBytes })
+        if (isOverLimit) this.#leaveOverMemory()
+        if (isSuspect) this.#suspects -= 1
+        if (isSuspect && this.#state !== 'dead') this.#afterAnswer(durationMs)
+      })
+    }
+    if (!isSuspect) this.#afterAnswer(durationMs)
+  }
+
+  #leaveOverMemory(): void {
+    this.#isLeaving = true
+    this.#process.kill('outOfMemory')
+  }
+
+  #afterAnswer(durationMs: number): void {
+    if (this.#isDone && this.#state === 'busy') this.#becomeIdle()
     this.#events.onAnswered(this, durationMs)
     // That may have given it another call, or ended it.
-    if (this.#deliveries.count === 0 && this.#state === 'draining') this.#end({ kind: 'retired' })
+    if (this.#isDone && this.#state === 'draining') this.#end({ kind: 'retired' })
+  }
+
+  /** Whether nothing delivered is open. */
+  get #isDone(): boolean {
+    return this.#deliveries.count === 0 && this.#suspects === 0
   }
 
   #channelClosed(): void {

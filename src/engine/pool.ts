@@ -361,6 +361,7 @@ export class Pool {
     const now = this.#room.clock()
     for (const crew of this.#crews.values()) {
       this.#endIdleAndOld(crew, now)
+      crew.endSilent()
       for (const instance of crew.instances) instance.rest(now, this.#limits.freezeAfterMs ?? Infinity)
       crew.proveBegun()
       crew.refuseLate(this.#limits.queueTimeoutMs)

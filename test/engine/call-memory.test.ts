@@ -24,7 +24,7 @@ function anInstance({ limitsMemory = true, resets = true } = {}) {
     memory,
     resetPeak,
   }
-  const record = new CallMemory(process, calls, () => nowMs)
+  const record = new CallMemory(process, calls, 256 * MIB, () => nowMs)
   return {
     record,
     /** The tree grows to this and shrinks again. */
@@ -32,10 +32,10 @@ function anInstance({ limitsMemory = true, resets = true } = {}) {
     begin: () => running.push({ runningSinceMs: nowMs, sampledBytes: 0 }),
     pass: (ms: number) => (nowMs += ms),
     sample: () => record.onSample({ ...usage }),
-    answer: async (): Promise<number | undefined> => {
+    answer: async (isSuspect = false): Promise<number | undefined> => {
       const call = running.shift()
-      const bytes = call === undefined ? undefined : await record.lastSampleOf(call, nowMs)
-      return bytes === undefined ? undefined : bytes / MIB
+      const sample = call === undefined ? undefined : await record.lastSampleOf(call, isSuspect, nowMs)
+      return sample === undefined ? undefined : sample.mostBytes / MIB
     },
     get reads() {
       return reads
@@ -108,5 +108,24 @@ describe('what a call is told of the memory of its instance', () => {
     expect(one.record.wantsSample()).toBe(false)
     expect(await one.answer()).toBeUndefined()
     expect(one.reads).toBe(0)
+  })
+
+  test('is read for a quick call that is suspected, even where the kernel does not count the tree', async () => {
+    const one = anInstance({ limitsMemory: false })
+    one.begin()
+    expect(await one.answer(true)).toBe(10)
+    expect(one.reads).toBe(1)
+  })
+
+  test('is suspected to be too much once for each new peak above what the function may use', () => {
+    const { record } = anInstance()
+    expect([256, 257, 257, 200, 300, 299].map((mib) => record.isNewExcess(mib * MIB))).toEqual([
+      false,
+      true,
+      false,
+      false,
+      true,
+      false,
+    ])
   })
 })

@@ -25,6 +25,8 @@ const first =
 /** A version two calls of which run at once: the simplest way to have begun and unbegun ones in one instance. */
 const pair = () => aVersion({ instanceConcurrency: 2, timeoutMs: 100 })
 
+const MIB = 1024 * 1024
+
 describe('evicted', () => {
   test('an instance without calls ends after the idle timeout', async () => {
     await open({ limits: { idleTimeoutMs: 5000 } })
@@ -323,6 +325,69 @@ describe('crashed', () => {
     })
     expect(await unbegun.ending).toBe('returned')
     expect(rig.endings[0]).toEqual({ kind: 'crashed', exit })
+  })
+
+  test('a call that took too much memory is told so itself, and nobody who comes after it', async () => {
+    await open({
+      script: first(async (process) => {
+        await process.begin()
+        process.ready()
+        const call = await process.next()
+        process.peakBytes = 300 * MIB
+        process.answer(call, 'too much', { peakKib: 300 * 1024 })
+        await process.serve((next) => process.answer(next))
+      }),
+    })
+    const version = aVersion({ memoryMib: 256 })
+    const greedy = await rig.call(version).outcome
+    expect(greedy).toMatchObject({
+      kind: 'crashed',
+      cause: 'outOfMemory',
+      maxMemoryBytes: 300 * MIB,
+      instanceId: rig.instance(0).id,
+    })
+    const next = await rig.call(version).outcome
+    expect(next.kind).toBe('returned')
+    expect(next.instanceId).toBe(rig.instance(1).id)
+    expect(rig.endings[0]).toEqual({ kind: 'crashed', exit: { kind: 'outOfMemory' } })
+  })
+
+  test('a call that has given back what it took too much is answered, and its process serves on', async () => {
+    await open({
+      script: first(async (process) => {
+        await process.begin()
+        process.ready()
+        process.peakBytes = 300 * MIB
+        process.currentBytes = 60 * MIB
+        await process.serve((call) => process.answer(call, 'given back', { peakKib: 300 * 1024 }))
+      }),
+    })
+    const version = aVersion({ memoryMib: 256 })
+    for (let count = 0; count < 3; count += 1)
+      expect(textOf(await rig.call(version).outcome)).toBe('given back')
+    expect(rig.started.length).toBe(1)
+  })
+
+  test('a process that is drained while its answer is measured ends after it', async () => {
+    await open({
+      script: first(async (process) => {
+        await process.begin()
+        process.ready()
+        const call = await process.next()
+        process.tellsMemory = false
+        process.answer(call, 'measured', { peakKib: 300 * 1024 })
+        await process.serve((next) => process.answer(next))
+      }),
+    })
+    const version = aVersion({ memoryMib: 256 })
+    const call = rig.call(version)
+    await rig.until(
+      () => rig.started.length === 1 && rig.instance(0).state === 'busy' && !rig.instance(0).ready,
+    )
+    rig.instance(0).drain()
+    expect(rig.endings).toEqual([])
+    expect(textOf(await call.outcome)).toBe('measured')
+    expect(rig.endings).toEqual([{ kind: 'retired' }])
   })
 
   test('an answer sent before the end still counts', async () => {

@@ -285,6 +285,22 @@ describe('the silence check', () => {
     expect(rig.started.length).toBe(1)
   })
 
+  test('ends a silent instance that shows no life for long: it could compute on, and cannot be frozen', async () => {
+    await open({ script: (index) => (index === 0 ? fallsSilent(new Promise(() => undefined)) : echo) })
+    const version = aVersion({ timeoutMs: 600_000 })
+    await rig.warm(version, 40)
+    const call = rig.call(version)
+    rig.nowMs += 200
+    expect((await call.outcome).instanceId).toBe(rig.instance(1).id)
+    rig.nowMs += 4500
+    expect((await rig.call(version).outcome).instanceId).toBe(rig.instance(1).id)
+    expect(rig.endings).toEqual([])
+    rig.nowMs += 1000
+    await rig.until(() => rig.endings.length === 1)
+    expect(rig.endings[0]?.kind).toBe('broken')
+    expect((await rig.call(version).outcome).instanceId).toBe(rig.instance(1).id)
+  })
+
   test('lets a silent instance give way when there is no other place', async () => {
     await open({
       script: (index) => (index === 0 ? fallsSilent(new Promise(() => undefined)) : echo),

@@ -123,6 +123,8 @@ export class ScriptedProcess implements SandboxProcess {
   tickets?: TicketFile
   /** What {@link memory} tells. */
   peakBytes = 0
+  /** Default: as much as the peak. */
+  currentBytes: number | undefined
   /** Whether {@link memory} ever answers. */
   tellsMemory = true
   /** Whether a kill ends it. */
@@ -162,7 +164,7 @@ export class ScriptedProcess implements SandboxProcess {
 
   memory(): Promise<{ currentBytes: number; peakBytes: number }> {
     return this.tellsMemory
-      ? Promise.resolve({ currentBytes: this.peakBytes, peakBytes: this.peakBytes })
+      ? Promise.resolve({ currentBytes: this.currentBytes ?? this.peakBytes, peakBytes: this.peakBytes })
       : new Promise(() => undefined)
   }
 
