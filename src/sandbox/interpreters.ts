@@ -3,7 +3,7 @@ import { open, readdir, realpath } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { isOfSystem } from './bwrap/arguments.ts'
-import { treeAround, type HiddenPlace } from './shown-trees.ts'
+import { treeShowing, type HiddenPlace } from './shown-trees.ts'
 
 /** Languages with a bootstrap under `src/runtimes/`. */
 export type Language = 'nodejs' | 'python'
@@ -137,9 +137,10 @@ function showsWhatIsHidden(
   { needs = [] }: Interpreter,
   hidden: readonly HiddenPlace[] = [],
 ): string | undefined {
-  for (const { what, dir } of hidden) {
-    const tree = treeAround(dir, needs)
-    if (tree !== undefined) return `needs ${tree}, and in that lies ${what} ${dir}, which no function may see`
+  for (const place of hidden) {
+    const tree = treeShowing(place, needs)
+    if (tree !== undefined)
+      return `needs ${tree}, and in that lies ${place.what} ${place.dir}, which no function may see`
   }
   return undefined
 }

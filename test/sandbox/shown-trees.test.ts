@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { placeFindings } from '../../src/cli/server-findings.ts'
 import {
@@ -11,6 +13,9 @@ import {
 } from '../../src/sandbox/interpreters.ts'
 import { hiddenPlaces, requireHidden, ShownToFunctions, treeAround } from '../../src/sandbox/shown-trees.ts'
 import { canInstall, Prefix } from '../helpers/prefix.ts'
+import type { Order } from './mounted-trees.ts'
+
+const MOUNTED = fileURLToPath(new URL('mounted-trees.ts', import.meta.url))
 
 let dir: string
 beforeEach(() => {
@@ -74,6 +79,66 @@ describe('a data directory', () => {
   test('does not help where files for the moment lie in /usr', () => {
     vi.stubEnv('TMPDIR', '/usr/share')
     expect(() => requireHidden(dir)).toThrow('the server keeps files of its own there')
+  })
+})
+
+describe('what is mounted in a tree', () => {
+  beforeEach((context) => {
+    context.skip(process.getuid?.() !== 0, 'a mount namespace takes root')
+    for (const name of ['tree/a/b', 'tree/c', 'real/data/packages', 'real/other', 'alias'])
+      mkdirSync(join(dir, name), { recursive: true })
+  })
+
+  /** @param binds From where to where, below the directory of the test, in a mount namespace of its own. */
+  function thoughtWith(
+    binds: Order['binds'],
+    data: string,
+  ): Record<'ofHome' | 'ofData' | 'refused', string | null> {
+    const order: Order = {
+      binds: binds.map(([from, to]) => [join(dir, from), resolve(dir, to)]),
+      trees: [join(dir, 'tree')],
+      dir: join(dir, data),
+    }
+    const unshare = ['--mount', '--propagation', 'private', process.execPath, MOUNTED, JSON.stringify(order)]
+    const { stdout, stderr } = spawnSync('unshare', unshare, { encoding: 'utf8' })
+    expect(stderr).toBe('')
+    return JSON.parse(stdout)
+  }
+
+  test('is a part of it: a directory that is above the data there', () => {
+    const at = join(dir, 'tree/a/b')
+    for (const data of ['real', 'real/data', 'real/data/not/yet'])
+      expect(thoughtWith([['real', 'tree/a/b']], data)).toMatchObject({ ofHome: at, ofData: at })
+  })
+
+  test('is a part of it where the data is named by another mount', () => {
+    const binds = [
+      ['real', 'tree/c'],
+      ['real/data', 'alias'],
+    ] as const
+    expect(thoughtWith(binds, 'alias')).toMatchObject({ ofHome: join(dir, 'tree/c') })
+  })
+
+  test('is refused of the data, and not of a home, where it is a part of that', () => {
+    const at = join(dir, 'tree/c')
+    const inside = thoughtWith([['real/data/packages', 'tree/c']], 'real/data')
+    expect(inside).toMatchObject({ ofHome: null, ofData: at })
+    const mountedThere = [
+      ['real/other', 'real/data/packages'],
+      ['real/other', 'tree/c'],
+    ] as const
+    expect(thoughtWith(mountedThere, 'real/data')).toMatchObject({ ofHome: null, ofData: at })
+  })
+
+  test('is nothing of the data where it lies beside it', () => {
+    const beside = { ofHome: null, ofData: null, refused: null }
+    expect(thoughtWith([['real/other', 'tree/c']], 'real/data')).toEqual(beside)
+    expect(thoughtWith([['real/other', 'tree/c']], 'real/oth')).toEqual(beside)
+  })
+
+  test('keeps a server from its data when the tree is one that all functions see', () => {
+    for (const from of ['real', 'real/data', 'real/data/packages'])
+      expect(thoughtWith([[from, '/usr/share']], 'real/data').refused).toMatch(/^it lies in \/usr\/share, /)
   })
 })
 

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join, normalize } from 'node:path'
+import { mountsIn, type HostMount } from '../mounts.ts'
 
 /** One tree of cgroups that this host has mounted. */
 export interface Hierarchy {
@@ -34,7 +35,7 @@ export async function mountedHierarchies(): Promise<Hierarchy[]> {
  * @param mountinfo Text of `/proc/self/mountinfo`; proc(5).
  */
 export function hierarchiesOf(cgroup: string, mountinfo: string): Hierarchy[] {
-  const mounts = mountsOf(mountinfo)
+  const mounts = cgroupMountsIn(mountinfo)
   return cgroup
     .split('\n')
     .filter(Boolean)
@@ -53,26 +54,15 @@ export function hierarchiesOf(cgroup: string, mountinfo: string): Hierarchy[] {
     })
 }
 
-interface CgroupMount {
+interface CgroupMount extends HostMount {
   readonly version: 1 | 2
-  readonly root: string
-  readonly mountPoint: string
-  readonly options: readonly string[]
 }
 
-function mountsOf(mountinfo: string): CgroupMount[] {
-  return mountinfo.split('\n').flatMap((line) => {
-    const [before = '', after = ''] = line.split(' - ')
-    const [, , , root = '/', mountPoint = ''] = before.split(' ').map(unescape)
-    const [type, , options = ''] = after.split(' ')
-    if (type !== 'cgroup' && type !== 'cgroup2') return []
-    return [{ version: type === 'cgroup2' ? 2 : 1, root, mountPoint, options: options.split(',') } as const]
+function cgroupMountsIn(mountinfo: string): CgroupMount[] {
+  return mountsIn(mountinfo).flatMap((mount) => {
+    if (mount.type !== 'cgroup' && mount.type !== 'cgroup2') return []
+    return [{ ...mount, version: mount.type === 'cgroup2' ? 2 : 1 } as const]
   })
-}
-
-/** Space, tab, newline and backslash are written as octal numbers there. */
-function unescape(field: string): string {
-  return field.replace(/\\(\d{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
 }
 
 function ownDirOf(mountPoint: string, root: string, path: string): string {
