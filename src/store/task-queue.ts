@@ -335,7 +335,7 @@ export interface QueueCounters extends FunctionName {
     readonly delivered: number
     readonly undeliverable: number
   }
-  /** The task that is next in line; absent when none waits. */
+  /** Of the tasks that wait the one that is due first; absent when none waits. */
   readonly next?: { readonly acceptedAtMs: number; readonly dueAtMs: number }
   readonly control: QueueControl
 }

@@ -56,6 +56,12 @@ export function prepareOperations(
      WHERE ended_at_ms IS NULL AND account = ? AND namespace = ? AND function_name = ? AND status = 'waiting'
      ORDER BY due_at_ms, sequence LIMIT ?`,
   )
+  // In front of it are leased ones alone: no more than run.
+  const selectNext = database.prepare(
+    `SELECT accepted_at_ms, due_at_ms FROM tasks INDEXED BY tasks_by_function
+     WHERE ended_at_ms IS NULL AND account = ? AND namespace = ? AND function_name = ? AND status = 'waiting'
+     ORDER BY due_at_ms, sequence LIMIT 1`,
+  )
   const selectFailed = database.prepare(
     `SELECT ${FAILED_COLUMNS} FROM tasks INDEXED BY tasks_by_end
      WHERE account = ? AND namespace = ? AND function_name = ? AND ended_at_ms >= ? AND ended_at_ms < ?
@@ -81,6 +87,14 @@ export function prepareOperations(
   )
   const markRedriven = database.prepare('UPDATE tasks SET is_redriven = 1 WHERE sequence = ?')
 
+  const nextOf = (queue: FunctionQueue): QueueCounters['next'] => {
+    if (queue.counts.waiting === 0) return undefined
+    const head = queues.headOf(queue)
+    if (head?.isLeased === false) return { acceptedAtMs: head.acceptedAtMs, dueAtMs: head.dueAtMs }
+    const row = selectNext.get(queue.account, queue.namespace, queue.name)
+    return row && { acceptedAtMs: Number(row['accepted_at_ms']), dueAtMs: Number(row['due_at_ms']) }
+  }
+
   return {
     countTasks({ account, namespace, name, withForgotten = false }) {
       return [...queues.all]
@@ -92,7 +106,7 @@ export function prepareOperations(
             (name === undefined || queue.name === name),
         )
         .toSorted((a, b) => order(a.namespace, b.namespace) || order(a.name, b.name))
-        .map((queue) => countersOf(queues, queue))
+        .map((queue) => countersOf(queue, nextOf(queue)))
     },
 
     controlQueue({ owner, change }) {
@@ -150,9 +164,8 @@ function firstOf(rows: readonly FailedRow[], maxBytes: number): readonly FailedR
   return end === -1 ? rows : rows.slice(0, end)
 }
 
-function countersOf(queues: FunctionQueues, queue: FunctionQueue): QueueCounters {
+function countersOf(queue: FunctionQueue, next: QueueCounters['next']): QueueCounters {
   const { account, namespace, name, counts, control } = queue
-  const head = counts.waiting > 0 ? queues.headOf(queue) : null
   const { accepted, waiting, running, succeeded, failed, expired, cancelled } = counts
   const { repeats, refusals, duplicates, liveBytes } = counts
   return {
@@ -180,7 +193,7 @@ function countersOf(queues: FunctionQueues, queue: FunctionQueue): QueueCounters
             undeliverable: counts.undeliverable,
           },
         }),
-    ...(head === null ? {} : { next: { acceptedAtMs: head.acceptedAtMs, dueAtMs: head.dueAtMs } }),
+    ...(next === undefined ? {} : { next }),
     control,
   }
 }

@@ -263,6 +263,8 @@ function audit(): QueueCommand {
       const { duplicates, refusals, repeats } = model.of(counters.name)
       const count = (status: TaskRecord['status']): number =>
         own.filter((task) => statusOf(task) === status).length
+      const due = own.filter((task) => statusOf(task) === 'waiting').map(({ dueAtMs }) => dueAtMs)
+      expect(counters.next?.dueAtMs).toBe(due.length === 0 ? undefined : Math.min(...due))
       expect(counters).toMatchObject({
         accepted: own.length,
         waiting: count('waiting'),

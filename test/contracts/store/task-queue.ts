@@ -313,6 +313,19 @@ export function describeTaskQueue(
       expect(await tasks().audit()).toEqual(sound)
     })
 
+    test('tells which of the tasks that wait is due first; one that runs does not wait', async () => {
+      const harness = await openQueue()
+      const { tasks } = harness
+      const next = async () => (await tasks().counters({ account }))[0]?.next
+      await tasks().enqueue(newTask({ requestId: 'r1', acceptedAtMs: 1, dueAtMs: 1 }))
+      await tasks().enqueue(newTask({ requestId: 'r2', acceptedAtMs: 2, dueAtMs: 90 }))
+      expect(await next()).toEqual({ acceptedAtMs: 1, dueAtMs: 1 })
+      await tasks().claim(1, 5, 10)
+      expect(await next()).toEqual({ acceptedAtMs: 2, dueAtMs: 90 })
+      await tasks().claim(2, 100, 10)
+      expect(await next()).toBeUndefined()
+    })
+
     test('behaves as its model, whatever the order of calls and restarts', async () => {
       const checked = fc.assert(
         fc.asyncProperty(queueCommands(), async (commands) => {
