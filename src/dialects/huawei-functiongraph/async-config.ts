@@ -90,9 +90,10 @@ function configBody(call: Call, config: AsyncConfigRecord): JsonObject {
   }
 }
 
-function readOwn({ body, projectId }: Call): Extras {
+function readOwn(call: Call): Extras {
+  const { body } = call
   const own: Record<string, unknown> = {
-    destination_config: readDestinations(body, projectId),
+    destination_config: readDestinations(body, call),
     enable_async_status_log: booleanField(body, 'enable_async_status_log') ?? false,
   }
   for (const name of LOG_MEMBERS) {

@@ -1,9 +1,11 @@
+import type { InvokeTarget } from '../../model/invocation.ts'
 import { isJsonObject, parsedJson } from '../../model/json.ts'
 import type { Destination, Destinations, DestinationTarget } from '../../store/outbox.ts'
+import { functionNamed } from '../function-names.ts'
 import { FssError } from './errors.ts'
 import { integerField, objectField, required, stringField } from './fields.ts'
-import { DIALECT, type JsonObject } from './operation.ts'
-import { parseUrn, type FunctionUrn } from './urn.ts'
+import { DIALECT, type Call, type JsonObject } from './operation.ts'
+import { parseUrn } from './urn.ts'
 
 /** A destination as it is configured: `param` is JSON as a string, and shown again as it was written. */
 export interface WrittenDestination extends JsonObject {
@@ -33,16 +35,19 @@ const KINDS: Readonly<Record<string, Kind>> = {
 const MAX_PREFIX_CHARS = 1024
 const MAX_EXPIRES_DAYS = 365
 
+/** Who configures: what a URN with a project must name, and whose functions others may be. */
+type Scope = Pick<Call, 'projectId' | 'accountId'>
+
 /**
  * The destinations of a configuration, by the API's names; those that it leaves out are absent.
  *
  * @throws {FssError} `FSS.0400`
  */
-export function readDestinations(body: JsonObject, projectId: string): JsonObject {
+export function readDestinations(body: JsonObject, scope: Scope): JsonObject {
   const given = objectField(body, 'destination_config') ?? {}
   return Object.fromEntries(
     ['on_success', 'on_failure'].flatMap((name) => {
-      const destination = readDestination(given, name, projectId)
+      const destination = readDestination(given, name, scope)
       return destination === undefined ? [] : [[name, destination]]
     }),
   )
@@ -63,7 +68,7 @@ export function destinationsOf(stored: unknown, account: string): Destinations |
 function readDestination(
   destinations: JsonObject,
   name: string,
-  projectId: string,
+  { projectId, accountId }: Scope,
 ): WrittenDestination | undefined {
   const given = objectField(destinations, name)
   if (given === undefined) return undefined
@@ -82,7 +87,10 @@ function readDestination(
   if (!isJsonObject(parameters))
     throw new FssError('FSS.0400', `invalid parameter ${place}.param: it must be JSON as a string`)
   const value = required(stringField(parameters, kind.member), `${place}.param.${kind.member}`)
-  if (!kind.grammar.test(value) || (kind.member === 'func_urn' && urnIn(value, projectId) === undefined))
+  if (
+    !kind.grammar.test(value) ||
+    (kind.member === 'func_urn' && functionIn(value, projectId, accountId) === undefined)
+  )
     throw new FssError('FSS.0400', `invalid parameter ${place}.param.${kind.member}`)
   stringField(parameters, 'prefix', { max: MAX_PREFIX_CHARS })
   integerField(parameters, 'expires', { min: 0, max: MAX_EXPIRES_DAYS })
@@ -107,11 +115,10 @@ function targetOf(destination: string, param: string, account: string): Destinat
   const value = isJsonObject(parameters) ? parameters[member] : undefined
   const name = typeof value === 'string' ? value : param
   // Its project was checked when it was configured; an account's functions are the same through each of its projects.
-  const urn = destination === 'FunctionGraph' ? urnIn(name, projectIn(name)) : undefined
-  if (urn === undefined) return { kind: 'unreachable', name: `${destination} ${name}` }
-  const { namespace, qualifier } = urn
-  const named = { account, namespace, name: urn.name }
-  return { kind: 'function', ...named, ...(qualifier === undefined ? {} : { qualifier }) }
+  const target = destination === 'FunctionGraph' ? functionIn(name, projectIn(name), account) : undefined
+  return target === undefined
+    ? { kind: 'unreachable', name: `${destination} ${name}` }
+    : { kind: 'function', ...target }
 }
 
 /** The project that a URN names, in any of its forms; empty where it names none. */
@@ -120,9 +127,15 @@ function projectIn(urn: string): string {
   return (parts.length >= 7 ? parts[3] : parts[0]) ?? ''
 }
 
-function urnIn(text: string, projectId: string): FunctionUrn | undefined {
+/** A function by a URN in any of its forms, of that project, or by the name in full that another API has for one of the account. */
+function functionIn(text: string, projectId: string, account: string): InvokeTarget | undefined {
+  if (!text.startsWith('urn:')) {
+    const named = functionNamed(text, account)
+    if (named !== undefined) return named.kind === 'function' ? named.target : undefined
+  }
   try {
-    return parseUrn(text, { projectId })
+    const { namespace, name, qualifier } = parseUrn(text, { projectId })
+    return { account, namespace, name, ...(qualifier === undefined ? {} : { qualifier }) }
   } catch {
     return undefined
   }

@@ -23,6 +23,16 @@ describe('a destination', () => {
   })
 
   test.each([
+    ['urn:fss:cn-north-4:any:function:demo:next:latest', {}],
+    ['urn:fss:cn-north-4:any:function:demo:next:!live', { qualifier: 'live' }],
+    ['qcs::scf:ap-guangzhou::namespace/demo/function/next/$LATEST', {}],
+    ['qcs::scf:ap-guangzhou::namespace/demo/function/next/2', { qualifier: '2' }],
+  ])('may be the name that another API has for a function: %s', (text, more) => {
+    const target = { kind: 'function', account: ACCOUNT, namespace: 'demo', name: 'next', ...more }
+    expect(targetOf(text, ACCOUNT)).toEqual(target)
+  })
+
+  test.each([
     `acs:fc:${REGION}:999:services/demo/functions/next`,
     `${fc}functions/next`,
     `${fc}functions/next/live`,
@@ -30,6 +40,7 @@ describe('a destination', () => {
     `acs:mns:${REGION}:${ACCOUNT}:/topics/one/messages`,
     `acs:eventbridge:${REGION}:${ACCOUNT}:eventbus/one`,
     `acs:mq:${REGION}:${ACCOUNT}:MQ_INST_1%one`,
+    'qcs::scf:ap-guangzhou:uin/999:namespace/demo/function/next',
   ])('that this server cannot reach is known as such: %s', (name) => {
     expect(targetOf(name, ACCOUNT)).toEqual({ kind: 'unreachable', name })
   })
@@ -48,6 +59,8 @@ describe('a destination', () => {
     `${fc}services/demo`,
     `acs:mns:${REGION}:${ACCOUNT}:/tables/one`,
     'acs:oss:cn-hangzhou:1:bucket',
+    'urn:smn:cn-north-4:any:topic',
+    'urn:fss:cn-north-4:any:function:next',
     `https://example.com/${'a'.repeat(1024)}`,
   ])('is not %s', (text) => {
     expect(targetOf(text, ACCOUNT)).toBeUndefined()

@@ -129,6 +129,17 @@ test.each([
       },
     },
   ],
+  ...[
+    'acs:fc:cn-hangzhou:999:services/default/functions/hello',
+    `acs:fc:cn-hangzhou:${ACCOUNT}:functions/hello`,
+    'qcs::scf:ap-guangzhou:uin/999:namespace/default/function/hello',
+  ].map((func_urn) => [
+    {
+      destination_config: {
+        on_failure: { destination: 'FunctionGraph', param: JSON.stringify({ func_urn }) },
+      },
+    },
+  ]),
   [{ destination_config: { on_failure: { destination: '__proto__', param: '{}' } } }],
 ])('refuses %j and changes nothing', async (body) => {
   const before = definitionsOf(server)

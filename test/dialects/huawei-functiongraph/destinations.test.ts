@@ -107,14 +107,22 @@ describe('a call is treated as the version it leads to is configured', () => {
     ['jobs:hello', { namespace: 'jobs', name: 'hello' }],
     [`${PROJECT}:jobs:hello:v1`, { namespace: 'jobs', name: 'hello', qualifier: 'v1' }],
     [urnOf('hello').replace(/:latest$/, ''), { namespace: 'default', name: 'hello' }],
-  ])('a function may be named in each form of a URN: %s', async (func_urn, named) => {
-    await configure({ destination_config: { on_success: to('FunctionGraph', { func_urn }) } })
-    expect((await accepted()).destinations?.onSuccess?.target).toEqual({
-      kind: 'function',
-      account: ACCOUNT,
-      ...named,
-    })
-  })
+    [
+      `acs:fc:cn-hangzhou:${ACCOUNT}:services/jobs.v1/functions/hello`,
+      { namespace: 'jobs', name: 'hello', qualifier: 'v1' },
+    ],
+    ['qcs::scf:ap-guangzhou::namespace/jobs/function/hello/$LATEST', { namespace: 'jobs', name: 'hello' }],
+  ])(
+    'a function may be named in each form of a URN, and in full as in other APIs: %s',
+    async (func_urn, named) => {
+      await configure({ destination_config: { on_success: to('FunctionGraph', { func_urn }) } })
+      expect((await accepted()).destinations?.onSuccess?.target).toEqual({
+        kind: 'function',
+        account: ACCOUNT,
+        ...named,
+      })
+    },
+  )
 
   test('and so is a call that a function gets as a destination', async () => {
     await configure({ max_async_retry_attempts: 3 }, 'v1')
