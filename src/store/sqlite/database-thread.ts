@@ -20,6 +20,17 @@ import { StoreRefused } from './store-refused.ts'
 const BATCH_OPERATIONS = 1000
 const BATCH_PAYLOAD_BYTES = 16 * 1024 * 1024
 
+/** Operations that only read, and may take long. */
+const LOOKS: ReadonlySet<OperationName> = new Set([
+  'listTasks',
+  'countTasks',
+  'auditQueues',
+  'listDeliveries',
+  'listIdleFunctions',
+])
+/** While others wait, a look goes behind so many batches. */
+const BATCHES_PER_LOOK = 4
+
 /** `worker.ts` in a checkout, `worker.js` in a built package. */
 const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
 
@@ -38,6 +49,9 @@ interface Pending {
  * before; without load an operation goes at once and alone. The next batch goes when the one before is done, or when it is as large: then
  * the database has it at hand, and does not wait for this thread to come round. No more than two are under way.
  *
+ * Looks at many tasks keep nobody waiting for more than one of them: they have a line of their own, and each goes alone, one at a time,
+ * when nothing else waits, or behind some batches. Whoever looks sees what was done before, as far as that was answered.
+ *
  * Open → closing (takes no new operations, runs those it has) → closed. From any of them → failed, when the worker
  * ends by itself, or stands still after a fault of the disk: every operation that was waiting or under way is rejected, and so is every later one.
  */
@@ -49,6 +63,11 @@ export class DatabaseThread {
   readonly #onFailure: (error: Error) => void
   #waiting: Pending[] = []
   #waitingPayloadBytes = 0
+  readonly #looks: Pending[] = []
+  /** The look that is under way. */
+  #look: readonly Pending[] | undefined
+  /** Batches that went while looks waited. */
+  #batchesBeforeLook = 0
   /** Batches in the order in which they are done. */
   #underWay: (readonly Pending[])[] = []
   #sending = false
@@ -92,7 +111,7 @@ export class DatabaseThread {
     return this.#commits
   }
 
-  /** Operations that wait for the next batch. */
+  /** Operations that wait for the next batch; without looks. */
   get waitingOperations(): number {
     return this.#waiting.length
   }
@@ -103,7 +122,7 @@ export class DatabaseThread {
   }
 
   /**
-   * Runs one operation in the next batch; resolves after its COMMIT.
+   * Runs one operation in the next batch, or as a look; resolves after its COMMIT.
    *
    * @throws {EngineError} as the operation refuses, or `platform/store-failed`
    * @throws {RevisionConflict} from `commitDefinitions`
@@ -114,7 +133,8 @@ export class DatabaseThread {
     return new Promise((resolve, reject) => {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `K` ties them; an object literal loses it
       const operation = { name, input } as Operation
-      this.#waiting.push({ operation, payload, resolve, reject })
+      const line = LOOKS.has(name) ? this.#looks : this.#waiting
+      line.push({ operation, payload, resolve, reject })
       this.#waitingPayloadBytes += payload?.length ?? 0
       this.#sendSoon()
     })
@@ -127,19 +147,33 @@ export class DatabaseThread {
   }
 
   async #close(): Promise<void> {
-    if (this.#failure === undefined && this.#waiting.length === 0 && this.#underWay.length === 0)
-      this.#sendClose()
+    const isIdle = this.#waiting.length + this.#looks.length + this.#underWay.length === 0
+    if (this.#failure === undefined && isIdle) this.#sendClose()
     await this.#exited.promise
   }
 
   /** At the end of the current task of the event loop, so that calls made in one go share a batch. */
   #sendSoon(): void {
-    if (this.#sending || !this.#isTimeToSend()) return
+    if (this.#sending || !(this.#isTimeToSend() || this.#isTimeToLook())) return
     this.#sending = true
     queueMicrotask(() => {
       this.#sending = false
-      if (this.#failure === undefined) this.#sendBatch()
+      if (this.#failure === undefined) this.#sendNext()
     })
+  }
+
+  /** Whatever it is time for. */
+  #sendNext(): void {
+    if (this.#isTimeToLook()) {
+      const look = this.#looks.splice(0, 1)
+      this.#look = look
+      this.#batchesBeforeLook = 0
+      this.#sendBatch(look)
+    }
+    if (this.#isTimeToSend()) {
+      if (this.#looks.length > 0) this.#batchesBeforeLook += 1
+      this.#sendBatch(this.#takeBatch())
+    }
   }
 
   #isTimeToSend(): boolean {
@@ -147,8 +181,12 @@ export class DatabaseThread {
     return second === undefined && this.#waiting.length >= (first?.length ?? 1)
   }
 
-  #sendBatch(): void {
-    const batch = this.#takeBatch()
+  #isTimeToLook(): boolean {
+    if (this.#looks.length === 0 || this.#look !== undefined || this.#underWay.length > 1) return false
+    return this.#waiting.length === 0 || this.#batchesBeforeLook >= BATCHES_PER_LOOK
+  }
+
+  #sendBatch(batch: readonly Pending[]): void {
     // The one copy on this side: into memory of exactly the right size, which is then moved to the worker.
     const payloadBytes = payloadBytesOf(batch)
     this.#waitingPayloadBytes -= payloadBytes
@@ -223,7 +261,8 @@ export class DatabaseThread {
 
   #finishBatch(batch: readonly Pending[], results: readonly Result[]): void {
     // First, so that the database works while this thread tells its callers.
-    if (this.#isTimeToSend()) this.#sendBatch()
+    if (batch === this.#look) this.#look = undefined
+    this.#sendNext()
     for (const [index, pending] of batch.entries()) {
       const result = results[index]
       if (result === undefined) pending.reject(storeFailed('the database thread gave no answer'))
@@ -237,9 +276,10 @@ export class DatabaseThread {
     if (this.#failure !== undefined) return
     const failure = storeFailed(cause instanceof Error ? cause.message : String(cause), cause)
     this.#failure = failure
-    const lost = [...this.#underWay.flat(), ...this.#waiting]
+    const lost = [...this.#underWay.flat(), ...this.#waiting, ...this.#looks]
     this.#underWay = []
     this.#waiting = []
+    this.#looks.length = 0
     this.#waitingPayloadBytes = 0
     for (const pending of lost) pending.reject(failure)
     this.#opened.reject(failure)
