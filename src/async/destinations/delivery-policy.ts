@@ -4,7 +4,8 @@ import type { ClaimedDelivery } from '../../store/outbox.ts'
 export const CHAIN_DELIVERIES = 16
 
 /**
- * Waits between tries, and for how long it is tried.
+ * Waits between tries, and what they may sum up to. Time in which nothing could be tried does not count: the server was down, or there was
+ * no place.
  * Source: Alibaba Cloud Function Compute, destinations of asynchronous calls: from 500 ms on, for up to 30 min.
  */
 export const TRIES = { firstMs: 500, longestMs: 60_000, forMs: 30 * 60_000 } as const
@@ -24,15 +25,24 @@ export type NextTry =
 
 /** What follows a try. */
 export function afterTry(
-  delivery: Pick<ClaimedDelivery, 'attempts' | 'firstTriedAtMs'>,
+  { attempts }: Pick<ClaimedDelivery, 'attempts'>,
   verdict: Verdict,
   nowMs: number,
 ): NextTry {
   if (verdict.kind === 'delivered') return { kind: 'delivered' }
-  if (verdict.kind === 'refused') return { kind: 'undeliverable', reason: verdict.reason }
-  const { attempts, firstTriedAtMs = nowMs } = delivery
-  const dueAtMs = nowMs + Math.min(TRIES.firstMs * 2 ** attempts, TRIES.longestMs)
-  return dueAtMs > firstTriedAtMs + TRIES.forMs
-    ? { kind: 'undeliverable', reason: verdict.reason }
-    : { kind: 'retry', dueAtMs, reason: verdict.reason }
+  const { reason } = verdict
+  if (verdict.kind === 'refused' || waitedMs(attempts + 1) > TRIES.forMs)
+    return { kind: 'undeliverable', reason }
+  return { kind: 'retry', dueAtMs: nowMs + waitMs(attempts), reason }
+}
+
+/** The wait after so many tries before, and the one that has just failed. */
+function waitMs(attempts: number): number {
+  return Math.min(TRIES.firstMs * 2 ** attempts, TRIES.longestMs)
+}
+
+/** Sum of the first `count` waits. */
+function waitedMs(count: number): number {
+  const doubling = Math.min(count, Math.ceil(Math.log2(TRIES.longestMs / TRIES.firstMs)))
+  return TRIES.firstMs * (2 ** doubling - 1) + (count - doubling) * TRIES.longestMs
 }

@@ -18,7 +18,7 @@ export type DestinationEvent =
   | { readonly kind: 'leaseLost'; readonly delivery: DeliveryLabel }
   /** The outbox is full: so many endings since the last time came to nothing there. */
   | { readonly kind: 'outboxOverflowed'; readonly losses: OutboxLosses }
-  /** A try broke its contract: it threw. It is tried again. */
+  /** A try broke its contract: it threw, or did not end. It is tried again. */
   | { readonly kind: 'attemptFaulted'; readonly delivery: DeliveryLabel; readonly error: unknown }
   /** The outbox did not do what it was asked to. What was leased becomes due when its lease ends. */
   | {

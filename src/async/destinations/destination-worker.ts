@@ -4,9 +4,12 @@ import type { Clock } from '../clock.ts'
 import { Settlements } from '../settlements.ts'
 import { afterTry, type NextTry, type Verdict } from './delivery-policy.ts'
 import type { DeliveryLabel, DestinationEvent } from './destination-event.ts'
+import { withinLimit } from './try-limit.ts'
 
-/** Several times what a try may take: a lease ends during one only when the process stood still. */
+/** More than what a try may take: a lease ends during one only when the process stood still. */
 const LEASE_MS = 60_000
+/** For a try of any kind; those of webhooks end earlier by themselves. */
+const TRY_MS = 30_000
 /** Tries that functions share. With those beyond it also bounds the bodies in memory. */
 const PARALLEL_TRIES = 32
 /** Beyond, for functions that have none under way, one each: so that those that wait for slow answers keep nobody waiting. */
@@ -22,7 +25,7 @@ const LOSSES_EVERY_MS = 60_000
 
 export interface DestinationWorkerOptions {
   readonly outbox: Outbox
-  /** One try, over soon after the signal. */
+  /** One try, over soon after the signal: one that is not is waited for no longer, and tried again. */
   readonly attempt: (delivery: ClaimedDelivery, signal: AbortSignal) => Promise<Verdict>
   readonly clock: Clock
   /** Told of everything that happens; what it throws is ignored. */
@@ -83,7 +86,10 @@ export class DestinationWorker {
     this.#look()
   }
 
-  /** Claims no more, gives tries `graceMs` to end, and ends the rest. Resolves when none is under way; never rejects. */
+  /**
+   * Claims no more, gives tries `graceMs` to end, and ends the rest. Resolves when none is under way, or is waited for, a second after the
+   * grace at the latest; never rejects.
+   */
   drain(graceMs: number): Promise<void> {
     const cancel = this.#clock.after(graceMs, () => this.#giveUp())
     this.#drained ??= this.#drain()
@@ -219,7 +225,11 @@ export class DestinationWorker {
 
   async #tryOnce(delivery: ClaimedDelivery, label: DeliveryLabel): Promise<Verdict> {
     try {
-      return await this.#attempt(delivery, this.#stopping.signal)
+      return await withinLimit((signal) => this.#attempt(delivery, signal), {
+        clock: this.#clock,
+        limitMs: TRY_MS,
+        stopping: this.#stopping.signal,
+      })
     } catch (error) {
       this.#emit({ kind: 'attemptFaulted', delivery: label, error })
       return { kind: 'failed', reason: 'internal' }

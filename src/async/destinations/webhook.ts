@@ -6,14 +6,12 @@ import type { ClaimedDelivery } from '../../store/outbox.ts'
 import type { Clock } from '../clock.ts'
 import type { Verdict } from './delivery-policy.ts'
 import { isPublicAddress } from './webhook-addresses.ts'
+import { statusOf } from './webhook-answer.ts'
 import { resolveName, type Address } from './webhook-names.ts'
 import { signatureHeaders, webhookKeyOf } from './webhook-signature.ts'
 
 /** For a try as a whole: the name, the connection, the message, the answer. */
 export const WEBHOOK_TIMEOUT_MS = 10_000
-/** An answer is read so far, and so long after its head, and no further: only its status counts. */
-const ANSWER_BYTES = 64 * 1024
-export const ANSWER_REST_MS = 1000
 const ANSWER_HEAD_BYTES = 16 * 1024
 
 export interface WebhookOptions {
@@ -41,8 +39,8 @@ export class WebhookClient {
    * later changes nothing. Redirects are not followed. Each try takes the next of the addresses.
    *
    * Never rejects. 2xx: delivered. 5xx, 429, and whatever keeps the head of an answer from coming within {@link WEBHOOK_TIMEOUT_MS}:
-   * failed. Any other answer, and an address that is not allowed: refused. The rest of an answer is read for {@link ANSWER_REST_MS}
-   * and cut off then: nothing of a try outlives it.
+   * failed. Any other answer, to go on in another protocol (101) too, and an address that is not allowed: refused. The rest of an answer
+   * is read for a second and cut off then: nothing of a try outlives it.
    */
   async post(delivery: ClaimedDelivery, text: string, signal: AbortSignal): Promise<Verdict> {
     const url = parseWebhookUrl(text)
@@ -74,9 +72,8 @@ export class WebhookClient {
     url: URL,
     { address, family }: Address,
     delivery: ClaimedDelivery,
-    signal: AbortSignal,
+    over: AbortSignal,
   ): Promise<number> {
-    const answer = Promise.withResolvers<number>()
     const pinned: LookupFunction = (_hostname, options, found) => {
       if (options.all === true) found(null, [{ address, family }])
       else found(null, address, family)
@@ -86,32 +83,13 @@ export class WebhookClient {
       method: 'POST',
       headers: this.#headersOf(delivery),
       lookup: pinned,
-      signal,
       // A connection of its own: one that is kept would outlive the check of its address.
       agent: false,
       maxHeaderSize: ANSWER_HEAD_BYTES,
     })
-    outgoing.on('response', (response) => {
-      const { statusCode: status = 0 } = response
-      const cancel = this.#options.clock.after(ANSWER_REST_MS, () => response.destroy())
-      // It stands, whatever becomes of the rest.
-      const stand = (): void => {
-        cancel()
-        answer.resolve(status)
-      }
-      let bytes = 0
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length
-        if (bytes > ANSWER_BYTES) response.destroy()
-      })
-      response.on('error', stand)
-      response.on('close', stand)
-      outgoing.removeListener('error', answer.reject)
-      outgoing.on('error', stand)
-    })
-    outgoing.on('error', answer.reject)
+    const answered = statusOf(outgoing, this.#options.clock, over)
     outgoing.end(delivery.body)
-    return answer.promise
+    return answered
   }
 
   #headersOf({ account, deliveryId, body, contentType }: ClaimedDelivery): Record<string, string | number> {

@@ -10,20 +10,29 @@ describe('after a try', () => {
 
   test('one that failed waits half a second, then twice as long each time, up to a minute', () => {
     const waits = Array.from({ length: 10 }, (_, attempts) => {
-      const next = afterTry({ attempts, firstTriedAtMs: 0 }, FAILED, 1000)
+      const next = afterTry({ attempts }, FAILED, 1000)
       return next.kind === 'retry' ? next.dueAtMs - 1000 : undefined
     })
     expect(waits).toEqual([500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000])
   })
 
-  test('one that could only be tried again half an hour after its first try is given up', () => {
-    const delivery = { attempts: 30, firstTriedAtMs: 0 }
-    const lastMs = TRIES.forMs - TRIES.longestMs
-    expect(afterTry(delivery, FAILED, lastMs)).toMatchObject({ kind: 'retry' })
-    expect(afterTry(delivery, FAILED, lastMs + 1)).toEqual({
-      kind: 'undeliverable',
-      reason: 'webhook-timeout',
-    })
+  test('one whose waits would sum up to more than half an hour is given up', () => {
+    let attempts = 0
+    let waitedMs = 0
+    let next = afterTry({ attempts }, FAILED, 0)
+    while (next.kind === 'retry') {
+      attempts += 1
+      waitedMs += next.dueAtMs
+      next = afterTry({ attempts }, FAILED, 0)
+    }
+    expect(next).toEqual({ kind: 'undeliverable', reason: 'webhook-timeout' })
+    expect(waitedMs).toBeLessThanOrEqual(TRIES.forMs)
+    expect(waitedMs + TRIES.longestMs).toBeGreaterThan(TRIES.forMs)
+  })
+
+  test('one that is found after a long downtime has its other tries all the same', () => {
+    const yearMs = 365 * 24 * 3_600_000
+    expect(afterTry({ attempts: 1 }, FAILED, yearMs)).toMatchObject({ kind: 'retry', dueAtMs: yearMs + 1000 })
   })
 
   test('one that was refused is given up at once', () => {

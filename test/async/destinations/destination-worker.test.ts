@@ -177,24 +177,47 @@ describe('a delivery to a webhook', () => {
     expect(receiver.received.length).toBe(4)
   })
 
-  test('is given up when it failed for half an hour, kept, and listed with the reason', async () => {
-    receiver.answerWith(status(500))
+  test('is given up when its waits were half an hour, kept, and listed with the reason', async () => {
     await tell()
-    workerOf().start()
-    await advanceTo((await comes('postponed')).dueAtMs)
-    const { dueAtMs } = await comes('postponed')
-    await clock.awaited(dueAtMs)
-    clock.advance(30 * 60_000)
-    expect(await comes('undeliverable')).toMatchObject({ reason: 'webhook-status 500' })
-    expect(receiver.received.length).toBe(3)
+    const failed = { kind: 'failed', reason: 'webhook-status 500' } as const
+    const worker = workerOf({ attempt: () => Promise.resolve(failed) })
+    worker.start()
+    let tries = 1
+    for (;;) {
+      const event = await events.take(
+        (one): one is Extract<DestinationEvent, { kind: 'postponed' | 'undeliverable' }> =>
+          one.kind === 'postponed' || one.kind === 'undeliverable',
+      )
+      if (event.kind === 'undeliverable') break
+      tries += 1
+      clock.advance(event.dueAtMs - clock.now())
+      worker.notify()
+    }
+    expect(tries).toBeGreaterThan(30)
     expect(await listed()).toMatchObject([
       {
         deliveryId: 'delivery-1',
         requestId: 'request-1',
         status: 'undeliverable',
         lastError: 'webhook-status 500',
+        attempts: tries,
       },
     ])
+  })
+
+  test('whose server was down for long between two tries is tried again', async () => {
+    receiver.answerWith(status(503))
+    await tell()
+    workerOf().start()
+    await comes('postponed')
+    await stopAll()
+    clock.advance(24 * 3_600_000)
+    await harness.restart()
+    workerOf().start()
+    expect(await comes('postponed')).toMatchObject({
+      reason: 'webhook-status 503',
+      dueAtMs: clock.now() + 1000,
+    })
   })
 
   test('is given up at once when it is not wanted', async () => {
@@ -384,6 +407,60 @@ describe('a delivery that cannot be made', () => {
     workerOf({ attempt: () => Promise.reject(fault) }).start()
     expect((await comes('attemptFaulted')).error).toBe(fault)
     expect(await comes('postponed')).toMatchObject({ reason: 'internal' })
+  })
+})
+
+describe('a try that never ends', () => {
+  const endless = (): Promise<never> => new Promise(() => undefined)
+
+  test('is left alone when its time is over, gives its place to others, and is made again', async () => {
+    for (let index = 0; index < 8; index += 1)
+      await tell({ deliveryId: `endless-${index}`, requestId: `endless-${index}` })
+    await tell({ deliveryId: 'other', requestId: 'other' })
+    const begun = new Feed<string>()
+    let isEndless = true
+    workerOf({
+      attempt: ({ deliveryId }) => {
+        begun.add(deliveryId)
+        return isEndless ? endless() : Promise.resolve({ kind: 'delivered' })
+      },
+    }).start()
+    // As many as one origin may have.
+    for (let count = 0; count < 8; count += 1) await begun.take((id): id is string => id !== 'other')
+    isEndless = false
+    const startedAtMs = clock.now()
+    await advanceTo(startedAtMs + 30_000)
+    await advanceTo(startedAtMs + 31_000)
+    expect((await comes('delivered')).delivery.deliveryId).toBe('other')
+    expect(await comes('attemptFaulted')).toMatchObject({ error: new RangeError('a try does not end') })
+    const { delivery, dueAtMs, reason } = await comes('postponed')
+    expect(reason).toBe('internal')
+    await advanceTo(dueAtMs)
+    const isSame = (event: DestinationEvent): event is Extract<DestinationEvent, { kind: 'delivered' }> =>
+      event.kind === 'delivered' && event.delivery.deliveryId === delivery.deliveryId
+    expect((await events.take(isSame)).delivery.attempts).toBe(1)
+  })
+
+  test('does not keep the server from ending, and is made after its next start', async () => {
+    await tell()
+    const begun = Promise.withResolvers<void>()
+    const worker = workerOf({
+      attempt: () => {
+        begun.resolve()
+        return endless()
+      },
+    })
+    worker.start()
+    await begun.promise
+    const drained = worker.drain(5000)
+    const startedAtMs = clock.now()
+    await advanceTo(startedAtMs + 5000)
+    await advanceTo(startedAtMs + 6000)
+    await drained
+    expect(await listed()).toMatchObject([{ deliveryId: 'delivery-1', status: 'delivering', attempts: 0 }])
+    await harness.restart()
+    workerOf().start()
+    expect((await comes('delivered')).delivery).toMatchObject({ deliveryId: 'delivery-1', attempts: 0 })
   })
 })
 

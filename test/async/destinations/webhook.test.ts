@@ -1,11 +1,11 @@
 import { createSecretKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { once } from 'node:events'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { ANSWER_REST_MS } from '../../../src/async/destinations/webhook-answer.ts'
 import {
-  ANSWER_REST_MS,
   WEBHOOK_TIMEOUT_MS,
   WebhookClient,
   type WebhookOptions,
@@ -14,6 +14,7 @@ import { signatureHeaders, webhookKeyOf } from '../../../src/async/destinations/
 import type { Verdict } from '../../../src/async/destinations/delivery-policy.ts'
 import { newDelivery } from '../../contracts/store/task.ts'
 import { Receiver, status, WatchedClock, type Answer } from './harness.ts'
+import { WireReceiver } from './wire-receiver.ts'
 
 const KEY = createSecretKey(Buffer.alloc(32, 1))
 const NOW_MS = 1_700_000_000_000
@@ -144,6 +145,39 @@ describe('a webhook', () => {
     expect(await post(receiver.url)).toEqual({
       kind: 'failed',
       reason: 'webhook-network HPE_HEADER_OVERFLOW',
+    })
+  })
+
+  describe('that speaks past the protocol', () => {
+    let wire: WireReceiver
+
+    afterEach(async () => {
+      await wire.close()
+    })
+
+    test.each([
+      ['switches to another protocol', '101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x'],
+      ['switches without a word of the other', '101 Switching Protocols'],
+    ])('%s has refused it, and its connection ends', async (_word, head) => {
+      wire = await WireReceiver.open((socket) => socket.write(`HTTP/1.1 ${head}\r\n\r\n`))
+      expect(await post(wire.url)).toEqual({ kind: 'refused', reason: 'webhook-status 101' })
+      await wire.ended()
+    })
+
+    test('asks for more for ever is not heard for ever', async () => {
+      const goOn = (socket: Socket): void => {
+        if (!socket.destroyed) socket.write('HTTP/1.1 100 Continue\r\n\r\n', () => goOn(socket))
+      }
+      wire = await WireReceiver.open(goOn)
+      expect(await post(wire.url)).toEqual({ kind: 'refused', reason: 'webhook-status 100' })
+      await wire.ended()
+    })
+
+    test('asks for more and then takes it has taken it', async () => {
+      wire = await WireReceiver.open((socket) =>
+        socket.end('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 Taken\r\n\r\n'),
+      )
+      expect(await post(wire.url)).toEqual({ kind: 'delivered' })
     })
   })
 
