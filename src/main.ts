@@ -68,10 +68,16 @@ import { Sweeper } from './server/sweeper.ts'
 import { restoreLayers, withLayers } from './store/packages/layered-definitions.ts'
 import { PackageStore } from './store/packages/packages.ts'
 import { SqliteStore } from './store/sqlite/sqlite-store.ts'
+import { damageIn } from './store/sqlite/store-refused.ts'
 
 const MIB = 1024 * 1024
 
+/** No server mends that, and a supervisor that starts it again and again only repeats it. */
+const DAMAGED =
+  'the database is damaged; the server ends, and no new start mends it: restore a backup, or move the database away (docs/operating.md)'
+
 export { makeEphemeralDir } from './server/ephemeral-dir.ts'
+export { examineDatabase } from './store/sqlite/examination.ts'
 
 /** A server that answers. */
 export interface RunningServer {
@@ -132,6 +138,8 @@ export async function startServer(
   const compiledDir = join(dataDir, 'compiled')
 
   let queueClock: Clock | undefined
+  let isUp = false
+  let damaged: Error | undefined
   const [packagesDir, stemsDir] = [join(dataDir, 'packages'), join(dataDir, 'stems')]
   const makeTickets = (): TicketFile => makeTicketFile(memoryBackedDir())
   // Side by side: each waits for threads or processes, and together they are most of a start.
@@ -140,8 +148,17 @@ export async function startServer(
       now: () => queueClock?.now() ?? Date.now(),
       file: join(dataDir, 'anvoke.db'),
       ...queueLimitsOf(config),
+      traces: [packagesDir],
       onFailure: (error) => {
-        log.error('the store failed; the server ends, a new start can recover', { error })
+        const isDamaged = damageIn(error) !== undefined
+        // The start fails, and its error says what to do.
+        if (isDamaged && !isUp) {
+          damaged = error
+          return
+        }
+        log.error(isDamaged ? DAMAGED : 'the store failed; the server ends, a new start can recover', {
+          error,
+        })
         // What was acknowledged is safe, nothing more can be: better no server than one that forgets.
         killItself()
       },
@@ -397,6 +414,8 @@ export async function startServer(
     onFailure: (error) => log.error('old code packages were not removed', { error }),
   })
   sweeper.start()
+  if (damaged !== undefined) throw damaged
+  isUp = true
   const opened = undo.move()
 
   const stop = async (graceMs: number): Promise<void> => {

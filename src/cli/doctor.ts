@@ -4,6 +4,7 @@ import { EXIT } from './complaint.ts'
 import { judged } from './doctor-judgement.ts'
 import {
   dataDirFindings,
+  databaseFindings,
   descriptorFinding,
   nodeFinding,
   placeFindings,
@@ -26,13 +27,14 @@ export async function doctor({ flags, configFile }: SettingFlags, json: boolean)
     environment: process.env,
     cwd: process.cwd(),
   })
-  const { checkPlaces, examineHostFor } = await import('../main.ts')
+  const { checkPlaces, examineDatabase, examineHostFor } = await import('../main.ts')
   const findings = [
     nodeFinding(),
     ...judged(await examineHostFor(config), config),
     descriptorFinding(config),
     ...placeFindings(() => checkPlaces(config)),
     ...dataDirFindings(config.dataDir),
+    ...databaseFindings(config.dataDir, examineDatabase),
   ]
   process.exitCode = isHealthy(findings) ? EXIT.ok : EXIT.failed
   process.stdout.write(json ? `${renderJson(findings)}\n` : renderText(findings, config.sandbox))

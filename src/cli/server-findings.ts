@@ -1,9 +1,11 @@
 import { existsSync, readFileSync, statfsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { ConfigError } from '../config/config-error.ts'
 import type { Config } from '../config/schema.ts'
-import type { examineHostFor } from '../main.ts'
+import type { examineDatabase, examineHostFor } from '../main.ts'
 import { checkDataPlace, nearestAbove } from './data-place.ts'
 import { shellWord } from './shell-word.ts'
+import { mendingOf } from './start-errors.ts'
 
 /** What was found out about one thing that functions run on. */
 export type Finding = Awaited<ReturnType<typeof examineHostFor>>[number]
@@ -60,6 +62,44 @@ export function dataDirFindings(dataDir: string): Finding[] {
   const isThere = existsSync(dataDir)
   const place = isThere ? dataDir : nearestAbove(dataDir)
   return [isThere ? accessFinding(name, dataDir) : unmade(name, dataDir, place), roomFinding(place)]
+}
+
+/** Whether the database of a data directory can be read; nothing where there is none yet. */
+export function databaseFindings(dataDir: string, examine: typeof examineDatabase): Finding[] {
+  const name = 'database'
+  const file = join(dataDir, 'anvoke.db')
+  const found = examine(file, [join(dataDir, 'packages')])
+  switch (found.state) {
+    case 'absent':
+      return []
+    case 'in-use':
+      return [
+        { name, ok: true, required: false, detail: `${file} is in use by a server: it was not looked into` },
+      ]
+    case 'sound':
+      return [
+        {
+          name,
+          ok: true,
+          required: false,
+          detail: `${file}, ${found.mib} MiB, hangs together (quick_check)`,
+        },
+      ]
+    case 'unexamined':
+      return [{ name, ok: true, required: false, detail: `${file} was not looked into: ${found.reason}` }]
+    case 'emptied':
+      return [{ name, ok: false, required: true, detail: found.reason, fix: found.fix }]
+    case 'damaged':
+      return [
+        {
+          name,
+          ok: false,
+          required: true,
+          detail: `${file} is damaged: ${found.reason}`,
+          fix: mendingOf(file),
+        },
+      ]
+  }
 }
 
 /**

@@ -1,7 +1,16 @@
+import { basename } from 'node:path'
 import { ConfigError } from '../config/config-error.ts'
 import { formatListenAddress } from '../config/listen-address.ts'
 import { flagOf, isSettingKey, settingDocs, variableOf, type Config } from '../config/schema.ts'
 import { CommandFailed } from './complaint.ts'
+
+/** What to do about a database that is damaged. */
+export function mendingOf(file: string): string {
+  return (
+    `restore the data directory from a backup; or move ${basename(file)} and ${basename(file)}-wal away: the server then begins anew, ` +
+    'without the functions, settings and asynchronous calls that they held, and removes the code that belonged to them'
+  )
+}
 
 /** Says what to do about a server that did not start; hands back an error that has no explanation. */
 export function explainStart(error: unknown, config: Config): unknown {
@@ -26,10 +35,21 @@ export function explainStart(error: unknown, config: Config): unknown {
     }
   }
   if (error.name === 'StoreRefused') {
+    const isInUse = error.message.includes('in use')
+    const choose = `${isInUse ? 'stop that server, or ' : ''}choose another directory with --data or ANVOKE_DATA_DIR`
     return new CommandFailed({
       what: `the data directory ${config.dataDir} cannot be used`,
       why: error.message,
-      fix: `${error.message.includes('in use') ? 'stop that server, or ' : ''}choose another directory with --data or ANVOKE_DATA_DIR`,
+      fix: 'fix' in error && typeof error.fix === 'string' ? error.fix : choose,
+    })
+  }
+  for (const told of [error, error.cause]) {
+    if (!(told instanceof Error) || told.name !== 'StoreDamaged' || !('file' in told)) continue
+    return new CommandFailed({
+      what: `the database ${String(told.file)} is damaged`,
+      why: `${'reason' in told ? String(told.reason) : told.message}: a disk or another program has changed it, and no start mends that`,
+      fix: mendingOf(String(told.file)),
+      see: 'docs/operating.md',
     })
   }
   if (error.name === 'InterpreterUnusable' && 'setting' in error) {

@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type fc2 from '@alicloud/fc2'
 import { eventually } from '../sandbox/harness.ts'
@@ -25,6 +26,8 @@ exports.handler = (event, context, callback) => {
     callback(null, 'done')
   }, 20)
 }`
+/** Of a database. */
+const PAGE_BYTES = 4096
 const ROOT_KEY = { ANVOKE_ACCESS_KEY_ID: 'my-key', ANVOKE_ACCESS_KEY_SECRET: 'my-own-secret' }
 
 const systemNode = findOldNode()
@@ -211,6 +214,87 @@ describe('the server as it is started from the command line', () => {
     const { code, stderr } = await start(['serve', '--data', '/proc/nowhere']).ended
     expect(code).toBe(2)
     expect(stderr).toMatch(/data directory \/proc\/nowhere cannot be used\n {2}why .*\n {2}fix .*--data/)
+  })
+
+  describe('with a data directory of a server that was there', () => {
+    const database = (): string => join(cwd, 'data', 'anvoke.db')
+
+    /** Where an index begins, counted from 0. */
+    function pageOf(index: string): number {
+      using opened = new DatabaseSync(database(), { readOnly: true })
+      const row = opened.prepare('SELECT rootpage FROM sqlite_schema WHERE name = ?').get(index)
+      return Number(row?.['rootpage']) - 1
+    }
+
+    async function startsAndStops(): Promise<void> {
+      const server = start(['serve', '--data', 'data'])
+      expect(await healthOf(await server.ready())).toBe(200)
+      server.child.kill('SIGTERM')
+      expect(await server.ended).toMatchObject({ code: 0 })
+    }
+
+    beforeEach(startsAndStops)
+
+    test.each([
+      [
+        'in the middle',
+        (): number => pageOf('sqlite_autoindex_definitions_1'),
+        'database disk image is malformed',
+      ],
+      ['after its first page', (): number => 1, 'database disk image is malformed'],
+      ['from its beginning', (): number => 0, 'file is not a database'],
+    ])(
+      'says what to do about a database that is overwritten %s, and so does doctor',
+      async (_at, from, why) => {
+        const page = from()
+        const bytes = await readFile(database())
+        await writeFile(
+          database(),
+          bytes.fill(0x5a, page * PAGE_BYTES, page > 1 ? (page + 1) * PAGE_BYTES : undefined),
+        )
+        const { code, signal, stderr } = await start(['serve', '--data', 'data']).ended
+        expect({ code, signal }).toEqual({ code: 1, signal: null })
+        expect(stderr).toContain(`anvoke: the database ${database()} is damaged\n  why  ${why}`)
+        expect(stderr).toMatch(
+          /\n {2}fix {2}restore .* from a backup; or move anvoke\.db and anvoke\.db-wal away: .*without/,
+        )
+        expect(stderr).not.toContain('can recover')
+        const { code: judged, stdout } = await new Launched(['doctor', '--data', 'data'], { cwd }).ended
+        expect(judged).toBe(1)
+        expect(stdout).toMatch(/MISSING +database +.* is damaged: .*\n +fix: restore the data directory/)
+        expect(stdout).toMatch(/does not start: database\./)
+
+        await rename(database(), join(cwd, 'moved'))
+        await startsAndStops()
+      },
+    )
+
+    test('refuses an empty database, which would be taken for a new one', async () => {
+      await writeFile(database(), '')
+      const { code, stderr } = await start(['serve', '--data', 'data']).ended
+      expect(code).toBe(1)
+      expect(stderr).toMatch(
+        /why {2}.*anvoke\.db: is empty, though a server has kept data here .*\n {2}fix {2}restore/,
+      )
+      const { stdout } = await new Launched(['doctor', '--data', 'data'], { cwd }).ended
+      expect(stdout).toMatch(/MISSING +database +.*is empty/)
+
+      await rm(database())
+      await startsAndStops()
+    })
+
+    test('doctor says that the database hangs together, and not while a server uses it', async () => {
+      const told = async (): Promise<string> =>
+        (await new Launched(['doctor', '--data', 'data'], { cwd }).ended).stdout
+      const before = await readdir(join(cwd, 'data'))
+      expect(await told()).toMatch(/ok +database +.*hangs together/)
+      expect(await readdir(join(cwd, 'data'))).toEqual(before)
+      const server = start(['serve', '--data', 'data'])
+      await server.ready()
+      expect(await told()).toMatch(/ok +database +.*in use by a server/)
+      server.child.kill('SIGTERM')
+      await server.ended
+    })
   })
 
   describe('with a call that goes on', () => {

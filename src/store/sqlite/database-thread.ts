@@ -14,7 +14,7 @@ import type {
   ToWorker,
   WorkerStart,
 } from './operations.ts'
-import { StoreRefused } from './store-refused.ts'
+import { StoreDamaged, StoreRefused } from './store-refused.ts'
 
 /** Bounds of one batch: how long others wait for it, and how much memory is held twice. */
 const BATCH_OPERATIONS = 1000
@@ -94,6 +94,7 @@ export class DatabaseThread {
   /**
    * @param onFailure Called once when the thread ends by itself after it was opened.
    * @throws {StoreRefused} the database cannot be used; the thread has ended.
+   * @throws {StoreDamaged} the same, as it is damaged.
    * @throws {EngineError} `platform/store-failed`: the thread itself did not start.
    */
   static async start(start: WorkerStart, onFailure: (error: Error) => void): Promise<DatabaseThread> {
@@ -238,11 +239,13 @@ export class DatabaseThread {
       case 'opened':
         this.#opened.resolve()
         break
-      case 'refused':
+      case 'refused': {
         this.#closed = true
+        const Refusal = message.isDamage ? StoreDamaged : StoreRefused
         // Once the thread is gone: whoever catches this may open the file again.
-        void this.#exited.promise.then(() => this.#opened.reject(new StoreRefused(file, message.reason)))
+        void this.#exited.promise.then(() => this.#opened.reject(new Refusal(file, message.reason)))
         break
+      }
       case 'done':
         this.#commits = message.commits
         this.#finishBatch(this.#underWay.shift() ?? [], message.results)
@@ -254,7 +257,10 @@ export class DatabaseThread {
         // It is left as it is: to end it would close the database.
         this.#worker.unref()
         this.#exited.resolve()
-        this.#fail(new Error(message.reason), false)
+        this.#fail(
+          message.isDamage ? new StoreDamaged(file, message.reason) : new Error(message.reason),
+          false,
+        )
         break
     }
   }

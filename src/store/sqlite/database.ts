@@ -1,8 +1,8 @@
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { migrate } from './migrate.ts'
-import { isBusy } from './sqlite-error.ts'
-import { StoreRefused } from './store-refused.ts'
+import { isBusy, isDamage } from './sqlite-error.ts'
+import { StoreDamaged, StoreRefused } from './store-refused.ts'
 
 /** How long a new server waits for one that is just ending. */
 const LOCK_WAIT_MS = 1000
@@ -22,6 +22,7 @@ const WAL_KEPT_BYTES = 64 * 1024 * 1024
  * of the file: nothing else in this process may open the database file.
  *
  * @throws {StoreRefused} in use by another server, written by a newer version, or not usable as a database.
+ * @throws {StoreDamaged} what is in it is damaged, as far as opening reads it.
  */
 export function openDatabase(file: string): DatabaseSync {
   let database: DatabaseSync | undefined
@@ -45,6 +46,7 @@ export function openDatabase(file: string): DatabaseSync {
     if (error instanceof StoreRefused) throw error
     if (isBusy(error)) throw new StoreRefused(file, 'is in use by another server', { cause: error })
     const reason = error instanceof Error ? error.message : String(error)
+    if (isDamage(error)) throw new StoreDamaged(file, reason, { cause: error })
     throw new StoreRefused(file, `cannot be used as the database: ${reason}`, { cause: error })
   }
 }

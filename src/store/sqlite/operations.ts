@@ -243,7 +243,7 @@ export type ToWorker =
  */
 export type FromWorker =
   | { readonly kind: 'opened' }
-  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'refused'; readonly reason: string; readonly isDamage: boolean }
   | { readonly kind: 'done'; readonly results: readonly Result[]; readonly commits: number }
   | { readonly kind: 'closed' }
-  | { readonly kind: 'failed'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly reason: string; readonly isDamage: boolean }

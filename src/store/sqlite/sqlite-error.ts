@@ -61,11 +61,16 @@ export function isFull(error: unknown): boolean {
   return primaryCodeOf(error) === SQLITE_FULL || error instanceof QuotaUsedUp
 }
 
+/** Whether what is in the database is not what was written: no start mends that. */
+export function isDamage(error: unknown): boolean {
+  const code = primaryCodeOf(error)
+  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB
+}
+
 /**
  * Whether nothing may be written any more. After a failed fsync the kernel may have dropped the pages, so a
  * second try that succeeds proves nothing; a new start reads what is really on the disk.
  */
 export function isFatal(error: unknown): error is Error {
-  const code = primaryCodeOf(error)
-  return code === SQLITE_IOERR || code === SQLITE_CORRUPT || code === SQLITE_NOTADB
+  return primaryCodeOf(error) === SQLITE_IOERR || isDamage(error)
 }

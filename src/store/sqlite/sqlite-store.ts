@@ -4,6 +4,7 @@ import type { Outbox } from '../outbox.ts'
 import type { TaskLookup, TaskOperations, TaskQueue } from '../task-queue.ts'
 import { DatabaseThread } from './database-thread.ts'
 import type { DefinitionRow, IdleFunction, OutputOf, QueueLimits } from './operations.ts'
+import { refuseEmptied } from './emptied.ts'
 import { SqliteOutbox } from './sqlite-outbox.ts'
 import { SqliteTasks } from './sqlite-tasks.ts'
 
@@ -18,6 +19,8 @@ const PURGE_ROWS = 500
 export interface SqliteStoreOptions {
   /** The database file; made when it does not exist, with mode 0600. Its directory must exist. */
   readonly file: string
+  /** Paths that are there only once a server has used the database: beside one of them, an empty file is refused. Default none. */
+  readonly traces?: readonly string[]
   /**
    * Tasks that have not ended, 1 or more; more are refused with `caller/queue-full`. Default 1 000 000.
    * Over this and {@link SqliteStoreOptions.maxQueuedBytes} a function that has less than a hundredth of it is still taken in, up to
@@ -47,8 +50,8 @@ export interface SqliteStoreOptions {
   /** Epoch milliseconds, on the time line that claims are made on. Default the system's clock. */
   readonly now?: () => number
   /**
-   * Called once when the database can no longer be used. The process should be killed: a new start can recover. To end in any other way
-   * closes the database, which writes, after a failed fsync too.
+   * Called once when the database can no longer be used. The process should be killed: to end in any other way closes the database, which
+   * writes, after a failed fsync too. A new start can recover, unless {@link damageIn} the error is some.
    */
   readonly onFailure?: (error: Error) => void
 }
@@ -92,6 +95,7 @@ export class SqliteStore {
    *
    * @throws {StoreRefused} another process has it open, a newer version wrote it, or it is no usable database. The
    *   message names the file.
+   * @throws {StoreDamaged} what opening reads of it is damaged.
    */
   static async open(options: SqliteStoreOptions): Promise<SqliteStore> {
     const { file, retentionMs = 7 * DAY_MS, now = Date.now, onFailure = () => undefined } = options
@@ -105,6 +109,7 @@ export class SqliteStore {
       maxDeliveries: options.maxDeliveries ?? 100_000,
       maxDeliveryBytes: options.maxDeliveryBytes ?? 256 * 1024 ** 2,
     }
+    refuseEmptied(file, options.traces ?? [])
     const thread = await DatabaseThread.start({ file, limits }, onFailure)
     return new SqliteStore(thread, limits, retentionMs, now)
   }

@@ -3,8 +3,8 @@ import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { BatchRunner } from './batch.ts'
 import { openDatabase } from './database.ts'
 import type { FromWorker, ToWorker, WorkerStart } from './operations.ts'
-import { isFatal } from './sqlite-error.ts'
-import { StoreRefused } from './store-refused.ts'
+import { isDamage, isFatal } from './sqlite-error.ts'
+import { StoreDamaged, StoreRefused } from './store-refused.ts'
 
 /**
  * The thread that owns the database: everything that waits for the disk happens here. It serves batches one after
@@ -21,15 +21,17 @@ function serve(port: MessagePort, { file, limits }: WorkerStart): void {
     runner = new BatchRunner(database, limits)
   } catch (error) {
     database?.close()
-    reply({ kind: 'refused', reason: error instanceof StoreRefused ? error.reason : String(error) })
+    const isNamed = error instanceof StoreRefused || error instanceof StoreDamaged
+    const reason = isNamed ? error.reason : String(error)
+    reply({ kind: 'refused', reason, isDamage: error instanceof StoreDamaged || isDamage(error) })
     return
   }
   const opened = database
 
   let hasFailed = false
-  const fail = ({ message: reason }: Error): void => {
+  const fail = (error: Error): void => {
     hasFailed = true
-    reply({ kind: 'failed', reason })
+    reply({ kind: 'failed', reason: error.message, isDamage: isDamage(error) })
   }
   port.on('message', (message: ToWorker) => {
     if (hasFailed) return

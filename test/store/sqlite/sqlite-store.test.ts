@@ -109,7 +109,9 @@ describe('SqliteStore', () => {
   test('refuses a file that is no database, naming it', async () => {
     await harness.store.close()
     await writeFile(harness.file, 'certainly not a database, but long enough to look at'.repeat(100))
-    await expect(SqliteStore.open({ file: harness.file })).rejects.toThrow(`${harness.file}: cannot be used`)
+    await expect(SqliteStore.open({ file: harness.file })).rejects.toThrow(
+      `${harness.file}: file is not a database`,
+    )
   })
 
   test('refuses a file in a directory that is not there', async () => {
