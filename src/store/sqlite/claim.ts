@@ -8,6 +8,9 @@ import { formatLease } from './lease-name.ts'
 import type { InputOf, TaskRow } from './operations.ts'
 import { parsePlan } from './plan.ts'
 
+/** The reason of a task whose event is not there when it is due: its file was damaged. It has no run and no telling. */
+export const EVENT_LOST = 'eventLost'
+
 /** Operations that look for due tasks; each runs inside the transaction of its batch. */
 export interface ClaimOperations {
   readonly claimTasks: (input: InputOf<'claimTasks'>, memory: PayloadMemory) => readonly TaskRow[]
@@ -107,8 +110,8 @@ export function prepareClaim(
           endings.end(row, { ending: 'cancelled', attempts, lastError: 'terminated' }, nowMs)
           line.giveBack()
         } else if (payload === null) {
-          // One that cannot run must not keep all others from running.
-          endings.end(row, { ending: 'failed', attempts, lastError: 'eventLost' }, nowMs)
+          // One that cannot run must not keep all others from running. Nobody is told: there is no event to tell of.
+          endings.end(row, { ending: 'failed', attempts, lastError: EVENT_LOST }, nowMs)
           line.giveBack()
         } else {
           take(row, nowMs, leaseMs)

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { TaskDetails, TaskRecord, TaskResult } from '../task-queue.ts'
+import { EVENT_LOST } from './claim.ts'
 import { ENDING_COLUMNS, type EndingRow, type Endings } from './endings.ts'
 import { parseHistory } from './history.ts'
 import type { DetailsRow, InputOf, RecordRow } from './operations.ts'
@@ -46,7 +47,9 @@ export function prepareLookup(database: DatabaseSync, endings: Endings): LookupO
     const isTold =
       row.status === 'succeeded'
         ? onSuccess !== undefined
-        : (row.status === 'failed' || row.status === 'expired') && onFailure !== undefined
+        : (row.status === 'failed' || row.status === 'expired') &&
+          row.last_error !== EVENT_LOST &&
+          onFailure !== undefined
     if (!isTold) return { destinations }
     const found = selectDelivery.get(row.account, row.request_id, row.namespace, row.function_name)
     if (found === undefined) return { destinations, telling: 'delivered' }

@@ -193,6 +193,25 @@ describe('BatchRunner.run', () => {
     })
   })
 
+  test('a task without its event is told to nobody, and is not said to be told', () => {
+    const { payload: _payload, ...task } = newTask()
+    const { destination } = newDelivery()
+    const destinations = { onFailure: destination }
+    const input = { ...task, destinations, payloadOffset: 0, payloadBytes: 1 }
+    run({ name: 'enqueueTask', input })
+    database.exec('DELETE FROM task_payloads')
+    run({ name: 'claimTasks', input: { limit: 1, nowMs: 1, leaseMs: 1000 } })
+    const { account, requestId } = task
+    const [found] = runner.run([{ name: 'findDetails', input: { account, by: { requestId } } }], {
+      arriving: new ArrayBuffer(0),
+      leaving: [],
+    }).results
+    const output = found?.ok === true ? found.output : found
+    expect(output).toMatchObject({ status: 'failed', lastError: 'eventLost', destinations })
+    expect(output).not.toHaveProperty('telling')
+    expect(database.prepare('SELECT count(*) AS rows FROM deliveries').get()).toEqual({ rows: 0 })
+  })
+
   test('the lease of a stopped task ends it, and no other, while its function is paused', () => {
     const outputOf = (operation: Operation): unknown => {
       const [result] = runner.run([operation], { arriving: new ArrayBuffer(0), leaving: [] }).results
