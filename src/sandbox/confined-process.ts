@@ -54,7 +54,7 @@ export abstract class ConfinedProcess implements SandboxProcess {
   protected abstract roots(): TreeRoots
 
   /** The first process of its namespaces, as far as it is known. */
-  protected abstract firstProcess(): number | undefined
+  protected abstract firstProcess(): KnownProcess | undefined
 
   /** The process that runs the function's code, as far as it is known. */
   protected abstract ownProcess(): Promise<KnownProcess | undefined>
@@ -127,7 +127,7 @@ export abstract class ConfinedProcess implements SandboxProcess {
    * @throws When the way out could not be made, or the process ended before.
    */
   protected async connect(room: EgressRoom, onHeld?: () => void): Promise<void> {
-    while (!this.hasEnded && !(await hasLoopback(this.firstProcess()))) await delay(1)
+    while (!this.hasEnded && !(await hasLoopback(this.firstProcess()?.pid))) await delay(1)
     try {
       const first = this.firstProcess()
       if (this.hasEnded || first === undefined) throw new Error('it ended before')

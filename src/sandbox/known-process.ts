@@ -6,10 +6,13 @@ export class KnownProcess {
   /** Clock ticks after boot; undefined: it had ended. */
   readonly #startTime: string | undefined
 
-  /** @param pid Of a process that runs now. */
-  constructor(pid: number) {
+  /**
+   * @param pid Of a process that runs now, or else with
+   * @param startTime What somebody read whom it could not leave meanwhile, clock ticks after boot; default what its number tells now.
+   */
+  constructor(pid: number, startTime?: number) {
     this.pid = pid
-    this.#startTime = startTimeOf(pid)
+    this.#startTime = startTime === undefined ? startTimeOf(pid) : String(startTime)
   }
 
   /** Whether the number is still its own. Look before each signal: nothing else keeps it from reaching somebody else. */

@@ -10,7 +10,7 @@ import { CgroupGroup } from '../../src/sandbox/cgroup/group.ts'
 import { sendTerm } from '../../src/sandbox/child.ts'
 import { TextTail } from '../../src/sandbox/text-tail.ts'
 import { ForkedProcess } from '../../src/sandbox/zygote/forked-process.ts'
-import { pidsWith, uniqueSleep } from './harness.ts'
+import { pidsWith, startOf, uniqueSleep } from './harness.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 3_600_000
@@ -68,7 +68,7 @@ async function startUnfreezable(untilRefused = async (): Promise<void> => undefi
   const channel = child.stdio[3]
   if (!(channel instanceof Socket) || stdout === null || stderr === null)
     throw new Error('the process has no channel')
-  const born = { first: pid, function: pid }
+  const born = { first: pid, firstStart: startOf(pid), function: pid, functionStart: startOf(pid) }
   const fork = {
     channel,
     stdout,

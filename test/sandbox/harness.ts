@@ -187,9 +187,19 @@ export function zygotesWith(word: string): number[] {
 
 /** Clock ticks that a process has used. */
 export function ticksOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const fields = statOf(pid)
   return Number(fields[11]) + Number(fields[12])
+}
+
+/** When a process started, clock ticks after boot. */
+export function startOf(pid: number): number {
+  return Number(statOf(pid)[19])
+}
+
+/** What the kernel tells of a process behind its name; proc(5). */
+function statOf(pid: number): string[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
 /** Polls, for at most ten seconds unless told otherwise, until `probe` is satisfied. For what other processes do and nobody reports. */

@@ -131,8 +131,8 @@ export class BwrapProcess extends ConfinedProcess {
     return { launcher: this.#namespaceInit?.pid }
   }
 
-  protected override firstProcess(): number | undefined {
-    return this.#namespaceInit?.pid
+  protected override firstProcess(): KnownProcess | undefined {
+    return this.#namespaceInit
   }
 
   protected override async ownProcess(): Promise<KnownProcess | undefined> {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import type { InheritedDescriptors } from '../inherited-descriptors.ts'
+import type { KnownProcess } from '../known-process.ts'
 import { AddressWatch, type AddressFollower } from './address-watch.ts'
 import { BarrierSet } from './barrier-set.ts'
 import { Helper } from './helper.ts'
@@ -72,12 +73,12 @@ export class Egress {
   /**
    * Holds on to the namespaces before it returns: what the process does later does not matter.
    *
-   * @param pid A process in the network namespace, and where there is a user namespace, in the one this belongs to.
+   * @param process In the network namespace, and where there is a user namespace, in the one this belongs to.
    * @param onLost Called when the carrier has ended after it was attached: by itself, for new addresses of the host that could not be barred, or by {@link end}.
-   * @throws When the process is gone, or the kernel refuses another process or descriptor.
+   * @throws When the process is gone, its network is the server's own, or the kernel refuses another process or descriptor.
    */
-  constructor(pid: number, room: EgressRoom, onLost: () => void) {
-    this.#namespaces = new Namespaces(pid, room.inUserNamespace)
+  constructor(process: KnownProcess, room: EgressRoom, onLost: () => void) {
+    this.#namespaces = new Namespaces(process, room.inUserNamespace)
     this.#watch = watchFor(room)
     this.ended = this.#finished.promise.then(() => this.#untilNothingRuns())
     try {

@@ -1,4 +1,5 @@
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, statSync } from 'node:fs'
+import type { KnownProcess } from '../known-process.ts'
 
 /** Descriptors that helpers find them at. */
 const NET_FD = 3
@@ -18,18 +19,26 @@ export class Namespaces {
   #closed = false
 
   /**
-   * @param pid A process in the network namespace, and where there is a user namespace, in the one this belongs to.
-   * @throws When the process is gone, or the kernel refuses another descriptor.
+   * @param process In the network namespace, and where there is a user namespace, in the one this belongs to.
+   * @throws When the process is gone, its network is the server's own, or the kernel refuses another descriptor.
    */
-  constructor(pid: number, inUserNamespace: boolean) {
+  constructor(process: KnownProcess, inUserNamespace: boolean) {
     this.inUserNamespace = inUserNamespace
-    const net = openSync(`/proc/${pid}/ns/net`, 'r')
+    const opened: number[] = []
     try {
-      this.#descriptors = [net, openSync(inUserNamespace ? `/proc/${pid}/ns/user` : '/dev/null', 'r')]
+      for (const path of [
+        `/proc/${process.pid}/ns/net`,
+        inUserNamespace ? `/proc/${process.pid}/ns/user` : '/dev/null',
+      ])
+        opened.push(openSync(path, 'r'))
+      requireForeign(opened[0])
+      // What was opened is its own only if it had its number until then.
+      if (!process.isStill()) throw new Error('the process has ended')
     } catch (error) {
-      closeSync(net)
+      for (const fd of opened) closeSync(fd)
       throw error
     }
+    this.#descriptors = opened
   }
 
   /** Lets go of them. Safe to call any number of times. */
@@ -54,4 +63,11 @@ export class Namespaces {
     // An ordinary user is root in the namespaces of a sandbox of his, without changing ids.
     return this.inUserNamespace ? ['--preserve-credentials', `--user=/proc/self/fd/${USER_FD}`] : []
   }
+}
+
+/** Helpers give what they enter a device and barriers: of the host itself they would take the network away. */
+function requireForeign(net: number | undefined): void {
+  const own = statSync('/proc/self/ns/net', { bigint: true })
+  const its = net === undefined ? own : fstatSync(net, { bigint: true })
+  if (its.dev === own.dev && its.ino === own.ino) throw new Error('it has the network of the server itself')
 }

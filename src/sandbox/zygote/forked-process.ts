@@ -6,7 +6,8 @@ import { KnownProcess } from '../known-process.ts'
 import { untilGone } from '../proc.ts'
 import type { SandboxExit, SandboxProcess } from '../sandbox.ts'
 import type { TreeRoots } from '../tree-memory.ts'
-import type { Fork, ForkPids } from './zygote.ts'
+import type { ForkPids } from './messages.ts'
+import type { Fork } from './zygote.ts'
 
 /** Why a process could not be isolated, as it says itself before it ends; see `_anvoke/zygote.py`. */
 const COMPLAINT = /^zygote: .*/m
@@ -48,8 +49,9 @@ export class ForkedProcess extends ConfinedProcess {
     this.#birth = fork.born.then(
       (pids) => {
         this.#pids = pids
-        this.#first = new KnownProcess(pids.first)
-        this.#own = new KnownProcess(pids.function)
+        // Not as their numbers tell now: they may have ended, and been given to others.
+        this.#first = new KnownProcess(pids.first, pids.firstStart)
+        this.#own = new KnownProcess(pids.function, pids.functionStart)
       },
       (error: unknown) => {
         // One that was killed meanwhile was not refused.
@@ -68,8 +70,8 @@ export class ForkedProcess extends ConfinedProcess {
     return { counted: this.#pids?.function, launcher: this.#pids?.first }
   }
 
-  protected override firstProcess(): number | undefined {
-    return this.#pids?.first
+  protected override firstProcess(): KnownProcess | undefined {
+    return this.#first
   }
 
   protected override async ownProcess(): Promise<KnownProcess | undefined> {
@@ -88,10 +90,10 @@ export class ForkedProcess extends ConfinedProcess {
     if (this.isKilled && this.#pids !== undefined) this.end()
     const exitCode = await fork.ended
     // Without an exit code its zygote has ended, and the kernel ends the child as well, or does not tell.
-    const untold = exitCode === undefined ? this.#pids : undefined
-    if (untold !== undefined) this.#killFirst()
+    const untold = exitCode === undefined && this.#first?.isStill() === true ? this.#first.pid : undefined
+    if (untold !== undefined) sendKill(untold)
     this.hasEnded = true
-    const oomKills = await this.conclude(untold === undefined ? Promise.resolve() : untilGone(untold.first))
+    const oomKills = await this.conclude(untold === undefined ? Promise.resolve() : untilGone(untold))
     // What nobody reads would keep descriptors open; Node.js does the same for its own child processes.
     for (const stream of [this.channel, this.stdout, this.stderr])
       if (stream.readableFlowing === null) stream.resume()

@@ -34,11 +34,20 @@ export interface ForkOrder {
   readonly workDir: string
 }
 
+/** The processes of a child, as zygote and host number them. The starts are in clock ticks after boot, read before anything could have taken a number over. */
+export interface ForkPids {
+  /** The first process of the namespaces, which does nothing; with it, all of them end. */
+  readonly first: number
+  readonly firstStart: number
+  /** What becomes the function's; no child of that one. */
+  readonly function: number
+  readonly functionStart: number
+}
+
 /** What a zygote tells. */
 export type ZygoteMessage =
   | { readonly kind: 'ready' }
-  /** The first process of the namespaces of a child, and the function's, as the zygote numbers them. */
-  | { readonly kind: 'born'; readonly set: number; readonly first: number; readonly function: number }
+  | ({ readonly kind: 'born'; readonly set: number } & ForkPids)
   | { readonly kind: 'refused'; readonly set: number; readonly reason: string }
   /** The exit code of the function's process; negative: the signal that ended it. Nothing of the child runs. */
   | { readonly kind: 'ended'; readonly set: number; readonly exitCode: number }
@@ -78,9 +87,8 @@ function messageOf(value: unknown): ZygoteMessage {
     if ('ready' in value) return { kind: 'ready' }
     if ('set' in value && typeof value.set === 'number') {
       const { set } = value
-      if ('first' in value && typeof value.first === 'number')
-        if ('function' in value && typeof value.function === 'number')
-          return { kind: 'born', set, first: value.first, function: value.function }
+      const pids = pidsOf(value)
+      if (pids !== undefined) return { kind: 'born', set, ...pids }
       if ('refused' in value && typeof value.refused === 'string')
         return { kind: 'refused', set, reason: value.refused }
       if ('ended' in value && typeof value.ended === 'number')
@@ -88,4 +96,13 @@ function messageOf(value: unknown): ZygoteMessage {
     }
   }
   throw new Error('the zygote sends something else than a message')
+}
+
+function pidsOf(value: object): ForkPids | undefined {
+  if (!('first' in value && 'firstStart' in value && 'function' in value && 'functionStart' in value))
+    return undefined
+  const { first, firstStart, function: own, functionStart } = value
+  if (typeof first !== 'number' || typeof firstStart !== 'number') return undefined
+  if (typeof own !== 'number' || typeof functionStart !== 'number') return undefined
+  return { first, firstStart, function: own, functionStart }
 }

@@ -11,6 +11,7 @@ import {
   encodeWithdrawal,
   MessageReader,
   type ForkOrder,
+  type ForkPids,
   type ZygoteConfig,
   type ZygoteMessage,
 } from './messages.ts'
@@ -45,14 +46,6 @@ export interface ForkEnds {
   readonly stderr: TextTail
   readonly channel: Socket
   readonly tickets: TicketFile
-}
-
-/** As the host numbers them. */
-export interface ForkPids {
-  /** The first process of the namespaces, which does nothing; with it, all of them end. */
-  readonly first: number
-  /** What becomes the function's; no child of that one. */
-  readonly function: number
 }
 
 /** A child, from its order on. */

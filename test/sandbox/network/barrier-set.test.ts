@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { InheritedDescriptors } from '../../../src/sandbox/inherited-descriptors.ts'
+import { KnownProcess } from '../../../src/sandbox/known-process.ts'
 import { BarrierSet } from '../../../src/sandbox/network/barrier-set.ts'
 import { Namespaces } from '../../../src/sandbox/network/namespaces.ts'
 import { whyNot } from './lab.ts'
@@ -65,7 +66,7 @@ describe.runIf(whyNot === undefined)('barriers', () => {
     ip(echo, 'address', 'add', `${OTHER}/24`, 'dev', 'far')
     ip(asker, 'link', 'set', 'near', 'up')
     ip(echo, 'link', 'set', 'far', 'up')
-    namespaces = new Namespaces(asker.pid ?? 0, false)
+    namespaces = new Namespaces(new KnownProcess(asker.pid ?? 0), false)
   })
 
   afterEach(async () => {

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Readable, Writable } from 'node:stream'
 import { InheritedDescriptors } from '../../../src/sandbox/inherited-descriptors.ts'
+import { KnownProcess } from '../../../src/sandbox/known-process.ts'
 import { Egress } from '../../../src/sandbox/network/egress.ts'
 import { ASK } from './ask.ts'
 
@@ -26,7 +27,7 @@ if (!(output instanceof Readable && channel instanceof Writable)) throw new Erro
 await once(output, 'data')
 let lost = 0
 const room = { programs, inUserNamespace: true, inherited: new InheritedDescriptors() }
-const egress = new Egress(child.pid ?? 0, room, () => (lost += 1))
+const egress = new Egress(new KnownProcess(child.pid ?? 0), room, () => (lost += 1))
 await egress.attached
 channel.write('go\n')
 const [answers] = await once(output, 'data')

@@ -58,15 +58,19 @@ test('what a zygote tells stands on the page of the protocol, and no more', () =
   })
   expect(read).toEqual([
     { kind: 'ready' },
-    { kind: 'born', set: 5, first: 5, function: 5 },
+    { kind: 'born', set: 5, first: 5, firstStart: 5, function: 5, functionStart: 5 },
     { kind: 'refused', set: 5, reason: 'no processes' },
     { kind: 'ended', set: 5, exitCode: 5 },
   ])
 })
 
-test.each(['{"set":1}', '{"set":"1","ended":0}', '{"set":1,"born":true}', 'null', '5'])(
-  'what is not on it is no message: %s',
-  (line) => {
-    expect(() => new MessageReader().read(Buffer.from(`${line}\n`))).toThrow('something else than a message')
-  },
-)
+test.each([
+  '{"set":1}',
+  '{"set":"1","ended":0}',
+  '{"set":1,"born":true}',
+  '{"set":1,"first":2,"function":3}',
+  'null',
+  '5',
+])('what is not on it is no message: %s', (line) => {
+  expect(() => new MessageReader().read(Buffer.from(`${line}\n`))).toThrow('something else than a message')
+})

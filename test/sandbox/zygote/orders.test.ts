@@ -12,7 +12,7 @@ import { probeSandboxes } from '../../../src/sandbox/probe.ts'
 import { ForkedProcess } from '../../../src/sandbox/zygote/forked-process.ts'
 import { ZygoteRoom } from '../../../src/sandbox/zygote/room.ts'
 import type { Fork } from '../../../src/sandbox/zygote/zygote.ts'
-import { eventually, hasPython, pidsWith, uniqueSleep, Workbench, zygotesWith } from '../harness.ts'
+import { eventually, hasPython, pidsWith, startOf, uniqueSleep, Workbench, zygotesWith } from '../harness.ts'
 import { Servant, SERVANT } from './servant.ts'
 
 const works = (await probeSandboxes()).some((finding) => finding.driver === 'bwrap' && finding.works)
@@ -149,6 +149,16 @@ describe.runIf(works && hasPython)('the orders of a zygote', () => {
     await next.process.exited
     expect(zygotePid()).toBe(zygote)
     await eventually(() => pidsWith(mark).every((pid) => running.includes(pid)))
+  })
+
+  test('are answered with the processes of their child, and when these started', async () => {
+    const { fork, servant } = order(specOf('any'))
+    const pids = await fork.born
+    expect(await servant.ask('told = os.getpid()')).toBe('2')
+    expect(readFileSync(`/proc/${pids.first}/status`, 'latin1')).toMatch(/^NSpid:.*\t1$/m)
+    expect(readFileSync(`/proc/${pids.function}/status`, 'latin1')).toMatch(/^NSpid:.*\t2$/m)
+    const starts = [startOf(pids.first), startOf(pids.function)]
+    expect([pids.firstStart, pids.functionStart]).toEqual(starts)
   })
 
   // Only root may look into a process that has privileges, if only over its own namespaces.

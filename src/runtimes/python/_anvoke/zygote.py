@@ -154,14 +154,23 @@ class Zygote:
         answer = os.read(told, 4096).decode(errors="replace").strip()
         os.close(told)
         os.waitpid(between, 0)
-        pids = [int(word) for word in answer.split() if word.isdigit()]
-        if len(pids) != 2:
+        numbers = [int(word) for word in answer.split() if word.isdigit()]
+        if len(numbers) != 4:
             os.close(go)
             self._refuse(number, answer or "it ended at once")
             return False
-        child = _Child(number, *pids, go)
-        self._firsts[child.first] = self._functions[child.function] = child
-        self._tell({"set": number, "first": child.first, "function": child.function})
+        first, first_start, function, function_start = numbers
+        child = _Child(number, first, function, go)
+        self._firsts[first] = self._functions[function] = child
+        self._tell(
+            {
+                "set": number,
+                "first": first,
+                "firstStart": first_start,
+                "function": function,
+                "functionStart": function_start,
+            }
+        )
         try:
             # Only now is it a child of this process, whose end is to be its own.
             os.write(go, b"g")
@@ -193,9 +202,10 @@ class Zygote:
                 os.close(go)
                 os.close(tell)
                 _be_first(wait, entries, self._sleeper)
+            first_start = _start_of(first)
             function = os.fork()
             if function != 0:
-                os.write(tell, b"%d %d\n" % (first, function))
+                os.write(tell, b"%d %d %d %d\n" % (first, first_start, function, _start_of(function)))
                 os._exit(0)
         except BaseException as error:
             os.write(tell, b"%s\n" % str(error).encode())
@@ -271,6 +281,15 @@ def _be_first(wait, entries, sleeper):
         os.execve(sleeper, [sleeper, "infinity"], {})
     except BaseException:
         os._exit(_FAILED)
+
+
+def _start_of(child):
+    """When it started, clock ticks after boot (proc(5), field 22). Only for a child of this process: its number is kept for it."""
+    stat = os.open("/proc/%d/stat" % child, os.O_RDONLY)
+    try:
+        return int(os.read(stat, 4096).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(stat)
 
 
 def _wipe(line):
