@@ -61,7 +61,12 @@ export function tellDelivery(log: OperatorLog, event: DeliveryEvent): void {
       log.error(`asynchronous delivery: ${event.kind}`, { error: event.error })
       return
     case 'leaseLost':
-      log.warn('asynchronous delivery: another server took a task over', { request: event.task.requestId })
+      log.warn(
+        'the lease of a run of an asynchronous call ended: the call runs again, this run does not count',
+        {
+          request: event.task.requestId,
+        },
+      )
       return
     case 'ended':
       if (event.ending === 'succeeded' || event.ending === 'cancelled') return
@@ -96,7 +101,14 @@ export function tellRefused(
         `${destination}: ${reason}`,
       ]),
     ),
+    ...fixOf(refused.map(({ reason }) => reason)),
   })
+}
+
+/** What the operator can do about deliveries that are refused for these reasons; no member where it is up to others. */
+function fixOf(reasons: readonly string[]): { readonly fix?: string } {
+  if (!reasons.includes('webhook-address-refused')) return {}
+  return { fix: 'webhooks at addresses that are not public: start the server with --webhook-addresses any' }
 }
 
 /** The operator is told what a server that stops waits for, if anything. */
@@ -121,6 +133,7 @@ export function tellDestinations(log: OperatorLog, event: DestinationEvent): voi
         function: `${event.delivery.namespace}/${event.delivery.functionName}`,
         delivery: event.delivery.deliveryId,
         reason: event.reason,
+        ...fixOf([event.reason]),
       })
       return
     case 'outboxOverflowed':
@@ -130,7 +143,9 @@ export function tellDestinations(log: OperatorLog, event: DestinationEvent): voi
       })
       return
     case 'leaseLost':
-      log.warn('destinations: another server took a delivery over', { delivery: event.delivery.deliveryId })
+      log.warn('the lease of a try to tell an ending ended: it is made again, this try does not count', {
+        delivery: event.delivery.deliveryId,
+      })
       return
     case 'delivered':
     case 'postponed':

@@ -106,6 +106,24 @@ describe('anvoke queue', () => {
     )
   })
 
+  test('undelivered says how webhooks are allowed that were refused for their addresses', async () => {
+    const given = (lastError: string): object => ({
+      namespace: 'a',
+      functionName: 'b',
+      requestId: 'r',
+      on: 'failure',
+      attempts: 1,
+      lastError,
+      destination: { target: { kind: 'webhook', url: 'http://127.0.0.1:8087/' } },
+    })
+    let items = [given('webhook-address-refused')]
+    answer = () => ({ content: { items } })
+    const { stderr } = await run('undelivered')
+    expect(stderr).toMatch(/--webhook-addresses any.*anvoke queue redeliver/)
+    items = [given('webhook-status 404')]
+    expect(await run('undelivered')).toMatchObject({ code: 0, stderr: '' })
+  })
+
   test('redrive takes no more than it is told', async () => {
     answer = ({ method, body }) =>
       method === 'GET'

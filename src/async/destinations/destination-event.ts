@@ -14,7 +14,7 @@ export type DestinationEvent =
     }
   /** It is given up, and kept. */
   | { readonly kind: 'undeliverable'; readonly delivery: DeliveryLabel; readonly reason: string }
-  /** Someone else may make it now; what this try came to is dropped. */
+  /** Its lease ended, and it is made again; what this try came to is dropped. */
   | { readonly kind: 'leaseLost'; readonly delivery: DeliveryLabel }
   /** The outbox is full: so many endings since the last time came to nothing there. */
   | { readonly kind: 'outboxOverflowed'; readonly losses: OutboxLosses }

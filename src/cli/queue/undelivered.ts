@@ -23,7 +23,12 @@ export async function listUndelivered(
   else
     process.stdout.write(options.body === true ? page.items.map(renderWhole).join('\n') : render(page.items))
   tellOfMore(page)
+  if (page.items.some(({ lastError }) => lastError === 'webhook-address-refused')) process.stderr.write(FIX)
 }
+
+/** The server's own name for it; its log says the same. */
+const FIX =
+  'webhook-address-refused: start the server with --webhook-addresses any, then tell them again: anvoke queue redeliver NAMESPACE/FUNCTION\n'
 
 function render(deliveries: readonly DeliveryView[]): string {
   return table(
