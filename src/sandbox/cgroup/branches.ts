@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { codeOf, readControl, readPids, removeGroup, setControl } from './control-file.ts'
 import type { Hierarchy } from './hierarchies.ts'
 import { CONTROLLERS, settingsAbove, type Controller } from './limits.ts'
+import { ownTasks } from './own-tasks.ts'
 
 /** The server's part of one hierarchy: a group below which every instance gets one. */
 export interface Branch {
@@ -123,7 +124,8 @@ async function makeBranch(
   try {
     await mkdir(dir)
     if (version === 2 && controllers.length > 0) await handOn(dir, controllers)
-    for (const { file, value } of settingsAbove(version, limited, availableParallelism()))
+    const supply = { processors: availableParallelism(), tasks: await ownTasks(base.dir) }
+    for (const { file, value } of settingsAbove(version, limited, supply))
       await setControl(join(dir, file), value).catch(() => undefined)
     return { version, controllers: limited, dir, close }
   } catch (error) {

@@ -72,19 +72,29 @@ export function weightSetting(version: 1 | 2, cpuWeight: number): Setting {
   return { file, value: String(Math.max(least, Math.round(cpuWeight))), isNeeded: true }
 }
 
+/** What there is of it for all instances and the server together. */
+export interface Supply {
+  readonly processors: number
+  /** Processes and threads that there may be; {@link import('./own-tasks.ts').ownTasks}. */
+  readonly tasks: number
+}
+
 /**
  * @returns What to write into the group above all instances: together they count as much as one process of the server on each
- *   processor, however many they are, so that busy functions cannot crowd out the server.
+ *   processor, however many they are, so that busy functions cannot crowd out the server; and they have at most half of the
+ *   processes and threads, so that the server and the rest of the host can start some.
  */
 export function settingsAbove(
   version: 1 | 2,
   controllers: ReadonlySet<Controller>,
-  processors: number,
+  { processors, tasks }: Supply,
 ): Setting[] {
   const settings: Setting[] = []
   // Until Linux 5.11 a v1 group counts what is below it only when told to.
   if (controllers.has('memory') && version === 1)
     settings.push({ file: 'memory.use_hierarchy', value: '1', isNeeded: false })
+  if (controllers.has('pids'))
+    settings.push({ file: 'pids.max', value: String(Math.floor(tasks / 2)), isNeeded: false })
   if (!controllers.has('cpu')) return settings
   // 1 024 shares, or a weight of 100, are those of a process that no group weighs.
   const [file, ofOne, most] = version === 1 ? ['cpu.shares', 1024, 262_144] : ['cpu.weight', 100, MOST_WEIGHT]

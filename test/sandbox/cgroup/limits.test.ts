@@ -48,8 +48,17 @@ describe('the limits of a group', () => {
   })
 
   test('weigh all instances together like one process of the server on each processor', () => {
-    expect(textOf(settingsAbove(1, new Set(['cpu']), 4))).toEqual(['cpu.shares=4096 if it is there'])
-    expect(textOf(settingsAbove(2, all, 4))).toEqual(['cpu.weight=400 if it is there'])
+    const supply = { processors: 4, tasks: 1001 }
+    expect(textOf(settingsAbove(1, new Set(['cpu']), supply))).toEqual(['cpu.shares=4096 if it is there'])
+    expect(textOf(settingsAbove(2, new Set(['cpu']), supply))).toEqual(['cpu.weight=400 if it is there'])
+  })
+
+  test('leave half of the processes to the server and the rest of the host', () => {
+    const supply = { processors: 4, tasks: 1001 }
+    for (const version of [1, 2] as const)
+      expect(textOf(settingsAbove(version, new Set(['pids']), supply))).toEqual([
+        'pids.max=500 if it is there',
+      ])
   })
 })
 
@@ -57,10 +66,12 @@ describe('what the operator is told', () => {
   test('names what is exact', () => {
     const abilities = { controllers: all, countsSwap: true, freezes: true, versions: [1, 2] as const }
     expect(sentencesOf(abilities, [])).toBe(
-      'The kernel limits memory with swap (files in /tmp included) and processes of each instance exactly (cgroup v1 and v2). ' +
+      'The kernel limits for each instance, exactly: the sum of memory, swap and files in /tmp; the number of processes (cgroup v1 and v2). ' +
         'Instances share processors by their memory. Idle instances are frozen.',
     )
-    expect(sentencesOf({ ...abilities, countsSwap: false }, [])).toContain('memory without swap')
+    expect(sentencesOf({ ...abilities, countsSwap: false }, [])).toContain(
+      'the sum of memory and files in /tmp, without swap;',
+    )
   })
 
   test('names what is missing, why and what to do, once for each cause', () => {

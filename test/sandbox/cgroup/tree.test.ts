@@ -27,6 +27,18 @@ test('what was found out is said in words, and leaves nothing behind', () => {
   expect(groupsNamed(`-${process.pid}-`)).toEqual([])
 })
 
+// Needs a hierarchy that counts processes.
+test.runIf(controllers.has('pids'))(
+  'all functions together have at most half of the processes of the host',
+  async () => {
+    const tree = await CgroupTree.open()
+    const most = figureOf(tree.dirs, 'pids.max')
+    await tree.close()
+    expect(most).toBeGreaterThan(0)
+    expect(most).toBeLessThanOrEqual(Number(readFileSync('/proc/sys/kernel/pid_max', 'latin1')) / 2)
+  },
+)
+
 test('what the kernel does not limit is named', () => {
   const { detail } = probe.finding
   const named = [/memory is watched/i, /processes are counted/i, /processors are not shared/i].map((words) =>
