@@ -26,8 +26,13 @@ describe('the README', () => {
     await rm(dir, { recursive: true, force: true })
   })
 
-  test('has a program for each vendor', () => {
-    expect(SAMPLES.map(([name]) => name)).toEqual(['try.js', 'try-huawei.js', 'try-tencent.js'])
+  test('has a program for each vendor, and for what is called in another way', () => {
+    expect(SAMPLES.map(([name]) => name)).toEqual([
+      'try.js',
+      'try-huawei.js',
+      'try-tencent.js',
+      'try-tencent-legacy.js',
+    ])
   })
 
   // As readers do: once, and then again.

@@ -35,9 +35,12 @@ export function carriesZip(call: Call, source: JsonObject): boolean {
   for (const [member, code, where] of ELSEWHERE) {
     const value = field(source, member)
     if (value === undefined || value === '') continue
-    throw new ScfError(code, `${where} is not reachable from this server: send a zip archive as ZipFile`)
+    throw new ScfError(
+      code,
+      `${where} is not reachable from this server: send a zip archive as ${zipNameOf(call)}`,
+    )
   }
-  if (zip === '') throw new ScfError('InvalidParameterValue.ZipFile', 'ZipFile is empty')
+  if (zip === '') throw new ScfError('InvalidParameterValue.ZipFile', `${zipNameOf(call)} is empty`)
   return false
 }
 
@@ -59,6 +62,11 @@ export function codeSourceOf(params: JsonObject): JsonObject {
   return objectField(params, 'Code', { code: 'InvalidParameterValue.Code' }) ?? params
 }
 
+/** What the API of a call names the parameter with the archive. */
+function zipNameOf(call: Call): 'code' | 'ZipFile' {
+  return call.api === '2.0' ? 'code' : 'ZipFile'
+}
+
 /** In the legacy API the text may begin with `@`, which keeps it out of the signature. */
 function decoded(call: Call, text: string): Buffer {
   try {
@@ -67,7 +75,7 @@ function decoded(call: Call, text: string): Buffer {
     if (!(error instanceof IntakeError)) throw error
     throw new ScfError(
       'InvalidParameterValue.ZipFileBase64BinasciiError',
-      'ZipFile is not the base64 of a zip archive',
+      `${zipNameOf(call)} is not the base64 of a zip archive`,
     )
   }
 }

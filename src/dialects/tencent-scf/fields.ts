@@ -32,6 +32,8 @@ export interface IntegerOptions extends FieldOptions {
   readonly min?: number
   /** Default `Number.MAX_SAFE_INTEGER`. */
   readonly max?: number
+  /** The greatest that a refusal names, where another check holds to it. Default {@link max}. */
+  readonly shownMax?: number
   /** The value must be a multiple of it. */
   readonly step?: number
 }
@@ -79,7 +81,7 @@ export function integerField(
   const { min = 0, max = Number.MAX_SAFE_INTEGER, step = 1, code } = options
   const number = typeof value === 'string' && /^[+-]?\d{1,16}$/.test(value) ? Number(value) : value
   if (typeof number !== 'number' || !Number.isSafeInteger(number) || number < min || number > max)
-    throw invalidValue(name, `a whole number, ${min} - ${max}`, value, code)
+    throw invalidValue(name, `a whole number, ${min} - ${options.shownMax ?? max}`, value, code)
   if (number % step !== 0) throw invalidValue(name, `a multiple of ${step}`, value, code)
   return number
 }

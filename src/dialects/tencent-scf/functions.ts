@@ -34,7 +34,10 @@ export const createFunction: Operation = async (call, rooms) => {
   const tags = readTags(call.params) ?? {}
   const source = codeSourceOf(call.params)
   if (source === call.params || !carriesZip(call, source))
-    throw new ScfError('MissingParameter.Code', 'the request is missing the parameter Code.ZipFile')
+    throw new ScfError(
+      'MissingParameter.Code',
+      `the request is missing the parameter ${call.api === '2.0' ? 'code' : 'Code.ZipFile'}`,
+    )
   requireNamespace(catalogue, target.account, target.namespace)
   requireFree(catalogue, target)
   const { packages: layersAhead } = bindLayers(catalogue, target.account, references)

@@ -220,6 +220,11 @@ function codeOf(call: Call): JsonObject | undefined {
   const stored = objectField(call.params, 'codeObject', { code: 'InvalidParameterValue.Code' })
   if (zip !== undefined && stored !== undefined)
     throw new ScfError('InvalidParameterValue.Code', 'code and codeObject exclude each other')
+  if (zip !== undefined && typeof zip !== 'string')
+    throw new ScfError(
+      'InvalidParameterValue.Code',
+      "code must be a text: the base64 of a zip archive with '@' in front. This API has no code.zipFile or code.ZipFile",
+    )
   if (zip !== undefined) return { ZipFile: zip }
   return (
     stored && {

@@ -97,9 +97,9 @@ function missingHandler(): never {
 
 /** Longer times that only other APIs give may be sent back as they are. */
 function readTimeoutMs(params: JsonObject, isAsyncRun: boolean, beforeMs = 0): number | undefined {
-  const seconds = integerField(params, 'Timeout', { min: 1 })
-  if (seconds === undefined) return undefined
   const longest = isAsyncRun ? LONGEST_ASYNC_TIMEOUT_S : LONGEST_TIMEOUT_S
+  const seconds = integerField(params, 'Timeout', { min: 1, shownMax: longest })
+  if (seconds === undefined) return undefined
   if (seconds > longest && seconds * 1000 !== beforeMs)
     throw invalidValue('Timeout', `1 - ${longest}`, seconds, 'LimitExceeded.Timeout')
   return seconds * 1000

@@ -211,6 +211,17 @@ describe('creating', () => {
     expect(server.catalogue.count('function', '')).toBe(before)
   })
 
+  test('a timeout is refused with the greatest that is taken', async () => {
+    for (const [settings, longest] of [
+      [{}, 900],
+      [{ AsyncRunEnable: 'TRUE' }, 86_400],
+    ] as const) {
+      const params = await functionParams('timeless', { ...settings, Timeout: 0 })
+      const { message } = await server.call('CreateFunction', params)
+      expect(message).toContain(`Timeout is invalid (allowed: a whole number, 1 - ${longest}, actual: '0')`)
+    }
+  })
+
   test('a name is taken once per namespace', async () => {
     await create('once')
     const again = await server.call('CreateFunction', await functionParams('once'))

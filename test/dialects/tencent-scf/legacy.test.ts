@@ -120,6 +120,30 @@ describe('functions of the legacy API', () => {
     const { json } = await call(action, params)
     expect(json).toMatchObject({ code, message: expect.stringMatching(/./), codeDesc: expect.any(String) })
   })
+
+  test.each([
+    [
+      'code: {zipFile}',
+      { code: { zipFile: 'UEs=' } },
+      4000,
+      /code must be a text: the base64 of a zip archive with '@' in front/,
+    ],
+    ['the same, flattened', { 'code.ZipFile': 'UEs=' }, 4000, /code must be a text/],
+    ['nothing', {}, 4000, /missing the parameter code$/],
+    ['no text in it', { code: '' }, 4000, /\bcode is empty/],
+    ['code that is elsewhere', { codeObject: { cosBucketName: 'b' } }, 5100, /send a zip archive as code$/],
+  ])(
+    'code given as %s is refused by the name that this API has for it',
+    async (_how, params, code, message) => {
+      const { json } = await call('CreateFunction', {
+        functionName: 'codeless',
+        handler: 'index.h',
+        ...params,
+      })
+      expect(json).toMatchObject({ code, message: expect.stringMatching(message) })
+      expect(json['message']).not.toContain('ZipFile is')
+    },
+  )
 })
 
 describe('triggers of the legacy API', () => {
