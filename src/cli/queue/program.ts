@@ -93,7 +93,8 @@ export function addQueueCommands(program: Command): void {
   addEndedOptions(addDoorOptions(queue.command('redrive').addArgument(queueArgument())))
     .argument('[request-id...]', 'only these calls')
     .description(
-      'Accepts calls that failed or expired anew, each once, the oldest first: as new calls that say what caused them.',
+      'Accepts calls that failed or expired anew, each once, the oldest first: as new calls that say what caused them. They keep the ' +
+        'retries, the greatest age and the destinations of the first acceptance, whatever is configured now; their age begins anew.',
     )
     .option('--limit <count>', 'at most so many (default: all)')
     .action(async (name: string, requestIds: readonly string[], options: DoorOptions & RedriveOptions) => {
