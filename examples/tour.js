@@ -34,7 +34,13 @@ const show = (title, { headers, data }) => {
   console.log(`${title.padEnd(22)} ${outcome.padEnd(24)} ${text.replaceAll(/\s+/g, ' ')}`)
 }
 
-await client.createService(SERVICE)
+await client.createService(SERVICE).catch((error) => {
+  if (error.code !== 'ECONNREFUSED') throw error
+  console.error(
+    `No server answers at ${endpoint}: start one with \`npm start\`, or set ANVOKE_LISTEN to where it listens.`,
+  )
+  process.exit(1)
+})
 
 // Python: bytes in, and what json.dumps makes of the result out.
 await deploy(

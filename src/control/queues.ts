@@ -67,11 +67,25 @@ export class Queues {
   ): Promise<ControlError> {
     const known = new Set(functions.map(({ value }) => `${value.namespace}/${value.name}`))
     for (const queue of await this.list(account)) known.add(`${queue.namespace}/${queue.name}`)
-    const nearest = suggest(`${namespace}/${name}`, [...known].slice(0, MAX_COMPARED))
+    const nearest = nearestOf(namespace, name, [...known].slice(0, MAX_COMPARED))
     return new ControlError(
       'caller/function-not-found',
       `account ${account} has no function ${namespace}/${name}, and never had calls of one`,
       nearest === undefined ? {} : { fix: `did you mean ${nearest}?` },
     )
   }
+}
+
+/** One half of a name is a slip at most: what two of the same namespace share makes neither near to the other. */
+function nearestOf(namespace: string, name: string, known: readonly string[]): string | undefined {
+  const names = known
+    .filter((one) => one.startsWith(`${namespace}/`))
+    .map((one) => one.slice(namespace.length + 1))
+  const nearName = suggest(name, names)
+  if (nearName !== undefined) return `${namespace}/${nearName}`
+  const namespaces = known
+    .filter((one) => one.endsWith(`/${name}`))
+    .map((one) => one.slice(0, -name.length - 1))
+  const nearNamespace = suggest(namespace, namespaces)
+  return nearNamespace === undefined ? undefined : `${nearNamespace}/${name}`
 }

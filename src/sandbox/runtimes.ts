@@ -32,21 +32,21 @@ const FAMILIES: readonly Family[] = [
   {
     pattern: /^python2(?:\.\d+)?$/i,
     unsupported:
-      'Python 2 is not supported: its code does not run on Python 3. Port it and name a runtime like python3.10.',
+      'Python 2 is not supported: its code does not run on Python 3. Port it and name a runtime like python3.10',
   },
   { pattern: /^python(\d+(?:\.\d+)?)$/i, language: 'python' },
   {
     pattern: /^(?:java|cangjie)/i,
-    unsupported: 'Java and other JVM or compiled runtimes are not supported yet.',
+    unsupported: 'Java and other JVM or compiled runtimes are not supported yet',
   },
-  { pattern: /^(?:go|provided|rust)/i, unsupported: 'Go and other compiled runtimes are not supported yet.' },
-  { pattern: /^php/i, unsupported: 'PHP is not supported yet.' },
-  { pattern: /^ruby/i, unsupported: 'Ruby is not supported yet.' },
-  { pattern: /^(?:dotnet|c#)/i, unsupported: '.NET is not supported yet.' },
-  { pattern: /^custom[-_. ]?(?:container|image)/i, unsupported: 'Container images are not supported yet.' },
+  { pattern: /^(?:go|provided|rust)/i, unsupported: 'Go and other compiled runtimes are not supported yet' },
+  { pattern: /^php/i, unsupported: 'PHP is not supported yet' },
+  { pattern: /^ruby/i, unsupported: 'Ruby is not supported yet' },
+  { pattern: /^(?:dotnet|c#)/i, unsupported: '.NET is not supported yet' },
+  { pattern: /^custom[-_. ]?(?:container|image)/i, unsupported: 'Container images are not supported yet' },
   {
     pattern: /^(?:custom|http)/i,
-    unsupported: 'Custom runtimes that bring their own server are not supported yet.',
+    unsupported: 'Custom runtimes that bring their own server are not supported yet',
   },
 ]
 
@@ -61,8 +61,8 @@ const NAMED_VERSIONS: Record<Language, readonly string[]> = {
 
 /** What to install when no interpreter of a language is there. */
 const INSTALL_HINTS: Record<Language, string> = {
-  nodejs: 'Install Node.js 20 or newer, or name one in the setting nodePath.',
-  python: 'Install Python 3.9 or newer (`apt-get install python3`), or name one in the setting pythonPath.',
+  nodejs: 'Install Node.js 20 or newer, or name one in the setting nodePath',
+  python: 'Install Python 3.9 or newer (`apt-get install python3`), or name one in the setting pythonPath',
 }
 
 /** A runtime name together with the interpreter that runs it on this host. */
@@ -119,7 +119,7 @@ export class RuntimeTable {
     const { interpreter } = this.#pick(name)
     if (isVersion(interpreter, wanted) || NAMED_VERSIONS[language].includes(wanted.join('.'))) return
     const here = this.#interpreters.filter((one) => one.language === language).map(({ version }) => version)
-    const hint = `This version is not known, nor installed. Known are ${NAMED_VERSIONS[language].join(', ')}; installed is ${here.join(', ')}.`
+    const hint = `This version is not known, nor installed. Known are ${NAMED_VERSIONS[language].join(', ')}; installed is ${here.join(', ')}`
     throw new EngineError('caller/runtime-missing', { runtime: name, hint })
   }
 
@@ -174,7 +174,7 @@ export function parseRuntimeName(name: string): { language: Language; wanted: re
   }
   throw new EngineError('caller/runtime-missing', {
     runtime: name,
-    hint: 'This runtime is not known. Node.js and Python are supported, named like nodejs20 or python3.10.',
+    hint: 'This runtime is not known. Node.js and Python are supported, named like nodejs20 or python3.10',
   })
 }
 

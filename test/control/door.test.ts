@@ -233,6 +233,14 @@ describe('queues', () => {
         code: 'caller/function-not-found',
         fix: 'did you mean default/resize?',
       })
+    await expect(client.ask({ path: ['queues', 'defualt', 'resize'] })).rejects.toMatchObject({
+      fix: 'did you mean default/resize?',
+    })
+    // What both have in front makes neither near to the other.
+    await expect(client.ask({ path: ['queues', 'default', 'nize'] })).rejects.not.toHaveProperty(
+      'fix',
+      expect.any(String),
+    )
     for (const step of ['purge', 'redrive', 'redeliver'])
       await expect(
         client.ask({ method: 'POST', path: ['queues', 'default', 'resise', step] }),

@@ -22,15 +22,14 @@ const UNLIMITED: Record<Controller, string> = {
 export function sentencesOf(abilities: CgroupAbilities, obstacles: readonly Obstacle[]): string {
   const { controllers, countsSwap, freezes, versions } = abilities
   const sentences: string[] = []
+  const sum = countsSwap ? 'memory, swap and files in /tmp' : 'memory and files in /tmp, without swap'
   const limited = [
-    ...(controllers.has('memory')
-      ? [`memory ${countsSwap ? 'with' : 'without'} swap (files in /tmp included)`]
-      : []),
-    ...(controllers.has('pids') ? ['processes'] : []),
+    ...(controllers.has('memory') ? [`the sum of ${sum}`] : []),
+    ...(controllers.has('pids') ? ['the number of processes'] : []),
   ]
   const by = `cgroup ${versions.map((version) => `v${version}`).join(' and ')}`
   if (limited.length > 0)
-    sentences.push(`The kernel limits ${listOf(limited)} of each instance exactly (${by}).`)
+    sentences.push(`The kernel limits for each instance, exactly: ${limited.join('; ')} (${by}).`)
   if (controllers.has('cpu')) sentences.push('Instances share processors by their memory.')
   const causes = Map.groupBy(obstacles, ({ reason, remedy }) => `${reason}. ${remedy}`)
   for (const [cause, same] of causes) {
