@@ -60,6 +60,7 @@ import {
   tellKept,
   tellRefused,
 } from './server/notices.ts'
+import { tellQueueTime } from './server/queue-time.ts'
 import { poolLimitsOf } from './server/pool-limits.ts'
 import { killItself } from './server/kill-itself.ts'
 import { queueLimitsOf } from './server/queue-limits.ts'
@@ -290,7 +291,9 @@ export async function startServer(
     maxCalls: config.maxCalls,
   })
   const engine = new Engine({ catalogue, admission, pool, contracts: CONTRACTS, logs, clock })
-  queueClock = startClock(await store.tasks.latestMs())
+  const latestMs = await store.tasks.latestMs()
+  tellQueueTime(log, latestMs, Date.now())
+  queueClock = startClock(latestMs)
   /** In whose words endings are told, by the name of the dialect that configured the destination. */
   const words = new Map([
     [ALIBABA_FC, alibabaFcWords({ definitions: catalogue, region })],

@@ -15,6 +15,10 @@ export class Alarm {
   constructor(clock: Clock, goOff: () => void) {
     this.#clock = clock
     this.#goOff = goOff
+    // Its timer is late by the sleep.
+    clock.onSlept?.(() => {
+      if (this.#set !== undefined) this.#start(clock.now() + SHORTEST_MS, SHORTEST_MS)
+    })
   }
 
   /** Goes off at `atMs` (epoch milliseconds of the clock), 20 ms to 60 s from now; or earlier, when it is set so already. */
@@ -22,17 +26,21 @@ export class Alarm {
     const nowMs = this.#clock.now()
     const waitMs = Math.min(Math.max(atMs - nowMs, SHORTEST_MS), LONGEST_MS)
     if (this.#set !== undefined && this.#set.atMs <= nowMs + waitMs) return
-    this.#set?.cancel()
-    const cancel = this.#clock.after(waitMs, () => {
-      this.#set = undefined
-      this.#goOff()
-    })
-    this.#set = { atMs: nowMs + waitMs, cancel }
+    this.#start(nowMs + waitMs, waitMs)
   }
 
   /** Does not go off; it may be set again. */
   stop(): void {
     this.#set?.cancel()
     this.#set = undefined
+  }
+
+  #start(atMs: number, waitMs: number): void {
+    this.#set?.cancel()
+    const cancel = this.#clock.after(waitMs, () => {
+      this.#set = undefined
+      this.#goOff()
+    })
+    this.#set = { atMs, cancel }
   }
 }

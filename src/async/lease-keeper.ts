@@ -25,13 +25,17 @@ export interface LeaseKeeperOptions {
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions
   readonly #runs = new Set<TaskRun>()
-  /** Calls off the next renewal; there is none while one is under way. */
+  /** Calls off the next renewal; there is none while some are under way. */
   #cancelNext: (() => void) | undefined
-  #renewing = false
+  #renewals = 0
   #hasFailed = false
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options
+    // Leases may have ended in a sleep: what reads the time next is a claim, which would hand out what runs here. So does the one under way.
+    options.clock.onSlept?.(() => {
+      if (this.#runs.size > 0) void this.#renew()
+    })
   }
 
   /**
@@ -57,7 +61,7 @@ export class LeaseKeeper {
 
   #plan(): void {
     const { clock, leaseMs } = this.#options
-    if (this.#renewing || this.#runs.size === 0) return
+    if (this.#renewals > 0 || this.#runs.size === 0) return
     const usualMs = leaseMs / RENEWALS_PER_LEASE
     const waitMs = this.#hasFailed ? Math.min(FAILED_RETRY_MS, usualMs) : usualMs
     this.#cancelNext ??= clock.after(waitMs, () => void this.#renew())
@@ -65,8 +69,9 @@ export class LeaseKeeper {
 
   async #renew(): Promise<void> {
     const { tasks, clock, leaseMs, onLost, onFailure } = this.#options
+    this.#cancelNext?.()
     this.#cancelNext = undefined
-    this.#renewing = true
+    this.#renewals += 1
     const runs = [...this.#runs]
     const leases = runs.map(({ task }) => task.lease)
     try {
@@ -81,7 +86,7 @@ export class LeaseKeeper {
       this.#hasFailed = this.#runs.size > 0
       onFailure(error)
     }
-    this.#renewing = false
+    this.#renewals -= 1
     this.#plan()
   }
 }

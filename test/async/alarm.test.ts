@@ -30,6 +30,16 @@ describe('Alarm', () => {
     expect(clock.nextInMs).toBe(waitsMs)
   })
 
+  test('that a sleep has made late goes off soon after it, and one that is not set does not', () => {
+    alarm.setTo(clock.now() + 50_000)
+    clock.sleep(8 * 3_600_000)
+    expect([clock.waiting, clock.nextInMs]).toEqual([1, 20])
+    clock.advance(20)
+    expect(rings).toBe(1)
+    clock.sleep(8 * 3_600_000)
+    expect([clock.waiting, rings]).toEqual([0, 1])
+  })
+
   test('may be set anew by what it wakes', () => {
     alarm = new Alarm(clock, () => {
       rings += 1

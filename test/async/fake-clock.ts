@@ -1,7 +1,7 @@
 import type { Clock } from '../../src/async/clock.ts'
 
 interface Timer {
-  readonly atMs: number
+  atMs: number
   readonly run: () => void
 }
 
@@ -9,6 +9,7 @@ interface Timer {
 export class FakeClock implements Clock {
   #nowMs = 1_000_000
   readonly #timers = new Set<Timer>()
+  readonly #onSlept: (() => void)[] = []
 
   now(): number {
     return this.#nowMs
@@ -18,6 +19,17 @@ export class FakeClock implements Clock {
     const timer = { atMs: this.#nowMs + delayMs, run }
     this.#timers.add(timer)
     return () => this.#timers.delete(timer)
+  }
+
+  onSlept(run: () => void): void {
+    this.#onSlept.push(run)
+  }
+
+  /** The machine sleeps, and its timers with it. */
+  sleep(ms: number): void {
+    this.#nowMs += ms
+    for (const timer of this.#timers) timer.atMs += ms
+    for (const run of this.#onSlept) run()
   }
 
   /** Timers that wait; a test that is over should leave none. */

@@ -68,3 +68,58 @@ describe('the time of the queue, over a restart with another wall clock', () => 
     expect(world.nowMs).toBe(beforeMs)
   })
 })
+
+describe('the time of the queue, over a sleep of the machine', () => {
+  let world: World
+  beforeEach(async () => {
+    world = await World.open()
+  })
+  afterEach(() => world.close())
+
+  const SLEEP_MS = 8 * 3_600_000
+  const quiet = (): Promise<void> => world.quiet()
+  const submit = async (requestId: string, delayMs = 0): Promise<number> => {
+    const accepted = world.process.service.submit({
+      target: OWNER,
+      requestId,
+      payload: payloadOf('{}'),
+      delayMs,
+      policy: { maxRetries: 1, maxAgeMs: DAY_MS },
+    })
+    await quiet()
+    return (await accepted).acceptedAtMs
+  }
+  const running = (): readonly string[] => world.process.engine.active.map(({ task }) => task.requestId)
+
+  test('goes on, and what became due meanwhile runs soon', async () => {
+    const acceptedAtMs = await submit('delayed', 3_600_000)
+    world.timeline.sleep(SLEEP_MS)
+    // Nobody reads the time before the timer that the delivery waits for.
+    await world.timeline.pass(60_000, quiet)
+    expect(running()).toEqual(['delayed'])
+    expect(await submit('next')).toBeGreaterThanOrEqual(acceptedAtMs + SLEEP_MS)
+  })
+
+  test('leaves a run under way as it is, though its lease has ended meanwhile', async () => {
+    await submit('long')
+    const [long] = world.process.engine.active
+    world.timeline.sleep(SLEEP_MS)
+    await submit('next')
+    expect(running()).toEqual(['long', 'next'])
+    expect(long?.caller.gone).toBe(false)
+    world.process.engine.end(long!, 'returned')
+    await quiet()
+    const found = world.process.service.find(ACCOUNT, 'long')
+    await quiet()
+    expect(await found).toMatchObject({ status: 'succeeded', lostRuns: 0 })
+  })
+
+  test('leaves a run as it is also when its lease is being renewed', async () => {
+    await submit('long')
+    // A lease of 30 s is renewed at a third of it; the renewal is under way when the time after the sleep is read.
+    await world.timeline.pass(10_000, () => Promise.resolve())
+    world.timeline.sleep(SLEEP_MS)
+    await submit('next')
+    expect(running()).toEqual(['long', 'next'])
+  })
+})

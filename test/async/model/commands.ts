@@ -232,6 +232,11 @@ export function worldCommands(maxCommands: number): fc.Arbitrary<Iterable<WorldC
       ),
       command(fc.constantFrom(31_000, 31_000, 100_000), (world, time) => world.timeline.stand(time), 'stand'),
       command(
+        fc.constantFrom(1000, 31_000, 100_000, 7_300_000),
+        (world, time) => world.timeline.sleep(time),
+        'sleep',
+      ),
+      command(
         fc.record(
           {
             name,

@@ -9,6 +9,7 @@ interface Timer {
 export class Timeline {
   #wallMs = 1_700_000_000_000
   #monotonicMs = 0
+  #sleptMs = 0
   #timers = new Set<Timer>()
 
   /** Sets the wall clock; nothing else notices. */
@@ -20,7 +21,11 @@ export class Timeline {
   boot(latestMs: number): Clock {
     const timers = new Set<Timer>()
     this.#timers = timers
-    const line = startClock(latestMs, { wallMs: () => this.#wallMs, monotonicMs: () => this.#monotonicMs })
+    const line = startClock(latestMs, {
+      wallMs: () => this.#wallMs,
+      monotonicMs: () => this.#monotonicMs,
+      bootMs: () => this.#monotonicMs + this.#sleptMs,
+    })
     return {
       now: () => line.now(),
       after: (delayMs, run) => {
@@ -28,6 +33,7 @@ export class Timeline {
         timers.add(timer)
         return () => timers.delete(timer)
       },
+      onSlept: (run) => line.onSlept?.(run),
     }
   }
 
@@ -64,6 +70,12 @@ export class Timeline {
   /** The same, but something else is first to be seen to: the timers are late still. */
   stand(ms: number): void {
     this.#moveTo(this.#monotonicMs + ms)
+  }
+
+  /** The machine sleeps: timers do not know of it. */
+  sleep(ms: number): void {
+    this.#wallMs += ms
+    this.#sleptMs += ms
   }
 
   #moveTo(ms: number): void {

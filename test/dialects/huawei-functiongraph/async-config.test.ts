@@ -133,7 +133,7 @@ test.each([
     'acs:fc:cn-hangzhou:999:services/default/functions/hello',
     `acs:fc:cn-hangzhou:${ACCOUNT}:functions/hello`,
     'qcs::scf:ap-guangzhou:uin/999:namespace/default/function/hello',
-  ].map((func_urn) => [
+  ].map((func_urn): [{ destination_config: object }] => [
     {
       destination_config: {
         on_failure: { destination: 'FunctionGraph', param: JSON.stringify({ func_urn }) },

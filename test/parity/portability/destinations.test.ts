@@ -54,7 +54,7 @@ const CONFIGURERS: Readonly<Record<string, (name: string) => Promise<string>>> =
       new fg.UpdateFunctionAsyncInvokeConfigRequest(urn).withBody(body),
     )
     const shown = await client.showFunctionAsyncInvokeConfig(new fg.ShowFunctionAsyncInvokeConfigRequest(urn))
-    const { destination_config: shownConfig } = shown as {
+    const { destination_config: shownConfig } = JSON.parse(JSON.stringify(shown)) as {
       destination_config?: { on_success: { param: string } }
     }
     return (JSON.parse(shownConfig?.on_success.param ?? '{}') as { func_urn: string }).func_urn
