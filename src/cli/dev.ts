@@ -5,6 +5,7 @@ import { DEFAULT_ORIGIN, loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { makeEphemeralDir } from '../main.ts'
 import { renderBanner } from './banner.ts'
+import { checkDataPlace } from './data-place.ts'
 import { preflight } from './preflight.ts'
 import { runServer } from './run-server.ts'
 import type { SettingFlags } from './setting-flags.ts'
@@ -21,6 +22,7 @@ export async function dev({ flags, configFile }: SettingFlags): Promise<void> {
   refuseOpenAddress(loaded.config)
   await preflight(loaded.config)
   const isEphemeral = loaded.origins.get('dataDir') === DEFAULT_ORIGIN
+  if (!isEphemeral) checkDataPlace(loaded.config.dataDir)
   const config = isEphemeral
     ? Object.freeze({ ...loaded.config, dataDir: makeEphemeralDir() })
     : loaded.config

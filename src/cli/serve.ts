@@ -3,6 +3,7 @@ import { isDevKey, keepCredentials } from '../config/credentials.ts'
 import { loadConfig } from '../config/load.ts'
 import type { CredentialSettings } from '../config/schema.ts'
 import { renderBanner } from './banner.ts'
+import { checkDataPlace } from './data-place.ts'
 import { preflight, tryPlaces } from './preflight.ts'
 import { runServer } from './run-server.ts'
 import type { SettingFlags } from './setting-flags.ts'
@@ -23,6 +24,7 @@ export async function serve({ flags, configFile }: SettingFlags): Promise<void> 
   refuseDevKey(given)
   await preflight(config)
   await tryPlaces(config)
+  checkDataPlace(config.dataDir)
   const { credentials, keptIn } = keepCredentials(config.dataDir, given)
   await runServer(config, credentials, (server) =>
     renderBanner({

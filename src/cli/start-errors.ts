@@ -81,7 +81,13 @@ export function explainStart(error: unknown, config: Config): unknown {
       fix: `\`anvoke doctor\` tells what to type; or let the server choose with --network auto (--network ${config.network} was refused)`,
     })
   }
-  if (code === 'EACCES' || code === 'EROFS' || code === 'ENOSPC' || code === 'EPERM') {
+  if (code === 'ENOSPC' || code === 'EROFS')
+    return new CommandFailed({
+      what: `the data directory ${config.dataDir} cannot be used`,
+      why: error.message,
+      fix: `${code === 'ENOSPC' ? 'make room there, or ' : ''}choose another with --data or ANVOKE_DATA_DIR`,
+    })
+  if (code === 'EACCES' || code === 'EPERM') {
     return new CommandFailed({
       what: `the data directory ${config.dataDir} cannot be used`,
       why: error.message,

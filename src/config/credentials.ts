@@ -190,8 +190,14 @@ function unreadable(file: string, why: string): ConfigError {
 
 function unusable(dataDir: string, error: unknown): ConfigError {
   const why = error instanceof Error ? error.message : String(error)
-  const fix = 'make it writable for this user, or choose another with --data or ANVOKE_DATA_DIR'
+  const fix = `${remedyOf(error)}choose another with --data or ANVOKE_DATA_DIR`
   return new ConfigError([{ what: `the data directory ${dataDir} cannot be used`, why, fix }])
+}
+
+/** What to do first, where the place itself could be used. */
+function remedyOf(error: unknown): string {
+  if (hasCode(error, 'EACCES') || hasCode(error, 'EPERM')) return 'make it writable for this user, or '
+  return hasCode(error, 'ENOSPC') ? 'make room there, or ' : ''
 }
 
 function hasCode(error: unknown, code: string): boolean {

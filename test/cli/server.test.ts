@@ -210,10 +210,18 @@ describe('the server as it is started from the command line', () => {
     )
   })
 
-  test('says what to do when the data directory cannot be made', async () => {
-    const { code, stderr } = await start(['serve', '--data', '/proc/nowhere']).ended
-    expect(code).toBe(2)
-    expect(stderr).toMatch(/data directory \/proc\/nowhere cannot be used\n {2}why .*\n {2}fix .*--data/)
+  test.each([
+    ['/proc/nowhere', /why {2}\/proc lies in a file system of the kernel \(proc\), which keeps no files\n/],
+    ['/etc/passwd', /why {2}\/etc\/passwd is not a directory\n/],
+    ['/etc/passwd/below', /why {2}\/etc\/passwd is not a directory\n/],
+  ])('says why no data can be kept in %s, and nothing of permissions', async (dir, why) => {
+    for (const command of ['serve', 'dev']) {
+      const { code, stderr } = await start([command, '--data', dir]).ended
+      expect(code).toBe(2)
+      expect(stderr).toContain(`the data directory ${dir} cannot be used\n`)
+      expect(stderr).toMatch(why)
+      expect(stderr).toMatch(/\n {2}fix {2}choose another with --data or ANVOKE_DATA_DIR\n/)
+    }
   })
 
   describe('with a data directory of a server that was there', () => {
