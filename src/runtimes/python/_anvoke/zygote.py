@@ -195,6 +195,8 @@ class Zygote:
                 os.close(child.pipe)
             order = json.loads(line[line.index(b" ") :])
             entries = [os.open(path, os.O_WRONLY) for path in order["entries"]]
+            # Held open: the function's process soon changes what is seen at this path.
+            proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
             isolation.leave_namespaces(order["ownNetwork"])
             first = isolation.fork_barely()
             if first == 0:
@@ -202,10 +204,10 @@ class Zygote:
                 os.close(go)
                 os.close(tell)
                 _be_first(wait, entries, self._sleeper)
-            first_start = _start_of(first)
+            first_start = _start_of(first, proc)
             function = os.fork()
             if function != 0:
-                os.write(tell, b"%d %d %d %d\n" % (first, first_start, function, _start_of(function)))
+                os.write(tell, b"%d %d %d %d\n" % (first, first_start, function, _start_of(function, proc)))
                 os._exit(0)
         except BaseException as error:
             os.write(tell, b"%s\n" % str(error).encode())
@@ -283,9 +285,9 @@ def _be_first(wait, entries, sleeper):
         os._exit(_FAILED)
 
 
-def _start_of(child):
+def _start_of(child, proc):
     """When it started, clock ticks after boot (proc(5), field 22). Only for a child of this process: its number is kept for it."""
-    stat = os.open("/proc/%d/stat" % child, os.O_RDONLY)
+    stat = os.open("%d/stat" % child, os.O_RDONLY, dir_fd=proc)
     try:
         return int(os.read(stat, 4096).rpartition(b")")[2].split()[19])
     finally:
