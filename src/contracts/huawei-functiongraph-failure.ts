@@ -84,6 +84,8 @@ export function errorCodeOfName(name: string): number {
   switch (failure.kind) {
     case 'threw':
       return CODE_OF_TYPE.get(failure.errorType) ?? RUN_CODE.threw
+    case 'handled':
+      return CODE_OF_TYPE.get(failure.errorType) ?? RUN_CODE.entryFailed
     case 'initializerThrew':
       return RUN_CODE.initializerThrew
     case 'timedOut':

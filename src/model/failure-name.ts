@@ -10,12 +10,13 @@ const PLAIN_FAILURES = [
   'initCrashed',
 ] as const
 const INITIALIZER_THREW = 'initializerThrew: '
+const HANDLED = 'handled: '
 
 /** How a run failed, as far as its name tells. */
 export type NamedFailure =
   | { readonly kind: (typeof PLAIN_FAILURES)[number] }
-  /** Of the code as it was loaded or called, or of its initializer. */
-  | { readonly kind: 'threw' | 'initializerThrew'; readonly errorType: string }
+  /** Of the code as it was loaded or called, as it reported it itself, or of its initializer. */
+  | { readonly kind: 'threw' | 'handled' | 'initializerThrew'; readonly errorType: string }
 
 type Failed = Exclude<Ending, { readonly kind: 'returned' | 'cancelled' | 'terminated' }>
 
@@ -23,7 +24,7 @@ type Failed = Exclude<Ending, { readonly kind: 'returned' | 'cancelled' | 'termi
 export function failureNameOf(ending: Failed): string {
   switch (ending.kind) {
     case 'threw':
-      return ending.errorType
+      return ending.handled ? HANDLED + ending.errorType : ending.errorType
     case 'timedOut':
       return 'timedOut'
     case 'crashed':
@@ -41,5 +42,12 @@ export function readFailureName(name: string): NamedFailure {
   if (plain !== undefined) return { kind: plain }
   if (name.startsWith(INITIALIZER_THREW))
     return { kind: 'initializerThrew', errorType: name.slice(INITIALIZER_THREW.length) }
+  if (name.startsWith(HANDLED)) return { kind: 'handled', errorType: name.slice(HANDLED.length) }
   return { kind: 'threw', errorType: name }
+}
+
+/** What is kept as the reason of a failure, for APIs that do not tell whether the code reported it itself. */
+export function shownFailureName(name: string): string {
+  const failure = readFailureName(name)
+  return failure.kind === 'handled' ? failure.errorType : name
 }

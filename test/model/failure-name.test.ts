@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { failureNameOf, readFailureName, type NamedFailure } from '../../src/model/failure-name.ts'
+import {
+  failureNameOf,
+  readFailureName,
+  shownFailureName,
+  type NamedFailure,
+} from '../../src/model/failure-name.ts'
 import type { Ending } from '../../src/model/outcome.ts'
 import { EMPTY_PAYLOAD } from '../../src/model/payload.ts'
 
@@ -20,12 +25,28 @@ describe('the name of a failure', () => {
       { kind: 'threw', errorType: 'E' },
       { kind: 'threw', errorType: 'E', handled: false, payload: EMPTY_PAYLOAD },
     ],
+    [
+      { kind: 'handled', errorType: 'E' },
+      { kind: 'threw', errorType: 'E', handled: true, payload: EMPTY_PAYLOAD },
+    ],
+    [
+      { kind: 'handled', errorType: 'timedOut' },
+      { kind: 'threw', errorType: 'timedOut', handled: true, payload: EMPTY_PAYLOAD },
+    ],
     [{ kind: 'threw', errorType: 'E' }, initFailed('load', 'threw')],
     [{ kind: 'initializerThrew', errorType: 'E' }, initFailed('initializer', 'threw')],
     [{ kind: 'initTimedOut' }, initFailed('initializer', 'timedOut')],
     [{ kind: 'initCrashed' }, initFailed('load', 'crashed')],
   ])('tells %o again', (failure, ending) => {
     expect(readFailureName(failureNameOf(ending))).toEqual(failure)
+  })
+
+  test.each([
+    ['handled: E', 'E'],
+    ['E', 'E'],
+    ['timedOut', 'timedOut'],
+  ])('%j is shown as %j', (name, shown) => {
+    expect(shownFailureName(name)).toBe(shown)
   })
 
   test('that code chose is its error, whatever it begins with', () => {

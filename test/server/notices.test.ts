@@ -30,7 +30,7 @@ test('the same when it is configured', () => {
 
 test('what came too late for its lease is made again, and no other server is to blame', () => {
   const { payload: _payload, ...task } = newTask()
-  const label = { ...task, lease: '1.1', attempts: 0, deferrals: 0, lostRuns: 0 }
+  const label = { ...task, sequence: 1, lease: '1.1', attempts: 0, deferrals: 0, lostRuns: 0 }
   const late = [
     ...linesOf((log) => tellDelivery(log, { kind: 'leaseLost', task: label })),
     ...linesOf((log) => tellDestinations(log, { kind: 'leaseLost', delivery })),

@@ -1,7 +1,7 @@
 import { failureSentence } from '../../contracts/alibaba-fc.ts'
 import { readFailureBody } from '../../contracts/failure-body.ts'
 import { TIMER_SLACK_MS } from '../../engine/deadline.ts'
-import { readFailureName } from '../../model/failure-name.ts'
+import { readFailureName, shownFailureName } from '../../model/failure-name.ts'
 import type { Ending, Outcome } from '../../model/outcome.ts'
 import { payloadOf, toBuffer, type Payload } from '../../model/payload.ts'
 import type { TaskDetails, TaskResult } from '../../store/task-queue.ts'
@@ -50,7 +50,12 @@ function keptEnding(result: TaskResult, lastError: string): KeptEnding | undefin
   const payload = payloadOf('')
   switch (result.kind) {
     case 'threw':
-      return { kind: 'threw', errorType: lastError, handled: false, payload }
+      return {
+        kind: 'threw',
+        errorType: shownFailureName(lastError),
+        handled: failure.kind === 'handled',
+        payload,
+      }
     case 'timedOut':
       return { kind: 'timedOut', afterMs: wholeSecondsOf(result) }
     case 'crashed':

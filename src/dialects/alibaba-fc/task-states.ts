@@ -83,6 +83,7 @@ export function errorOf(reason: string | undefined): string | undefined {
   const code = fcCodeOf(reason)
   if (code !== undefined) return code
   const { kind } = readFailureName(reason)
+  if (kind === 'handled') return 'HandledInvocationError'
   return kind === 'initTimedOut' || kind === 'initCrashed' || kind === 'initializerThrew'
     ? 'InitializationError'
     : 'UnhandledInvocationError'

@@ -1,5 +1,6 @@
 import { readFailureBody } from '../../contracts/failure-body.ts'
 import { errorCodeOfName, RUN_CODE } from '../../contracts/huawei-functiongraph.ts'
+import { shownFailureName } from '../../model/failure-name.ts'
 import { payloadOf } from '../../model/payload.ts'
 import type { TaskDetails, TaskFilter, TaskRecord } from '../../store/task-queue.ts'
 import { FssError } from './errors.ts'
@@ -159,7 +160,7 @@ function shownRecord(task: TaskRecord & Told): JsonObject {
   return {
     request_id: requestId,
     status: shownStatus(task),
-    error_message: gaveUp ? shownMessage(lastError || task.status, message) : '',
+    error_message: gaveUp ? shownMessage(shownFailureName(lastError) || task.status, message) : '',
     error_code: gaveUp ? codeOf(task) : RUN_CODE.success,
     start_time: formatSeconds(startedAtMs ?? acceptedAtMs),
     end_time: endedAtMs === undefined ? '' : formatSeconds(endedAtMs),

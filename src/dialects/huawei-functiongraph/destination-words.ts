@@ -3,6 +3,7 @@ import { failureOf } from '../../contracts/huawei-functiongraph.ts'
 import { findFunction } from '../../definitions/find-function.ts'
 import type { Definitions } from '../../engine/catalogue.ts'
 import type { InvokeTarget } from '../../model/invocation.ts'
+import { shownFailureName } from '../../model/failure-name.ts'
 import { toBuffer } from '../../model/payload.ts'
 import { utf8Cut, utf8OrBase64 } from '../../model/utf8.ts'
 import { DELIVERY_BYTES } from '../../store/outbox.ts'
@@ -57,7 +58,7 @@ function tellingOf(ended: EndedTask, definitions: Definitions, region: string): 
     request_payload: utf8OrBase64(task.payload),
     response_context: {
       status_code: hasSucceeded ? 200 : 500,
-      function_error: hasSucceeded ? '' : lastError,
+      function_error: hasSucceeded ? '' : shownFailureName(lastError),
     },
     response_payload: answerOf(outcome),
   }

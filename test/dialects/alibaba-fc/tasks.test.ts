@@ -222,6 +222,26 @@ describe('a task', () => {
     })
   })
 
+  test('whose code reported the failure itself says so, each time and in lists', async () => {
+    await submit('order-1')
+    const lease = await claim()
+    const lastError = 'handled: RangeError'
+    await fc.store.tasks.postpone(lease, { dueAtMs: fc.clockMs, attempts: 1, deferrals: 0, lastError })
+    const silent = { ...RESULT, payload: Buffer.alloc(0), kind: 'threw' }
+    await end({ ending: 'failed', attempts: 2, lastError, result: silent })
+    const failed = await send('GET', `${TASKS}/order-1`)
+    expect(failed.json['invocationErrorMessage']).toBe('HandledInvocationError')
+    const details = pluck(failed, 'events', 'eventDetail').map(String)
+    expect(details.filter((detail) => detail.includes('"Error":"HandledInvocationError"'))).toHaveLength(2)
+    expect(JSON.parse(String(failed.json['returnPayload']))).toEqual({
+      errorMessage: '',
+      errorType: 'RangeError',
+    })
+    expect(pluck(await send('GET', TASKS), 'invocations', 'invocationErrorMessage')).toEqual([
+      'HandledInvocationError',
+    ])
+  })
+
   test('that answered nothing, or was stopped, has no body', async () => {
     for (const [kind, ending] of [
       ['returned', 'succeeded'],

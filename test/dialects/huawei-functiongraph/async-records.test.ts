@@ -223,8 +223,9 @@ describe('why a call failed', () => {
 })
 
 describe('the number of a failure', () => {
-  const cases: [string, number][] = [
+  const cases: [string, number, string?][] = [
     ['TypeError', 4002],
+    ['handled: TypeError', 4001, 'TypeError'],
     ['exited', 4002],
     ['my-not-found', 4002],
     ['timedOut', 4010],
@@ -238,14 +239,14 @@ describe('the number of a failure', () => {
     ['caller/function-not-found', 4024],
     ['caller/concurrency-exceeded', 150_429],
   ]
-  test.each(cases)('called %s is %d', async (lastError, code) => {
+  test.each(cases)('called %s is %d', async (lastError, code, message = lastError) => {
     const id = await accept('failing')
     const claimed = await server.store.tasks.claim(100, server.clockMs, 3_600_000)
     const lease = claimed.find(({ requestId }) => requestId === id)?.lease ?? ''
     await server.store.tasks.settle(lease, { ending: 'failed', attempts: 1, lastError })
     const path = `${F}/${urnOf('failing')}/async-invocations?request_id=${id}`
     expect(shown(await server.send({ method: 'GET', path }))[0]).toMatchObject({
-      error_message: lastError,
+      error_message: message,
       error_code: code,
     })
   })

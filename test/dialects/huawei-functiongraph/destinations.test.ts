@@ -207,6 +207,9 @@ describe('a destination is told', () => {
       response_context: { status_code: 500, function_error: 'TypeError' },
       response_payload: body,
     })
+    expect(told({ ...ending, lastError: 'handled: TypeError' })).toMatchObject({
+      response_context: { function_error: 'TypeError' },
+    })
   })
 
   test('a timeout in words of the API, and an age without a result, also of a function that is gone', async () => {

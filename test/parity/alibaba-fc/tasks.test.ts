@@ -165,6 +165,17 @@ describe('a task', () => {
     expect(names).toContain('switched')
   })
 
+  test('whose code calls back with an error failed as a synchronous call does', async () => {
+    await suite.deploy(
+      'reporting',
+      `exports.handler = (event, context, callback) => callback(new Error('no'))`,
+    )
+    await switchOn('reporting', { maxAsyncRetryAttempts: 0 })
+    await submit('reporting', '', 'order-1')
+    const task = await until('reporting', 'order-1')
+    expect(task).toMatchObject({ status: 'Failed', invocationErrorMessage: 'HandledInvocationError' })
+  })
+
   test('that fails says why, each time, and is told apart in lists', async () => {
     await suite.deploy('failing', `exports.handler = async () => { throw new TypeError('never') }`)
     await switchOn('failing', { maxAsyncRetryAttempts: 1 })
