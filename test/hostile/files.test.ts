@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { describeHostile, expectAllRefused, LANGUAGES, sourceIn, type Ground } from './harness.ts'
+import { describeHostile, expectAllRefused, LANGUAGES, pythonIn, sourceIn, type Ground } from './harness.ts'
 
 /** Where the host keeps what no function may see; the ways there go through every link that a process has to its file system. */
 function secretPlaces({ server }: Ground): string[] {
@@ -142,6 +142,29 @@ return {'top': os.listdir('/dev'), 'block': [path for path in found if os.path.e
     expect(top.filter((name: string) => !usual.split(' ').includes(name))).toEqual([])
     expect([block, terminals]).toEqual([[], ['ptmx']])
     expectAllRefused(made)
+  })
+
+  test.each(LANGUAGES)('in %s keeps no file from others by a lease, its own included', async (language) => {
+    // Where the server is an ordinary user the function owns, as the host sees it, what the server has laid out for all.
+    const python = `
+import fcntl
+DN_CREATE, F_SETDELEG = 4, 1040
+def files():
+    yield '/tmp/own'
+    for top in ('/anvoke', '/code', '/etc'):
+        for root, _, names in os.walk(top): yield from (os.path.join(root, name) for name in names)
+def commanded(path, command, value):
+    file = os.open(path, os.O_RDONLY)
+    try: fcntl.fcntl(file, command, value)
+    finally: os.close(file)
+write('/tmp/own')
+readable = [path for path in files() if os.path.isfile(path) and os.access(path, os.R_OK)]
+return {'count': len(readable), 'write': tried_each(readable, lambda path: commanded(path, fcntl.F_SETLEASE, fcntl.F_WRLCK)), 'read': tried_each(readable, lambda path: commanded(path, fcntl.F_SETLEASE, fcntl.F_RDLCK)),
+    'others': {'notices': tried(lambda: commanded('/tmp', fcntl.F_NOTIFY, DN_CREATE)), 'delegation': tried(lambda: commanded('/tmp/own', F_SETDELEG, bytes(8)))}}`
+    const told = await ground().reported(pythonIn(language, python))
+    expect(told.count).toBeGreaterThan(5)
+    for (const tries of [told.write, told.read, told.others]) expectAllRefused(tries)
+    expect(told.write['/tmp/own']).toBe('refused EPERM')
   })
 
   test('gains nothing by links out of /tmp, not even while they are swapped', async () => {

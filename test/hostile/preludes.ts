@@ -34,13 +34,13 @@ import ctypes, errno, json, os, signal, socket, stat, subprocess, sys
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 NUMBERS = {
-    'x86_64': dict(io_uring_setup=425, bpf=321, keyctl=250, add_key=248, request_key=249, perf_event_open=298,
+    'x86_64': dict(io_setup=206, io_destroy=207, mmap=9, io_uring_setup=425, bpf=321, keyctl=250, add_key=248, request_key=249, perf_event_open=298,
         userfaultfd=323, name_to_handle_at=303, open_by_handle_at=304, ptrace=101, process_vm_readv=310,
         process_vm_writev=311, unshare=272, setns=308, mount=165, umount2=166, pivot_root=155, chroot=161, clone=56,
         clone3=435, kexec_load=246, init_module=175, finit_module=313, swapon=167, reboot=169, sethostname=170,
         settimeofday=164, acct=163, syslog=103, pidfd_open=434, pidfd_getfd=438, kcmp=312, fsopen=430, open_tree=428,
         move_mount=429, mount_setattr=442, iopl=172, quotactl=179, mknodat=259, setuid=105, setresuid=117, capset=126, shmget=29, semget=64, msgget=68, mq_open=240, memfd_create=319, memfd_secret=447, adjtimex=159, personality=135, get_mempolicy=239),
-    'aarch64': dict(io_uring_setup=425, bpf=280, keyctl=219, add_key=217, request_key=218, perf_event_open=241,
+    'aarch64': dict(io_setup=0, io_destroy=1, mmap=222, io_uring_setup=425, bpf=280, keyctl=219, add_key=217, request_key=218, perf_event_open=241,
         userfaultfd=282, name_to_handle_at=264, open_by_handle_at=265, ptrace=117, process_vm_readv=270,
         process_vm_writev=271, unshare=97, setns=268, mount=40, umount2=39, pivot_root=41, chroot=51, clone=220,
         clone3=435, kexec_load=104, init_module=105, finit_module=273, swapon=224, reboot=142, sethostname=161,

@@ -48,20 +48,22 @@ export function seccompFilter(
 }
 
 function spansOf(policy: readonly Rule[], architecture: Architecture): Span[] {
-  const decided = policy
-    .flatMap(({ calls, decision }) =>
+  // A later rule takes the place of an earlier one.
+  const byNumber = new Map(
+    policy.flatMap(({ calls, decision }) =>
       calls.flatMap((name) => {
         const number = numberOf(name, architecture)
-        return number === undefined ? [] : [{ number, decision }]
+        return number === undefined ? [] : [[number, decision] as const]
       }),
-    )
-    .sort((a, b) => a.number - b.number)
+    ),
+  )
+  const decided = [...byNumber].sort(([a], [b]) => a - b)
   const spans: Span[] = []
   const add = (first: number, decision: Decision): void => {
     if (spans.at(-1)?.decision !== decision) spans.push({ first, decision })
   }
   let next = 0
-  for (const { number, decision } of decided) {
+  for (const [number, decision] of decided) {
     if (number > next) add(next, 'allow')
     add(number, decision)
     next = number + 1

@@ -1,13 +1,13 @@
 import type { SyscallName } from './syscalls.ts'
 
 /** Errors that a refused call ends with. Source of the numbers: uapi/asm-generic/errno.h. */
-export const ERRNO = { EPERM: 1, ENOSYS: 38, EPROTONOSUPPORT: 93, EAFNOSUPPORT: 97 } as const
+export const ERRNO = { EPERM: 1, ENOMEM: 12, ENOSYS: 38, EPROTONOSUPPORT: 93, EAFNOSUPPORT: 97 } as const
 
 export type Verdict = 'allow' | keyof typeof ERRNO
 
 /**
  * Asks for one argument of the call, counted from 0. Compared are the lower 32 bits, all that the kernel uses of the arguments
- * that are named here: `int`, `unsigned int` and `mode_t`.
+ * that are named here: `int`, `unsigned int`, `mode_t`, and of the `unsigned long` of `mmap` flags that lie in its lower half.
  */
 export interface ArgumentTest {
   readonly argument: number
@@ -33,6 +33,16 @@ const REFUSED_CLONE_FLAGS = 0x7e02_8000
 const TIOCSTI = 0x5412
 const TIOCLINUX = 0x541c
 
+/** Source: uapi/linux/fcntl.h; the last one is Linux 6.19's. */
+const F_SETLEASE = 1024
+const F_NOTIFY = 1026
+const F_SETDELEG = 1040
+
+/** Source: uapi/asm-generic/mman-common.h, uapi/linux/memfd.h and uapi/linux/shm.h. */
+const MAP_HUGETLB = 0x4_0000
+const MFD_HUGETLB = 4
+const SHM_HUGETLB = 0o4000
+
 /** Source: uapi/linux/stat.h. */
 const S_IFMT = 0o170000
 const S_IFCHR = 0o020000
@@ -54,6 +64,14 @@ const NETLINK_ROUTE = 0
 function onlyValues(argument: number, values: readonly number[], otherwise: Verdict): ArgumentTest {
   return { argument, cases: [{ values, decision: 'allow' }], otherwise }
 }
+
+/** What a caller is told on a host that has set no such pages aside, as most have not: it takes ordinary ones then. */
+const noHugePages = (flagsArgument: number, flag: number): ArgumentTest => ({
+  argument: flagsArgument,
+  mask: flag,
+  cases: [{ values: [flag], decision: 'ENOMEM' }],
+  otherwise: 'allow',
+})
 
 const noDevices = (modeArgument: number): ArgumentTest => ({
   argument: modeArgument,
@@ -194,6 +212,31 @@ export const POLICY: readonly Rule[] = [
     decision: 'ENOSYS',
   },
   {
+    why:
+      'Native asynchronous input and output: its room (fs.aio-max-nr) is one for the whole host, whoever takes it, and not bounded for a ' +
+      'process or user. Runtimes use threads.',
+    calls: ['io_setup', 'io_destroy', 'io_getevents', 'io_pgetevents', 'io_submit', 'io_cancel'],
+    decision: 'ENOSYS',
+  },
+  {
+    why:
+      'Leases on files, which the owner of a file may take, read-only mounts or not: an ordinary server shares its user id with functions, ' +
+      'and every other open of what they see of its files would wait for them. Notices about directories are a part of the same.',
+    calls: ['fcntl'],
+    decision: {
+      argument: 1,
+      cases: [{ values: [F_SETLEASE, F_NOTIFY, F_SETDELEG], decision: 'EPERM' }],
+      otherwise: 'allow',
+    },
+  },
+  {
+    why: 'Huge pages that the operator has set aside for others; no limit of memory counts them.',
+    calls: ['mmap'],
+    decision: noHugePages(3, MAP_HUGETLB),
+  },
+  { why: 'Huge pages.', calls: ['memfd_create'], decision: noHugePages(1, MFD_HUGETLB) },
+  { why: 'Huge pages.', calls: ['shmget'], decision: noHugePages(2, SHM_HUGETLB) },
+  {
     why: 'Other personalities weaken the layout of memory. The plain one, and asking for it, are harmless.',
     calls: ['personality'],
     decision: onlyValues(0, [0, 0xffff_ffff], 'EPERM'),
@@ -245,7 +288,7 @@ export const POLICY: readonly Rule[] = [
 ]
 
 /**
- * What functions may not ask for, besides, where no group of the kernel counts their memory. The watch adds up what processes have
+ * What functions may not ask for, besides and instead of what {@link POLICY} says of the same calls, where no group of the kernel counts their memory. The watch adds up what processes have
  * mapped, and none of this has to be.
  */
 export const UNCOUNTED_MEMORY: Rule = {

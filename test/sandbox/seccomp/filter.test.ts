@@ -29,7 +29,10 @@ const NEVER: Readonly<Record<Exclude<Verdict, 'allow'>, readonly SyscallName[]>>
     name_to_handle_at open_by_handle_at init_module finit_module delete_module kexec_load kexec_file_load reboot swapon swapoff
     acct quotactl quotactl_fd syslog settimeofday clock_settime adjtimex clock_adjtime sethostname setdomainname iopl ioperm
     modify_ldt vmsplice get_mempolicy set_mempolicy set_mempolicy_home_node mbind move_pages migrate_pages vhangup`),
-  ENOSYS: words('clone3 lookup_dcookie nfsservctl uselib ustat sysfs'),
+  ENOSYS:
+    words(`clone3 lookup_dcookie nfsservctl uselib ustat sysfs io_setup io_destroy io_getevents io_pgetevents io_submit
+    io_cancel`),
+  ENOMEM: [],
   EPROTONOSUPPORT: [],
   EAFNOSUPPORT: [],
 }
@@ -67,6 +70,25 @@ const BY_ARGUMENTS: readonly (readonly [SyscallName, readonly bigint[], Verdict]
   ['ioctl', [0n, 0x5412n], 'EPERM'],
   ['ioctl', [0n, 0x541cn], 'EPERM'],
   ['ioctl', [0n, HIGH | 0x5412n], 'EPERM'],
+  // F_DUPFD, F_SETFL, F_GETLEASE, F_DUPFD_CLOEXEC, F_SETPIPE_SZ; F_SETLEASE, F_NOTIFY, F_SETDELEG.
+  ...[0n, 4n, 1025n, 1030n, 1031n].map((command): [SyscallName, bigint[], Verdict] => [
+    'fcntl',
+    [1024n, command, 1024n],
+    'allow',
+  ]),
+  ...[1024n, 1026n, 1040n].flatMap((command): [SyscallName, bigint[], Verdict][] => [
+    ['fcntl', [3n, command], 'EPERM'],
+    ['fcntl', [3n, HIGH | command, 1n], 'EPERM'],
+  ]),
+  ['mmap', [0n, 4096n, 3n, 0x22n], 'allow'],
+  ['mmap', [0x4_0000n, 0x4_0000n, 0x4_0000n, 0x2n, 0x4_0000n, 0x4_0000n], 'allow'],
+  ['mmap', [0n, 4096n, 3n, 0x4_0022n], 'ENOMEM'],
+  ['mmap', [0n, 4096n, 3n, HIGH | (21n << 26n) | 0x4_4022n], 'ENOMEM'],
+  ['memfd_create', [4n, 3n], 'allow'],
+  ['memfd_create', [0n, 4n], 'ENOMEM'],
+  ['memfd_create', [0n, (21n << 26n) | 7n], 'ENOMEM'],
+  ['shmget', [0o4000n, 0o4000n, 0o1666n], 'allow'],
+  ['shmget', [0n, 4096n, 0o5666n], 'ENOMEM'],
   ['mknod', [0n, 0o100644n], 'allow'],
   ['mknod', [0n, 0o010644n], 'allow'],
   ['mknod', [0n, 0o020666n], 'EPERM'],
@@ -185,6 +207,9 @@ describe.each(ARCHITECTURES)('the filter for %s', (name) => {
       if (told === answer(number)) continue
       differing.push(number)
       expect([answer(number), told]).toEqual([ALLOW, answerOf('ENOSYS')])
+      // Whatever is asked of what else is said of them.
+      const all = Array.from({ length: 6 }, () => 0xffff_ffffn)
+      expect(runFilter(strict, { number, architecture, arguments: all }).answer).toBe(answerOf('ENOSYS'))
     }
     expect(differing).toEqual(numbers.sort((a, b) => a - b))
   })

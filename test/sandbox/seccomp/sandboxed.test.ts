@@ -37,6 +37,10 @@ const BY_ARGUMENTS = [
   [attempt('clone', [CLONE_PARENT | SIGCHLD], 'clone of a sibling'), 'EPERM'],
   [attempt('ioctl', [0, 0x5412, 0], 'ioctl TIOCSTI'), 'EPERM'],
   [attempt('ioctl', [0, 0x541c, 0], 'ioctl TIOCLINUX'), 'EPERM'],
+  [attempt('fcntl', [0, 1024, 1], 'fcntl F_SETLEASE'), 'EPERM'],
+  [attempt('fcntl', [0, 1026, 1], 'fcntl F_NOTIFY'), 'EPERM'],
+  // Without a reserve (0x4000) the kernel gives the addresses also where no such page is free.
+  [attempt('mmap', [0, 0x20_0000, 0, 0x4_4022], 'mmap of huge pages'), 'ENOMEM'],
   [attempt('personality', [0x004_0000], 'personality without random addresses'), 'EPERM'],
   [attempt('mknodat', [-100, 0, 0o020666], 'mknodat of a device'), 'EPERM'],
   [attempt('socket', [INET, RAW, 1], 'raw socket'), 'EPERM'],
@@ -58,12 +62,12 @@ function attempt(call: SyscallName, args: readonly number[], name: string = call
   return number === undefined ? [] : [[name, number, args]]
 }
 
-/** Three arguments each, so that none is left to chance. */
+/** Four arguments each, so that none is left to chance. */
 const ATTEMPTS = JSON.stringify(
-  [...REFUSED, ...BY_ARGUMENTS].map(([[name, number, [first = 0, second = 0, third = 0]]]) => [
+  [...REFUSED, ...BY_ARGUMENTS].map(([[name, number, [first = 0, second = 0, third = 0, fourth = 0]]]) => [
     name,
     number,
-    [first, second, third],
+    [first, second, third, fourth],
   ]),
 )
 const EXPECTED = Object.fromEntries([...REFUSED, ...BY_ARGUMENTS].map(([[name], errno]) => [name, errno]))

@@ -4,13 +4,13 @@ const { getSystemErrorName } = require('node:util')
 
 const word = 'i64'
 const { functions } = dlopen('libc.so.6', {
-  syscall: { return: word, arguments: [word, word, word, word] },
+  syscall: { return: word, arguments: [word, word, word, word, word] },
   __errno_location: { return: 'pointer', arguments: [] },
 })
 const endings = {}
 for (const [name, number, values] of JSON.parse(process.argv[2])) {
-  const [first = 0, second = 0, third = 0] = values
-  const result = functions.syscall(BigInt(number), BigInt(first), BigInt(second), BigInt(third))
+  const [first, second, third, fourth] = values.map(BigInt)
+  const result = functions.syscall(BigInt(number), first, second, third, fourth)
   if (result === 0n && name.startsWith('clone')) process.kill(process.pid, 'SIGKILL')
   const failed = result < 0n
   endings[name] = failed ? getSystemErrorName(-getInt32(functions.__errno_location())) : 'allowed'
