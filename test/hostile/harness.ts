@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { open } from 'node:fs/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect } from 'vitest'
 import { probeSandboxes } from '../../src/sandbox/probe.ts'
@@ -17,6 +18,15 @@ const MOST_TRIES = 20
 
 const isRoot = process.getuid?.() === 0
 const canIsolate = (await probeSandboxes()).some(({ driver, works }) => driver === 'bwrap' && works)
+
+/**
+ * What whoever starts a server may leave it, and no function is to have; of each user's server, as all are started from here. Only a
+ * root that may raise limits can: for others test/sandbox/limits.test.ts tells what is asked of the kernel.
+ */
+function leaveMoreThanFunctionsHave(): void {
+  const limits = ['--rtprio=50', '--nice=30', '--memlock=unlimited', '--sigpending=100000']
+  for (const limit of limits) spawnSync('prlimit', ['--pid', String(process.pid), limit])
+}
 
 const WITHOUT_ISOLATION = 'bwrap does not work here; `anvoke doctor` says what is missing'
 
@@ -91,6 +101,7 @@ export class Ground {
     uid: number | undefined,
     environment: Readonly<Record<string, string>>,
   ): Promise<Ground> {
+    leaveMoreThanFunctionsHave()
     // Whoever starts a server may leave it descriptors: no function is to have them.
     const stray = await open(import.meta.filename)
     // Ordinary users have groups beside their own.

@@ -118,6 +118,7 @@ describeHostile('what a process has from the one that made it', (ground) => {
       'Max open files': KERNEL_LIMITS.openFiles,
       'Max pending signals': 16_384,
       'Max msgqueue size': 819_200,
+      'Max locked memory': 8 * 1024 * 1024,
       'Max processes': 16_384,
     }
     for (const [name, most] of Object.entries(bounds))

@@ -59,12 +59,13 @@ const MOST_TASKS_OF_SERVER = atMost('Max processes', Number.POSITIVE_INFINITY)
 /**
  * What the kernel bounds for each process or user id, and a server may have without a bound: open files of a process, so that a
  * function does not take all that the host can have open; signals that wait and bytes of POSIX message queues, which are memory
- * of no process. The last is the kernel's own default (`MQ_BYTES_MAX`).
+ * of no process; pages that are never swapped. The last two are the kernel's own defaults (`MQ_BYTES_MAX`, `MLOCK_LIMIT`).
  */
 export const KERNEL_LIMITS = {
   openFiles: atMost('Max open files', 65_536),
   pendingSignals: atMost('Max pending signals', 16_384),
   queueBytes: atMost('Max msgqueue size', 819_200),
+  lockedBytes: atMost('Max locked memory', 8 * MIB),
 } as const
 
 /** Places that a mount may not cover, with everything under them. */
@@ -175,17 +176,23 @@ export function innerCommand(
   return [launchers.setpriv, ...drop, ...limited]
 }
 
-/** Limits that need no cgroup. A core dump would be written by the host's handler, outside of the sandbox. */
+/**
+ * Limits that need no cgroup. A core dump would be written by the host's handler, outside of the sandbox. A server that may raise priorities,
+ * as those of some service managers, does not hand that on: 0 is a nice value of 19 at best, and no realtime.
+ */
 function limitArguments(diskMib: number, privileges: Privileges, { prlimit }: Launchers): string[] {
   if (prlimit === undefined) return []
   const tasks = taskLimit(privileges)
   return [
     prlimit,
     '--core=0',
+    '--rtprio=0',
+    '--nice=0',
     `--fsize=${largestFileBytes(diskMib)}`,
     `--nofile=${KERNEL_LIMITS.openFiles}`,
     `--sigpending=${KERNEL_LIMITS.pendingSignals}`,
     `--msgqueue=${KERNEL_LIMITS.queueBytes}`,
+    `--memlock=${KERNEL_LIMITS.lockedBytes}`,
     ...(tasks === undefined ? [] : [`--nproc=${tasks}`]),
     '--',
   ]

@@ -163,13 +163,15 @@ def build_room(order, config):
 
 
 def limit_resources(limits):
-    """What needs no cgroup: core dumps, files, waiting signals, message queues, processes."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """What needs no cgroup: core dumps, priorities, files, waiting signals, message queues, locked memory, processes."""
+    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_RTPRIO, resource.RLIMIT_NICE):
+        resource.setrlimit(kind, (0, 0))
     for kind, name in (
         (resource.RLIMIT_FSIZE, "fileBytes"),
         (resource.RLIMIT_NOFILE, "openFiles"),
         (resource.RLIMIT_SIGPENDING, "pendingSignals"),
         (resource.RLIMIT_MSGQUEUE, "queueBytes"),
+        (resource.RLIMIT_MEMLOCK, "lockedBytes"),
     ):
         resource.setrlimit(kind, (limits[name], limits[name]))
     if limits["tasks"] is not None:
