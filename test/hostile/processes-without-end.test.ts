@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { KERNEL_LIMITS } from '../../src/sandbox/bwrap/arguments.ts'
-import { describeHostile } from './harness.ts'
+import { describeHostile, LANGUAGES, pythonIn } from './harness.ts'
 
 /** More than a function may have of anything that is counted here. */
 const TOO_MANY = 70_000
@@ -60,6 +60,22 @@ return ['none', len(kept)]`
     expect(code).toBe('EMFILE')
     expect(count).toBeLessThanOrEqual(KERNEL_LIMITS.openFiles)
   })
+
+  test.each(LANGUAGES)(
+    'by terminals, in %s, has none of those that the host has for all',
+    async (language) => {
+      // The host has 4 096, and each of them may be held by somebody; these are enough to see.
+      const python = `
+import glob
+global kept
+kept = []
+try:
+    while len(kept) < 100: kept += os.openpty()
+except OSError as error: return [errno.errorcode[error.errno], len(kept), [path for path in glob.glob('/dev/pts/*') + ['/dev/ptmx'] if os.path.exists(path)]]
+return ['none', len(kept)]`
+      expect(await ground().exhaustReport(pythonIn(language, python))).toEqual(['ENOENT', 0, []])
+    },
+  )
 
   test('by a file without end is refused before it fills anything', async () => {
     const python = `

@@ -11,13 +11,12 @@ const KEEPS = {
     return 'kept'`,
   python: `
 global kept, service
-import pty
 if 'kept' in globals(): return 'still'
 for dir in ('/tmp', '/dev/shm'):
     write(dir + '/note'); os.chmod(dir + '/note', 0o666)
 service = socket.socket(socket.AF_UNIX); service.bind('\\0anvoke-note'); service.listen()
 IPC_CREAT = 0o1000
-kept = [pty.openpty()] + [kernel(*call) for call in (('shmget', 7471, 4096, IPC_CREAT | 0o666), ('semget', 7471, 1, IPC_CREAT | 0o666), ('msgget', 7471, IPC_CREAT | 0o666),
+kept = [kernel(*call) for call in (('shmget', 7471, 4096, IPC_CREAT | 0o666), ('semget', 7471, 1, IPC_CREAT | 0o666), ('msgget', 7471, IPC_CREAT | 0o666),
     ('mq_open', ctypes.c_char_p(b'anvoke-note'), os.O_CREAT | os.O_RDWR, 0o666, 0))]
 return 'kept'`,
 }

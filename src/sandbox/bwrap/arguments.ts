@@ -143,6 +143,8 @@ export function encodeArguments(
     ...etc.shown.flatMap(({ source, target }) => ['--ro-bind', source, target]),
     ...(spec.network === 'host' ? etc.hostNameServers : []),
     ...words('--proc /proc --dev /dev'),
+    // Over its terminals, of which the host has some thousands for all (kernel.pty.max), and bwrap sets no bound.
+    ...words('--perms 0555 --size 4096 --tmpfs /dev/pts --remount-ro /dev/pts'),
     ...hiddenInit(privileges),
     ...words(`--perms 1777 --size ${SHARED_MEMORY_BYTES} --tmpfs /dev/shm`),
     ...words(`--perms 1777 --size ${Math.max(1, spec.diskMib) * MIB} --tmpfs /tmp`),

@@ -145,8 +145,9 @@ def build_room(order, config):
     _mount("tmpfs", "/tmp", "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777,size=%d" % order["tmpBytes"])
     shared_memory = "mode=1777,size=%d" % config["sharedMemoryBytes"]
     _mount("tmpfs", "/dev/shm", "tmpfs", _MS_NOSUID | _MS_NODEV, shared_memory)
-    terminals = "newinstance,ptmxmode=0666,mode=620"
-    _mount("devpts", "/dev/pts", "devpts", _MS_NOSUID | _MS_NOEXEC, terminals)
+    # Over the terminals: those of the host are few, and one could take them all.
+    closed = _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+    _mount("tmpfs", "/dev/pts", "tmpfs", closed, "mode=0555,size=4k")
     for name in os.listdir(config["hidden"]):
         path = os.path.join(config["hidden"], name)
         _check(_LIBC.umount2(path.encode(), _MNT_DETACH), "umount " + path)
@@ -159,7 +160,7 @@ def build_room(order, config):
             _mount(None, path, None, flags)
     if config["ownUserNamespace"]:
         # Outside, the first process has the function's user id.
-        _mount("tmpfs", "/proc/1", "tmpfs", _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, "mode=0555,size=4k")
+        _mount("tmpfs", "/proc/1", "tmpfs", closed, "mode=0555,size=4k")
 
 
 def limit_resources(limits):
