@@ -135,14 +135,16 @@ async function probeBwrap(options: SandboxOptions): Promise<Probed> {
   const finding = { driver: 'bwrap', works: true } as const
   const common = PRIVILEGES_TEXT[privilegesHere()] + (launchers.prlimit === undefined ? WITHOUT_PRLIMIT : '')
   const { sandbox, limits, memoryIsCounted } = tried
-  const guards = [filterGuard(unfilteredWhy, memoryIsCounted), limits]
+  const ids = userIdGuard()
+  const guards = [filterGuard(unfilteredWhy, memoryIsCounted), ids, limits]
+  const told = [...(ids.works ? [] : [ids.detail]), limits.detail].join(' ')
   if (unfilteredWhy === undefined)
     return {
       sandbox,
-      finding: { ...finding, detail: `${common} System calls are filtered. ${limits.detail}`, guards },
+      finding: { ...finding, detail: `${common} System calls are filtered. ${told}`, guards },
     }
   const warning = `Functions run WITHOUT a filter of system calls: ${unfilteredWhy}.`
-  const detail = `${common} ${warning} ${limits.detail}`
+  const detail = `${common} ${warning} ${told}`
   return { sandbox, finding: { ...finding, detail, guards }, warning }
 }
 
@@ -152,6 +154,16 @@ function filterGuard(unfilteredWhy: string | undefined, memoryIsCounted: boolean
     ? 'the kernel applies it to every function'
     : 'the kernel applies it to every function; it refuses memfd_create and System V segments, too, whose memory only cgroups count'
   return { name: 'system call filter', works, detail: unfilteredWhy ?? applied }
+}
+
+/** What no namespace divides: a server without privileges has no other id to give. */
+function userIdGuard(): GuardFinding {
+  const name = 'user ids of functions'
+  if (privilegesHere() === 'dropped') return { name, works: true, detail: 'each function has one of its own' }
+  const fix =
+    'Start the server as root, which gives each function an id of its own, or under a supervisor that starts it again: accepted asynchronous calls are kept.'
+  const detail = `What the kernel counts by user id (epoll watches, inotify instances, descriptors in flight, memory of pipes) a function can use up for the server, which may end then. ${fix}`
+  return { name, works: false, detail, fix }
 }
 
 interface TriedBwrap {

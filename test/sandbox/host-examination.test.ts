@@ -41,6 +41,25 @@ test.runIf(canTry)('a user who may not write cgroups is told what is lost, and b
 })
 
 // Needs that user, too.
+test.runIf(canTry)(
+  'an ordinary user is told that functions share the counts of its id, and what to do',
+  () => {
+    const { ok, detail, fix } = toldNobody('user ids of functions')
+    expect(ok).toBe(false)
+    expect(detail).toMatch(/^What the kernel counts by user id .*epoll watches.* may end then\.$/)
+    expect(fix).toMatch(/^Start the server as root, .* or under a supervisor/)
+    expect(toldNobody('sandbox bwrap').detail).not.toContain('epoll')
+  },
+)
+
+// Only root has others to give.
+test.runIf(canTry)('a server under root is told that functions have ids of their own', () => {
+  const told = isolating?.guards?.find(({ name }) => name === 'user ids of functions')
+  expect(told).toMatchObject({ works: true })
+  expect(isolating?.detail).not.toContain('epoll')
+})
+
+// Needs that user, too.
 test.runIf(canTry)('a sandbox without prlimit says which limits there are not', () => {
   const programDir = mkdtempSync(join(tmpdir(), 'anvoke-programs-'))
   chmodSync(programDir, 0o755)
