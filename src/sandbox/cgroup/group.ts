@@ -11,6 +11,7 @@ import {
   removeGroup,
   setControl,
 } from './control-file.ts'
+import { withoutDeadLeaders } from './dead-leaders.ts'
 import { settingsFor, weightSetting, type Controller, type GroupLimits } from './limits.ts'
 
 /** Memory of a group, bytes: of its processes and what the kernel keeps for them, without caches of files and files kept in memory. */
@@ -285,7 +286,8 @@ export class CgroupGroup {
     const target = join(core, 'cgroup.procs')
     for (let pass = 1; pass <= MOVE_PASSES && this.#isToBeFrozen && !this.#isOver; pass += 1) {
       const inside = new Set(await readPids(target))
-      const outside = (await readPids(join(from, 'cgroup.procs'))).filter((pid) => !inside.has(pid))
+      const listed = (await readPids(join(from, 'cgroup.procs'))).filter((pid) => !inside.has(pid))
+      const outside = await withoutDeadLeaders(listed, core)
       if (outside.length === 0) return true
       await this.#inTurn(async () => {
         for (const pid of outside)

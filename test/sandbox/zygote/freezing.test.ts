@@ -1,4 +1,5 @@
-import { readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { CgroupTree } from '../../../src/sandbox/cgroup/tree.ts'
@@ -25,6 +26,32 @@ const SPIN = [
   '    spin()',
   'threading.Thread(target=spin, daemon=True).start()',
 ].join(';;')
+
+/** A process whose first thread has ended (`exit`, not `exit_group`), and another thread that wants a processor for ever. */
+const HEADLESS = [
+  'import ctypes, threading',
+  'call = ctypes.CDLL(None).syscall',
+  'number = 60 if os.uname().machine == "x86_64" else 93',
+  'def spin():',
+  '    while True: sum(range(1000))',
+  'if os.fork() == 0:',
+  '    os.setsid()',
+  '    threading.Thread(target=spin).start()',
+  '    call(number, 0)',
+].join(';;')
+
+/** Processes in the groups of this one. */
+function members(pid: number): number[] {
+  const lists = groupsOf(pid).map((dir) =>
+    readFileSync(join(dir, 'cgroup.procs'), 'latin1').split('\n').map(Number),
+  )
+  return [...new Set(lists.flat())].filter((one) => one > 0)
+}
+
+function isHeadless(pid: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+  return /^State:\s+Z/m.test(status) && readdirSync(`/proc/${pid}/task`).length > 1
+}
 
 describe('a forked process that is frozen', () => {
   let workbench: Workbench
@@ -76,6 +103,28 @@ describe('a forked process that is frozen', () => {
       const answer = busy.ask(`told = ${round}`)
       await busy.process.thaw?.()
       expect(await answer).toBe(`${round}`)
+    }
+  })
+
+  test('stands still with a process whose first thread has ended and whose others go on', async () => {
+    const servant = await serve()
+    const [pid = 0] = await pidsOf(servant)
+    const before = members(pid)
+    await servant.ask(HEADLESS)
+    let busy = 0
+    await eventually(
+      () => (busy = members(pid).find((one) => !before.includes(one) && isHeadless(one)) ?? 0) > 0,
+    )
+    for (let round = 1; round <= 3; round += 1) {
+      const so = ticksOf(busy)
+      await eventually(() => ticksOf(busy) > so)
+      await freeze(servant, [pid])
+      // The last of its threads may stop a moment later than the others.
+      const still = ticksOf(busy)
+      await delay(100)
+      expect(ticksOf(busy)).toBe(still)
+      await servant.process.thaw?.()
+      expect(await servant.ask(`told = ${round}`)).toBe(`${round}`)
     }
   })
 
