@@ -80,6 +80,12 @@ const DAMAGED =
 export { makeEphemeralDir } from './server/ephemeral-dir.ts'
 export { examineDatabase } from './store/sqlite/examination.ts'
 
+/** What a stop has come to. */
+interface StopReport {
+  /** Runs of asynchronous calls that did not end in the time they were given, or failed in it: the next start runs those calls again. */
+  readonly asyncRunsPutBack: number
+}
+
 /** A server that answers. */
 export interface RunningServer {
   readonly address: { readonly host: string; readonly port: number }
@@ -90,7 +96,7 @@ export interface RunningServer {
    * Drains: no new calls, those inside get `graceMs` to end, stored asynchronous calls stay stored. Resolves when no
    * process of any function runs and everything is on disk. Further calls wait for the first.
    */
-  stop(graceMs: number): Promise<void>
+  stop(graceMs: number): Promise<StopReport>
 }
 
 /**
@@ -139,6 +145,8 @@ export async function startServer(
   const compiledDir = join(dataDir, 'compiled')
 
   let queueClock: Clock | undefined
+  let stopping: Promise<StopReport> | undefined
+  let putBack = 0
   let isUp = false
   let damaged: Error | undefined
   const [packagesDir, stemsDir] = [join(dataDir, 'packages'), join(dataDir, 'stems')]
@@ -309,7 +317,10 @@ export async function startServer(
     terminate: (run, graceMs) => engine.terminate(run, graceMs),
     parallelRuns: config.maxAsyncRuns,
     parallelRunsPerFunction: config.maxAsyncRunsPerFunction,
-    observe: (event) => tellDelivery(log, event),
+    observe: (event) => {
+      if (event.kind === 'postponed' && stopping !== undefined) putBack += 1
+      tellDelivery(log, event)
+    },
   })
   const links = new CodeLinks({
     key: derivedKey(credentials, 'code links'),
@@ -364,7 +375,8 @@ export async function startServer(
       createTencentScf(rooms),
     ],
     budget,
-    checks: () => checks,
+    // Not before the operator is told: what waits for it may read the banner then.
+    checks: () => (isUp ? checks : [{ name: 'start', ok: false, detail: 'the server is starting' }]),
     onFault: (error) => log.error('a dialect broke its promise', { error }),
     maxConnections: config.maxConnections,
   })
@@ -421,7 +433,7 @@ export async function startServer(
   isUp = true
   const opened = undo.move()
 
-  const stop = async (graceMs: number): Promise<void> => {
+  const stop = async (graceMs: number): Promise<StopReport> => {
     sweeper.stop()
     listener.beginDrain()
     engine.stopAdmitting()
@@ -438,8 +450,8 @@ export async function startServer(
     ])
     memory.close()
     await opened.disposeAsync()
+    return { asyncRunsPutBack: putBack }
   }
-  let stopping: Promise<void> | undefined
   return {
     address: { host: config.listen.host, port: address.port },
     sandbox: sandboxNote,

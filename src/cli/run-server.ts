@@ -42,7 +42,8 @@ export async function runServer(
   const signal = await stopped
   log.info('stopping', { signal, graceSeconds: config.shutdownGraceSeconds })
   try {
-    await server.stop(config.shutdownGraceSeconds * 1000)
+    const report = await server.stop(config.shutdownGraceSeconds * 1000)
+    log.info('stopped', { ...report })
   } catch (error) {
     log.error('stopping failed', { error: stackOf(error) })
     process.exit(EXIT.failed)

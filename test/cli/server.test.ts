@@ -104,7 +104,10 @@ describe('the server as it is started from the command line', () => {
       .split('\n')
       .map((line): Record<string, unknown> => JSON.parse(line))
     expect(events).toContainEqual(expect.objectContaining({ event: 'ready', host: '127.0.0.1' }))
-    expect(events.at(-1)).toMatchObject({ event: 'stopping', signal: 'SIGTERM' })
+    expect(events.slice(-2)).toMatchObject([
+      { event: 'stopping', signal: 'SIGTERM' },
+      { event: 'stopped', asyncRunsPutBack: 0 },
+    ])
   })
 
   test.each(['auto', 'json'])(
@@ -310,8 +313,8 @@ describe('the server as it is started from the command line', () => {
     let called: Promise<string>
 
     /** Starts a server and a call of a function that ends when the file `release` appears. */
-    async function startCall(node?: string): Promise<void> {
-      server = start(['dev', '--sandbox', 'process'], {}, node)
+    async function startCall(node?: string, headers = {}, flags: readonly string[] = []): Promise<void> {
+      server = start(['dev', '--sandbox', 'process', ...flags], {}, node)
       const client = new Fc2('1234567890123456', {
         accessKeyID: 'anvoke-dev',
         accessKeySecret: 'anvoke-dev-secret',
@@ -328,12 +331,21 @@ describe('the server as it is started from the command line', () => {
         timeout: 60,
         code: { zipFile },
       })
-      called = client.invokeFunction('tests', 'long', cwd).then(
+      called = client.invokeFunction('tests', 'long', cwd, headers).then(
         ({ data }: { data: unknown }) => String(data),
         () => 'cut off',
       )
       await expect.poll(() => existsSync(join(cwd, 'begun')), { timeout: 20_000 }).toBe(true)
     }
+
+    test('says how many runs of asynchronous calls it puts back', async () => {
+      await startCall(undefined, { 'X-Fc-Invocation-Type': 'Async' }, ['--shutdown-grace-seconds', '1'])
+      server.child.kill('SIGTERM')
+      const { code, stderr } = await server.ended
+      expect(code).toBe(0)
+      expect(stderr).toMatch(/stopping waits for what is under way.*"asyncRuns":1/)
+      expect(stderr).toMatch(/"stopped","asyncRunsPutBack":1\b/)
+    })
 
     /** Resolves when the server has taken notice of a signal. */
     async function stopping(): Promise<void> {
