@@ -12,9 +12,14 @@ const [NEAR, FAR, OTHER] = ['192.0.2.1', '192.0.2.2', '192.0.2.3']
 const PROGRAMS = { ip: '/usr/sbin/ip', nsenter: '/usr/bin/nsenter' }
 const INHERITED = new InheritedDescriptors()
 
-/** Sends back what it hears. */
+/** Sends back what it hears; and for each line, from an address, a datagram that nobody has asked for. */
 const ECHO = `
-require('node:net').createServer((socket) => socket.pipe(socket)).listen(80, '0.0.0.0', () => console.log('ready'))`
+require('node:net').createServer((socket) => socket.pipe(socket)).listen(80, '0.0.0.0', () => console.log('ready'))
+const tell = (from, text) => {
+  const sender = require('node:dgram').createSocket('udp4')
+  sender.bind(0, from, () => sender.send(text, 81, '${NEAR}', () => sender.close(() => console.log('sent'))))
+}
+require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => tell(...line.split(' ')))`
 
 /** Says what comes back for each line, on a connection that it opens for each address and keeps. */
 const ASK = `
@@ -28,10 +33,12 @@ const ask = (address, line) => new Promise((done) => {
   socket.write(line + '\\n')
 })
 require('node:readline').createInterface({ input: process.stdin }).on('line', async (line) => console.log(await ask(...line.split(' '))))
-console.log('ready')`
+const hearer = require('node:dgram').createSocket('udp4').on('message', (text) => console.log('heard ' + text))
+hearer.bind(81, '0.0.0.0', () => console.log('ready'))`
 
 describe.runIf(whyNot === undefined)('barriers', () => {
   const children: ChildProcess[] = []
+  let echo: ChildProcess
   let asker: ChildProcess
   let lines: AsyncIterator<string>
   let namespaces: Namespaces
@@ -54,8 +61,16 @@ describe.runIf(whyNot === undefined)('barriers', () => {
     return String((await lines.next()).value)
   }
 
+  /** Resolves when the datagram is on its way. */
+  async function tell(from: string, text: string): Promise<void> {
+    if (echo.stdout === null) throw new Error('a pipe is missing')
+    const sent = once(echo.stdout, 'data')
+    echo.stdin?.write(`${from} ${text}\n`)
+    await sent
+  }
+
   beforeEach(async () => {
-    const echo = await startIn(ECHO)
+    echo = await startIn(ECHO)
     asker = await startIn(ASK)
     if (asker.stdout === null || echo.stdout === null) throw new Error('a pipe is missing')
     lines = createInterface({ input: asker.stdout })[Symbol.asyncIterator]()
@@ -85,6 +100,18 @@ describe.runIf(whyNot === undefined)('barriers', () => {
       expect.not.stringMatching('two'),
       'two',
     ])
+  })
+
+  test('let nothing be heard any more from addresses that are barred later', async () => {
+    const barriers = new BarrierSet(namespaces, PROGRAMS, INHERITED)
+    await barriers.raise(Promise.resolve([]))
+    await tell(FAR, 'one')
+    expect((await lines.next()).value).toBe('heard one')
+    await barriers.raise(Promise.resolve([`${FAR}/32`]))
+    await tell(FAR, 'two')
+    // Comes behind it, by the same cable.
+    await tell(OTHER, 'three')
+    expect((await lines.next()).value).toBe('heard three')
   })
 
   test('are never taken away nor made twice, however often they are raised at once', async () => {
