@@ -14,7 +14,7 @@ export interface Order {
 
 const { binds, trees, dir }: Order = JSON.parse(process.argv[2] ?? '')
 for (const [from, to] of binds) {
-  const { status, stderr } = spawnSync('mount', ['--bind', from, to], { encoding: 'utf8' })
+  const { status, stderr } = spawnSync('/bin/mount', ['--bind', from, to], { encoding: 'utf8' })
   if (status !== 0) throw new Error(stderr)
 }
 const thought = {
