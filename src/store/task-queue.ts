@@ -243,9 +243,15 @@ export interface TaskFilter {
   readonly account: string
   readonly namespace?: string
   readonly functionName?: string
+  /** `LATEST`: of the latest state, by whatever name; without a qualifier, too. */
   readonly qualifier?: string
   readonly requestIds?: readonly string[]
   readonly statuses?: readonly TaskRecord['status'][]
+  /**
+   * Of the cancelled ones only those whose run failed by itself in the time that its stop gave it (`failed`: with another
+   * {@link TaskRecord.lastError} than `terminated`), or only the others (`stopped`).
+   */
+  readonly cancelledAs?: 'failed' | 'stopped'
   /** Whether a run of it has failed already. */
   readonly isRepeat?: boolean
   /** Those that came in so: exactly this {@link NewTask.source}. */
@@ -268,6 +274,11 @@ export interface TaskFilter {
   readonly offset?: number
   /** 1 … 1000. */
   readonly limit: number
+  /**
+   * Default false. True: it is looked on until the page is full and all that fit are counted, in as many looks as that takes, between which
+   * others go first. With a million tasks that are in the way that is seconds.
+   */
+  readonly isExhaustive?: boolean
   /** Default false. A page ends early rather than to hold more than {@link PAGE_BYTES} of events; it holds one task at least. */
   readonly withPayload?: boolean
 }
@@ -280,7 +291,7 @@ export interface TaskPage {
   readonly tasks: readonly TaskRecord[]
   /**
    * How many the filter fits, beyond the page. Where it asks for more than a function and statuses: of the first
-   * {@link LOOKED_AT_TASKS} that are looked at, and no fewer than the pages up to this one have.
+   * {@link LOOKED_AT_TASKS} that are looked at, unless {@link TaskFilter.isExhaustive}, and no fewer than the pages up to this one have.
    */
   readonly total: number
   /** For {@link TaskFilter.after}; absent on the last page. */

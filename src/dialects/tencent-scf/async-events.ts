@@ -1,21 +1,16 @@
-import { LATEST } from '../../model/function.ts'
-import type { TaskFilter, TaskRecord } from '../../store/task-queue.ts'
+import type { TaskRecord } from '../../store/task-queue.ts'
 import { INVOKE_TYPE } from './async-settings.ts'
-import { STATES, statusCodeOf, statusOf, type Status } from './async-status.ts'
+import { filterOf, STATES, statusCodeOf, statusOf, type Status } from './async-status.ts'
 import { ScfError } from './errors.ts'
 import { booleanField, invalidValue, objectField, textField, textListField } from './fields.ts'
-import type { JsonObject, Operation, Rooms } from './operation.ts'
-import { orderOf, pageOf, type Page } from './paging.ts'
+import type { JsonObject, Operation } from './operation.ts'
+import { orderOf, pageOf } from './paging.ts'
 import { qualifierOf, requireLatest, shownQualifier, targetOf } from './targets.ts'
 import { formatTimeMicros, parseTime } from './times.ts'
 
 /** Source: the vendor's ListAsyncEvents page. */
 const MAX_PAGE_ENTRIES = 100
 const MAX_REQUEST_ID_CHARS = 128
-/** Events looked through, and at once, where the queue cannot tell those that are wanted from others. */
-const MAX_SCANNED_EVENTS = 10_000
-const SCANNED_AT_ONCE = 1000
-
 /**
  * How long a run that was told to end may go on. The vendor publishes no bound; its clients wait for an answer for 60 seconds.
  */
@@ -35,7 +30,7 @@ export const getAsyncEventStatus: Operation = async (call, { tasks }) => {
 export const listAsyncEvents: Operation = async (call, rooms) => {
   const target = targetOf(call)
   requireLatest(rooms.catalogue, target)
-  const page = pageOf(call.params, { maxLimit: MAX_PAGE_ENTRIES })
+  const { offset, limit } = pageOf(call.params, { maxLimit: MAX_PAGE_ENTRIES })
   const qualifier = qualifierOf(call.params)
   const types = textListField(call.params, 'InvokeType', { max: 20 }) ?? []
   const requestId = textField(call.params, 'InvokeRequestId', { max: MAX_REQUEST_ID_CHARS })
@@ -49,27 +44,25 @@ export const listAsyncEvents: Operation = async (call, rooms) => {
   const [endedFromMs, endedToMs] = readInterval(call.params, 'EndTimeInterval')
   const statuses = readStatuses(call.params)
   if (types.length > 0 && !types.includes(INVOKE_TYPE)) return { TotalCount: 0, EventList: [] }
-  // The queue knows the latest state by two names, and what was stopped by one.
-  const isExact = qualifier !== LATEST && statuses?.includes('FAILED') === statuses?.includes('ABORTED')
-  const filter = {
+  const { tasks, total } = await rooms.tasks.list({
     account: target.account,
     namespace: target.namespace,
     functionName: target.name,
-    ...(qualifier === undefined || qualifier === LATEST ? {} : { qualifier }),
+    ...(qualifier === undefined ? {} : { qualifier }),
     ...(requestId ? { requestIds: [requestId] } : {}),
-    ...(statuses === undefined ? {} : { statuses: [...new Set(statuses.flatMap((one) => STATES[one]))] }),
+    ...(statuses === undefined ? {} : filterOf(statuses)),
     ...(acceptedFromMs === undefined ? {} : { acceptedFromMs }),
     ...(acceptedToMs === undefined ? {} : { acceptedToMs }),
     ...(endedFromMs === undefined ? {} : { endedFromMs }),
     ...(endedToMs === undefined ? {} : { endedToMs }),
     orderBy: key,
     order: descending ? 'newest' : 'oldest',
-  } as const
-  const isWanted = (task: TaskRecord): boolean =>
-    (statuses?.includes(statusOf(task)) ?? true) &&
-    (qualifier === undefined || qualifier === (task.qualifier ?? LATEST))
-  const found = isExact ? await find(rooms, page, filter) : await search(rooms, page, filter, isWanted)
-  return { TotalCount: found.total, EventList: found.tasks.map(eventBody) }
+    offset,
+    // The queue gives one at least.
+    limit: Math.max(1, limit),
+    isExhaustive: true,
+  })
+  return { TotalCount: total, EventList: (limit === 0 ? [] : tasks).map(eventBody) }
 }
 
 /**
@@ -91,45 +84,6 @@ export const terminateAsyncEvent: Operation = async (call, { tasks }) => {
   // A run that was told to end and did so by itself has done what it was to.
   if (termination === 'ended' && !isGraceful) throw hasEnded(requestId)
   return {}
-}
-
-interface Found {
-  readonly tasks: readonly TaskRecord[]
-  readonly total: number
-}
-
-type Filter = Omit<TaskFilter, 'limit' | 'offset'>
-
-async function find({ tasks }: Pick<Rooms, 'tasks'>, page: Page, filter: Filter): Promise<Found> {
-  const found = await tasks.list({ ...filter, offset: page.offset, limit: Math.max(1, page.limit) })
-  return page.limit === 0 ? { tasks: [], total: found.total } : found
-}
-
-/** Of what the filter finds some are not wanted: it is looked through, as far as the bound goes. */
-async function search(
-  { tasks }: Pick<Rooms, 'tasks'>,
-  { offset, limit }: Page,
-  filter: Filter,
-  isWanted: (task: TaskRecord) => boolean,
-): Promise<Found> {
-  const shown: TaskRecord[] = []
-  let total = 0
-  let after: string | undefined
-  for (let looked = 0; looked < MAX_SCANNED_EVENTS; looked += SCANNED_AT_ONCE) {
-    const found = await tasks.list({
-      ...filter,
-      limit: SCANNED_AT_ONCE,
-      ...(after === undefined ? {} : { after }),
-    })
-    for (const task of found.tasks) {
-      if (!isWanted(task)) continue
-      if (total >= offset && shown.length < limit) shown.push(task)
-      total += 1
-    }
-    after = found.next
-    if (after === undefined) break
-  }
-  return { tasks: shown, total }
 }
 
 function eventBody(task: TaskRecord): JsonObject {

@@ -1,4 +1,4 @@
-import type { TaskRecord } from '../../store/task-queue.ts'
+import type { TaskFilter, TaskRecord } from '../../store/task-queue.ts'
 
 /** The words of the API, and the states behind them. */
 export const STATES = {
@@ -9,6 +9,15 @@ export const STATES = {
 } as const satisfies Readonly<Record<string, readonly TaskRecord['status'][]>>
 
 export type Status = keyof typeof STATES
+
+/** Those that {@link statusOf} says one of these of. */
+export function filterOf(statuses: readonly Status[]): Pick<TaskFilter, 'statuses' | 'cancelledAs'> {
+  const hasFailed = statuses.includes('FAILED')
+  return {
+    statuses: [...new Set(statuses.flatMap((one) => STATES[one]))],
+    ...(hasFailed === statuses.includes('ABORTED') ? {} : { cancelledAs: hasFailed ? 'failed' : 'stopped' }),
+  }
+}
 
 type Ended = Pick<TaskRecord, 'status' | 'lastError' | 'stopRequestedAtMs'>
 

@@ -20,7 +20,7 @@ import type {
 import { prepareOutbox } from './outbox.ts'
 import { QueueClock } from './queue-clock.ts'
 import { isFatal, isFull, namedError } from './sqlite-error.ts'
-import { prepareList } from './task-list.ts'
+import { prepareCount, prepareList } from './task-list.ts'
 import { prepareLookup } from './task-lookup.ts'
 import { prepareOperations } from './task-operations.ts'
 
@@ -80,6 +80,7 @@ export class BatchRunner {
       ...prepareOperations(database, queues, endings, outbox),
       ...prepareForgetting(queues),
       listTasks: prepareList(database, queues),
+      countListed: prepareCount(database, queues),
       enqueueTask: prepareEnqueue(database, queues),
       claimTasks: claim.claimTasks,
       findNextDue: claim.findNextDue,

@@ -23,6 +23,7 @@ const BATCH_PAYLOAD_BYTES = 16 * 1024 * 1024
 /** Operations that only read, and may take long. */
 const LOOKS: ReadonlySet<OperationName> = new Set([
   'listTasks',
+  'countListed',
   'countTasks',
   'auditQueues',
   'listDeliveries',

@@ -118,16 +118,26 @@ interface OperationMap {
     }
     output: DetailsRow | undefined
   }
-  /** One look. `passed`: of the tasks to leave out, how many were; `isCut`: what follows `next` was not looked at. */
+  /**
+   * One look. `passed`: of the tasks to leave out, how many were; `isCut`: what follows `next` was not looked at. `uncounted`, where the filter
+   * is exhaustive: after it begins what `total` is without.
+   */
   listTasks: {
-    input: { filter: TaskFilter }
+    input: { filter: TaskFilter; isContinued?: boolean }
     output: {
       readonly tasks: readonly RecordRow[]
+      /** 0 where the list is continued: the first look has it. */
       readonly total: number
       readonly passed: number
       readonly isCut?: boolean
       readonly next?: string
+      readonly uncounted?: string
     }
+  }
+  /** One look: how many fit after `after`, up to `uncounted`. */
+  countListed: {
+    input: { filter: TaskFilter; after: string }
+    output: { readonly count: number; readonly uncounted?: string }
   }
   /** `marksRunning`: one that runs is marked to be ended. */
   cancelTask: {

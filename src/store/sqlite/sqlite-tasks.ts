@@ -23,7 +23,7 @@ import {
 } from '../task-queue.ts'
 import { bufferOf, ownBytes } from './blobs.ts'
 import type { DatabaseThread } from './database-thread.ts'
-import type { DetailsRow, QueueLimits, RecordRow } from './operations.ts'
+import type { DetailsRow, OutputOf, QueueLimits, RecordRow } from './operations.ts'
 
 /** A page for which little is found in so many looks is short. */
 const LOOKS_PER_PAGE = 4
@@ -109,24 +109,37 @@ export class SqliteTasks implements TaskQueue, TaskLookup, TaskOperations {
 
   /** Each look is an operation of its own: what others ask for is done between them. */
   async list(filter: TaskFilter): Promise<TaskPage> {
-    const { offset = 0, limit, withPayload = false } = filter
+    const { offset = 0, limit, withPayload = false, isExhaustive = false } = filter
     const page = await this.#thread.run('listTasks', { filter })
     const tasks = [...page.tasks]
     let { passed, next, isCut } = page
+    const mostLooks = isExhaustive ? Number.POSITIVE_INFINITY : LOOKS_PER_PAGE
     let looks = 1
-    while (looks < LOOKS_PER_PAGE && isCut === true && next !== undefined) {
+    while (looks < mostLooks && isCut === true && next !== undefined) {
       if (withPayload && tasks.length > 0) break
       const rest = { after: next, offset: offset - passed, limit: limit - tasks.length }
-      const found = await this.#thread.run('listTasks', { filter: { ...filter, ...rest } })
+      const found = await this.#thread.run('listTasks', {
+        filter: { ...filter, ...rest },
+        isContinued: true,
+      })
       tasks.push(...found.tasks)
       passed += found.passed
       if (found.passed < LOOKED_AT_TASKS) looks += 1
       next = found.next
       isCut = found.isCut
     }
+    // What was found up to the end is all that there is.
+    const isWhole = filter.after === undefined && next === undefined && tasks.length > 0
+    let { total } = page
+    let after = isWhole ? undefined : page.uncounted
+    while (after !== undefined) {
+      const counted: OutputOf<'countListed'> = await this.#thread.run('countListed', { filter, after })
+      total += counted.count
+      after = counted.uncounted
+    }
     return {
       tasks: tasks.map(recordOf),
-      total: Math.max(page.total, tasks.length === 0 ? 0 : passed + tasks.length),
+      total: Math.max(total, tasks.length === 0 ? 0 : passed + tasks.length),
       ...(next === undefined ? {} : { next }),
     }
   }

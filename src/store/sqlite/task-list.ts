@@ -1,19 +1,27 @@
 import type { DatabaseSync } from 'node:sqlite'
-import { PAGE_BYTES, TASK_ENDINGS, type TaskFilter } from '../task-queue.ts'
+import { LATEST } from '../../model/function.ts'
+import { PAGE_BYTES, TASK_ENDINGS, type TaskFilter, type TaskRecord } from '../task-queue.ts'
 import type { FunctionQueue } from './function-queue.ts'
 import type { FunctionQueues } from './function-queues.ts'
 import type { InputOf, OutputOf, RecordRow } from './operations.ts'
+import { FAILED_IN_STOP, OF_VERSIONS } from './task-conditions.ts'
 import { recordOf } from './task-rows.ts'
-import { countOf, TaskSearch, type Position } from './task-search.ts'
+import { TaskSearch, type Position } from './task-search.ts'
+import { countOf } from './task-way.ts'
 
 /** Finds the tasks of a page. */
 export type ListTasks = (input: InputOf<'listTasks'>) => OutputOf<'listTasks'>
+
+/** Counts what an exhaustive list counts beyond its first look. */
+export type CountListed = (input: InputOf<'countListed'>) => OutputOf<'countListed'>
 
 /** More are never returned at once, whatever is asked for. */
 const MAX_PAGE = 1000
 const MAX_OFFSET = 1_000_000
 /** Left out in one look where an index leads past them. */
 const SKIPPED_TASKS = 100_000
+
+const ALL: readonly TaskRecord['status'][] = ['waiting', 'running', ...TASK_ENDINGS]
 
 /**
  * A page costs what it returns, or looks at {@link LOOKED_AT_TASKS} tasks. Where few tasks fit one of the conditions, an index leads to
@@ -26,10 +34,9 @@ export function prepareList(database: DatabaseSync, queues: FunctionQueues): Lis
     return payload instanceof Uint8Array ? payload : undefined
   }
 
-  return ({ filter }) => {
-    const { namespace, functionName: name, account } = filter
-    const queue =
-      namespace === undefined || name === undefined ? undefined : queues.find({ account, namespace, name })
+  return ({ filter, isContinued = false }) => {
+    const { namespace, functionName: name } = filter
+    const queue = queueOf(queues, filter)
     if (queue === undefined && name !== undefined && namespace !== undefined)
       return { tasks: [], total: 0, passed: 0 }
 
@@ -39,10 +46,10 @@ export function prepareList(database: DatabaseSync, queues: FunctionQueues): Lis
     const limit = Math.min(filter.limit, MAX_PAGE)
     const offset = Math.min(filter.offset ?? 0, MAX_OFFSET)
     if (offset > SKIPPED_TASKS && search.isDecided) {
-      const total = knownTotal(filter, queue) ?? search.count({})
+      const total = isContinued ? { total: 0 } : totalOf(search, filter, queue)
       const next = search.positionAt(SKIPPED_TASKS, after)
-      if (next === undefined) return { tasks: [], total, passed: offset }
-      return { tasks: [], total, passed: SKIPPED_TASKS, isCut: true, next: next.join('.') }
+      if (next === undefined) return { ...total, tasks: [], passed: offset }
+      return { ...total, tasks: [], passed: SKIPPED_TASKS, isCut: true, next: next.join('.') }
     }
     const found = search.find({ after, end }, limit + 1, offset)
     const rows = found.slice(0, limit)
@@ -61,10 +68,9 @@ export function prepareList(database: DatabaseSync, queues: FunctionQueues): Lis
       : found.length > tasks.length && last !== undefined
         ? search.positionOf(last)
         : undefined
-    const firstEnd = after === undefined ? end : search.endOfLook()
     return {
       tasks,
-      total: knownTotal(filter, queue) ?? search.count({ end: firstEnd }),
+      ...(isContinued ? { total: 0 } : totalOf(search, filter, queue)),
       passed: isCut && tasks.length === 0 ? Math.min(offset, search.count({ after, end })) : offset,
       isCut: isCut && tasks.length < limit,
       ...(next === undefined ? {} : { next: next.join('.') }),
@@ -72,24 +78,67 @@ export function prepareList(database: DatabaseSync, queues: FunctionQueues): Lis
   }
 }
 
-/** The number of tasks that fit, where it is counted anyway: all of a function, or those in some states. */
-function knownTotal(filter: TaskFilter, queue: FunctionQueue | undefined): number | undefined {
+export function prepareCount(database: DatabaseSync, queues: FunctionQueues): CountListed {
+  return ({ filter, after }) => countFrom(new TaskSearch(database, filter, queueOf(queues, filter)), after)
+}
+
+function countFrom(search: TaskSearch, cursor: string | undefined): OutputOf<'countListed'> {
+  const after = cursorOf(cursor)
+  const end = search.endOfCount(after)
+  const count = search.count({ after, end }, Number.MAX_SAFE_INTEGER)
+  return { count, ...(end === undefined ? {} : { uncounted: end.join('.') }) }
+}
+
+function queueOf(
+  queues: FunctionQueues,
+  { account, namespace, functionName: name }: TaskFilter,
+): FunctionQueue | undefined {
+  return namespace === undefined || name === undefined ? undefined : queues.find({ account, namespace, name })
+}
+
+function totalOf(
+  search: TaskSearch,
+  filter: TaskFilter,
+  queue: FunctionQueue | undefined,
+): Pick<OutputOf<'listTasks'>, 'total' | 'uncounted'> {
+  const known = queue === undefined ? undefined : knownTotal(search, filter, queue)
+  if (known !== undefined) return { total: known }
+  if (filter.isExhaustive !== true) return { total: search.count({ end: search.endOfLook() }) }
+  const { count, ...rest } = countFrom(search, undefined)
+  return { total: count, ...rest }
+}
+
+/** The number of tasks that fit, where it is counted anyway: all of a function, those in some states, or those of its latest state. */
+function knownTotal(search: TaskSearch, filter: TaskFilter, queue: FunctionQueue): number | undefined {
   const {
     account: _account,
     namespace: _namespace,
     functionName: _functionName,
-    statuses,
+    qualifier,
+    statuses = ALL,
+    cancelledAs,
     orderBy,
     order: _order,
     after: _after,
     offset: _offset,
     limit: _limit,
+    isExhaustive: _isExhaustive,
     withPayload: _withPayload,
     ...narrowed
   } = filter
-  if (queue === undefined || Object.values(narrowed).some((value) => value !== undefined)) return undefined
-  if (statuses !== undefined) return orderBy === 'ended' ? undefined : countOf(queue, statuses)
-  return countOf(queue, orderBy === 'ended' ? TASK_ENDINGS : ['waiting', 'running', ...TASK_ENDINGS])
+  if (Object.values(narrowed).some((value) => value !== undefined)) return undefined
+  if (qualifier !== undefined) {
+    const isAll = filter.statuses === undefined && cancelledAs === undefined && orderBy !== 'ended'
+    if (qualifier !== LATEST || !isAll) return undefined
+    const ofVersions = search.countPartial(OF_VERSIONS)
+    return ofVersions === undefined ? undefined : countOf(queue, ALL) - ofVersions
+  }
+  const shown = orderBy === 'ended' ? TASK_ENDINGS.filter((one) => statuses.includes(one)) : statuses
+  const total = countOf(queue, shown)
+  if (cancelledAs === undefined || !shown.includes('cancelled')) return total
+  const failed = search.countPartial(FAILED_IN_STOP)
+  if (failed === undefined) return undefined
+  return total - (cancelledAs === 'failed' ? countOf(queue, ['cancelled']) - failed : failed)
 }
 
 /** Undefined, the first page, for text that no page gave. */

@@ -144,6 +144,33 @@ export function describeTaskLookup(
       expect(await listed({ endedFromMs: 100, endedToMs: 120 })).toEqual(['other', 'old'])
     })
 
+    test('lists those of the latest state by both of its names, and those cancelled by how their run ended', async () => {
+      for (const [requestId, lastError, qualifier] of [
+        ['killed', 'terminated', 'LATEST'],
+        ['crashed', 'exited', undefined],
+        ['silent', undefined, 'prod'],
+      ] as const) {
+        await enqueue({ requestId, ...(qualifier === undefined ? {} : { qualifier }) })
+        const { lease } = await claimOne(0)
+        await harness.tasks().requestStop(account, requestId, 0)
+        const error = lastError === undefined ? {} : { lastError }
+        await harness.tasks().settle(lease, { ending: 'cancelled', attempts: 1, ...error })
+      }
+      await enqueue({ requestId: 'purged' })
+      await harness.tasks().cancel(account, 'purged', 0)
+      await runToEnd({ requestId: 'failed', qualifier: '1' }, 'failed', 0)
+      expect(await listed({ qualifier: 'LATEST' })).toEqual(['purged', 'crashed', 'killed'])
+      expect(await listed({ cancelledAs: 'failed' })).toEqual(['failed', 'crashed'])
+      expect(await listed({ cancelledAs: 'failed', statuses: ['cancelled'] })).toEqual(['crashed'])
+      const stopped = {
+        cancelledAs: 'stopped',
+        statuses: ['cancelled', 'succeeded'],
+        isExhaustive: true,
+      } as const
+      expect(await listed(stopped)).toEqual(['purged', 'silent', 'killed'])
+      expect(await listed({ ...stopped, qualifier: 'LATEST' })).toEqual(['purged', 'killed'])
+    })
+
     test('lists page by page, and says how many there are', async () => {
       for (let index = 0; index < 5; index += 1) await enqueue({ requestId: `r${index}` })
       const page = async (offset: number): Promise<unknown> => {

@@ -393,6 +393,56 @@ describe('events of the latest state', () => {
   })
 })
 
+describe('a few events behind many', () => {
+  const few = 'few'
+  /** More than a look at the queue sees. */
+  const MANY = 10_050
+
+  test('are listed and counted, whatever they are asked for by', async () => {
+    await server.call('CreateFunction', await functionParams(few))
+    await server.call('PublishVersion', { FunctionName: few })
+    const failed = await enqueue({ FunctionName: few })
+    const claimed = await server.store.tasks.claim(100, server.clockMs, 60_000)
+    const { lease = '', ...task } = claimed.find(({ requestId }) => requestId === failed) ?? {}
+    await server.store.tasks.settle(lease, { ending: 'failed', attempts: 1, lastError: 'timedOut' })
+    server.clockMs += 1
+    const acceptedAtMs = server.clockMs
+    const owner = { account: ACCOUNT, namespace: 'default', name: few }
+    await Promise.all(
+      Array.from({ length: MANY }, (_, index) =>
+        server.store.tasks.enqueue({
+          account: ACCOUNT,
+          namespace: 'default',
+          functionName: few,
+          requestId: `purged-${index}`,
+          qualifier: '1',
+          acceptedAtMs,
+          dueAtMs: acceptedAtMs,
+          payload: Buffer.from('{}'),
+          maxRetries: 0,
+          expiresAtMs: acceptedAtMs + 60_000,
+        }),
+      ),
+    )
+    for (let purged = 1; purged > 0;) purged = await server.store.tasks.purgeWaiting(owner, 1000)
+    expect(task).toMatchObject({ functionName: few })
+
+    const list = async (params: object): Promise<unknown> => {
+      const { response } = await call('ListAsyncEvents', { FunctionName: few, Limit: 2, ...params })
+      const events = response['EventList'] as { InvokeRequestId: string }[]
+      return [response['TotalCount'], ...events.map(({ InvokeRequestId }) => InvokeRequestId)]
+    }
+    expect(await list({ Status: ['FAILED'] })).toEqual([1, failed])
+    expect(await list({ Status: ['FAILED'], Orderby: 'EndTime' })).toEqual([1, failed])
+    expect(await list({ Qualifier: '$LATEST' })).toEqual([1, failed])
+    expect(await list({ Status: ['FAILED', 'RUNNING'], Qualifier: '$LATEST' })).toEqual([1, failed])
+    expect(await list({ Status: ['ABORTED'], Limit: 0 })).toEqual([MANY])
+    expect(await list({ Status: ['ABORTED'], Offset: MANY - 1 })).toEqual([MANY, 'purged-0'])
+    expect(await list({ Offset: MANY - 1 })).toEqual([MANY + 1, 'purged-0', failed])
+    expect(await list({ Qualifier: '1', Offset: MANY })).toEqual([MANY])
+  })
+})
+
 describe('a full queue', () => {
   test('refuses calls with the vendor’s limit error', async () => {
     const full = 'full'

@@ -79,6 +79,11 @@ describe('a list of a function with many calls', () => {
     ['those that ended in a time', { endedFromMs: 1, endedToMs: 2 }, 'tasks_by_end'],
     ['those that ended, the latest first', { orderBy: 'ended' }, 'tasks_by_end'],
     ['those that failed', { statuses: ['failed', 'expired'] }, 'tasks_by_ending'],
+    [
+      'those that failed while they were stopped',
+      { statuses: ['failed', 'cancelled'], cancelledAs: 'failed' },
+      'tasks_failed_in_stop',
+    ],
     ['those that run', { statuses: ['running'] }, 'tasks_leased'],
   ])('goes by an index: %s', (_, filter, index) => {
     statements.length = 0
