@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -230,10 +230,10 @@ describe('the server as it is started from the command line', () => {
   describe('with a data directory of a server that was there', () => {
     const database = (): string => join(cwd, 'data', 'anvoke.db')
 
-    /** Where an index begins, counted from 0. */
-    function pageOf(index: string): number {
+    /** Where a table or an index begins, counted from 0. */
+    function pageOf(name: string): number {
       using opened = new DatabaseSync(database(), { readOnly: true })
-      const row = opened.prepare('SELECT rootpage FROM sqlite_schema WHERE name = ?').get(index)
+      const row = opened.prepare('SELECT rootpage FROM sqlite_schema WHERE name = ?').get(name)
       return Number(row?.['rootpage']) - 1
     }
 
@@ -279,6 +279,24 @@ describe('the server as it is started from the command line', () => {
         await startsAndStops()
       },
     )
+
+    test('says while it serves that no new start mends a damaged database', async () => {
+      const pages = ['tasks', 'task_payloads', 'deliveries', 'function_queues'].map(pageOf)
+      const server = start(['serve', '--data', 'data'])
+      await server.ready()
+      const handle = await open(database(), 'r+')
+      for (const page of pages)
+        await handle.write(Buffer.alloc(PAGE_BYTES, 0x5a), 0, PAGE_BYTES, page * PAGE_BYTES)
+      await handle.close()
+      await new Launched(['queue', 'audit', '--data', 'data'], { cwd }).ended
+      server.child.kill('SIGTERM')
+      const { signal, stderr } = await server.ended
+      expect(signal).toBe('SIGKILL')
+      expect(stderr).toMatch(
+        /the database is damaged; the server ends, and no new start mends it: .*docs\/operating\.md/,
+      )
+      expect(stderr).not.toContain('can recover')
+    })
 
     test('refuses an empty database, which would be taken for a new one', async () => {
       await writeFile(database(), '')
