@@ -38,11 +38,7 @@ import { LogFiles } from './observe/log-files.ts'
 import type { InvokeTarget } from './model/invocation.ts'
 import type { OperatorLog } from './observe/operator-log.ts'
 import { materialiseBootstraps } from './sandbox/bootstraps.ts'
-import { examineHost, type HostFinding } from './sandbox/host-examination.ts'
-import { compileNode } from './sandbox/compile-nodejs.ts'
-import { compilePython } from './sandbox/compile-python.ts'
 import { CompiledCode } from './sandbox/compiled/compiled-code.ts'
-import { requireNamedInterpreters, type DiscoverySettings } from './sandbox/interpreters.ts'
 import { MemoryWatch } from './sandbox/memory.ts'
 import { chooseNetwork, type ChosenNetwork } from './sandbox/network/choice.ts'
 import { PrestartedSandbox } from './sandbox/prestarted/driver.ts'
@@ -50,7 +46,6 @@ import { chooseSandbox } from './sandbox/probe.ts'
 import type { TicketFile } from './sandbox/sandbox.ts'
 import { RuntimeTable } from './sandbox/runtimes.ts'
 import { memoryBackedDir } from './sandbox/server-directory.ts'
-import { hiddenPlaces, requireHidden } from './sandbox/shown-trees.ts'
 import { Launches } from './server/launches.ts'
 import {
   tellDelivery,
@@ -61,8 +56,10 @@ import {
   tellRefused,
 } from './server/notices.ts'
 import { tellQueueTime } from './server/queue-time.ts'
+import { compileAhead } from './server/compile-ahead.ts'
+import { StoreGuard } from './server/store-guard.ts'
+import { checkPlaces, discoverySettingsOf } from './server/places.ts'
 import { poolLimitsOf } from './server/pool-limits.ts'
-import { killItself } from './server/kill-itself.ts'
 import { queueLimitsOf } from './server/queue-limits.ts'
 import { noteOf, readinessOf, type SandboxNote } from './server/readiness.ts'
 import { Sweeper } from './server/sweeper.ts'
@@ -73,11 +70,8 @@ import { damageIn } from './store/sqlite/store-refused.ts'
 
 const MIB = 1024 * 1024
 
-/** No server mends that, and a supervisor that starts it again and again only repeats it. */
-const DAMAGED =
-  'the database is damaged; the server ends, and no new start mends it: restore a backup, or move the database away (docs/operating.md)'
-
 export { makeEphemeralDir } from './server/ephemeral-dir.ts'
+export { checkInterpreters, checkPlaces, examineHostFor } from './server/places.ts'
 export { examineDatabase } from './store/sqlite/examination.ts'
 
 /** What a stop has come to. */
@@ -97,33 +91,6 @@ export interface RunningServer {
    * process of any function runs and everything is on disk. Further calls wait for the first.
    */
   stop(graceMs: number): Promise<StopReport>
-}
-
-/**
- * Looks at what the settings name outside the data directory, and changes nothing.
- *
- * @throws {InterpreterUnusable} an interpreter that is named cannot be used.
- */
-export async function checkInterpreters(config: Config): Promise<void> {
-  await requireNamedInterpreters(discoverySettingsOf(config))
-}
-
-/**
- * Looks at where the server would keep its files, and changes nothing.
- *
- * @throws {ShownToFunctions} it lies where functions look. Not where the settings choose no isolation.
- */
-export function checkPlaces({ sandbox, dataDir }: Pick<Config, 'sandbox' | 'dataDir'>): void {
-  if (sandbox !== 'process') requireHidden(dataDir)
-}
-
-function discoverySettingsOf({ nodePath, pythonPath, sandbox, dataDir }: Config): DiscoverySettings {
-  return { nodePath, pythonPath, ...(sandbox !== 'process' && { hidden: hiddenPlaces(dataDir) }) }
-}
-
-/** Looks at everything of this host that functions run on, by trying it; leaves nothing behind. */
-export async function examineHostFor(config: Config): Promise<readonly HostFinding[]> {
-  return await examineHost(discoverySettingsOf(config))
 }
 
 /**
@@ -147,8 +114,7 @@ export async function startServer(
   let queueClock: Clock | undefined
   let stopping: Promise<StopReport> | undefined
   let putBack = 0
-  let isUp = false
-  let damaged: Error | undefined
+  const guard = new StoreGuard(log, (error) => damageIn(error) !== undefined)
   const [packagesDir, stemsDir] = [join(dataDir, 'packages'), join(dataDir, 'stems')]
   const makeTickets = (): TicketFile => makeTicketFile(memoryBackedDir())
   // Side by side: each waits for threads or processes, and together they are most of a start.
@@ -158,19 +124,7 @@ export async function startServer(
       file: join(dataDir, 'anvoke.db'),
       ...queueLimitsOf(config),
       traces: [packagesDir],
-      onFailure: (error) => {
-        const isDamaged = damageIn(error) !== undefined
-        // The start fails, and its error says what to do.
-        if (isDamaged && !isUp) {
-          damaged = error
-          return
-        }
-        log.error(isDamaged ? DAMAGED : 'the store failed; the server ends, a new start can recover', {
-          error,
-        })
-        // What was acknowledged is safe, nothing more can be: better no server than one that forgets.
-        killItself()
-      },
+      onFailure: (error) => guard.failed(error),
     }).then((opened) => undo.adopt(opened, () => opened.close())),
     chooseSandbox(config.sandbox, {
       zygotes: { codeRoots: [packagesDir, stemsDir, compiledDir], makeTickets },
@@ -376,7 +330,7 @@ export async function startServer(
     ],
     budget,
     // Not before the operator is told: what waits for it may read the banner then.
-    checks: () => (isUp ? checks : [{ name: 'start', ok: false, detail: 'the server is starting' }]),
+    checks: () => (guard.isServing ? checks : [{ name: 'start', ok: false, detail: 'the server is starting' }]),
     onFault: (error) => log.error('a dialect broke its promise', { error }),
     maxConnections: config.maxConnections,
   })
@@ -404,21 +358,7 @@ export async function startServer(
     (door) => door.close(),
   )
   launches.expectRecent(catalogue.list('function', '').map(({ value }) => value))
-  const compiling = new AbortController()
-  const slower = (language: string) => (error: unknown) => {
-    if (!compiling.signal.aborted) log.warn(`${language} functions start slower than they could`, { error })
-  }
-  const { interpreters } = runtimes
-  const compilations = [
-    compilePython(bootstraps.python, interpreters, compiling.signal).catch(slower('Python')),
-    compileNode(bootstraps.nodejs, interpreters, [...CONTRACTS.keys()], compiling.signal).catch(
-      slower('Node.js'),
-    ),
-  ]
-  undo.defer(async () => {
-    compiling.abort()
-    await Promise.all(compilations)
-  })
+  undo.defer(compileAhead(bootstraps, runtimes.interpreters, [...CONTRACTS.keys()], log))
   const sweeper = new Sweeper({
     catalogue,
     pool,
@@ -429,8 +369,7 @@ export async function startServer(
     onFailure: (error) => log.error('old code packages were not removed', { error }),
   })
   sweeper.start()
-  if (damaged !== undefined) throw damaged
-  isUp = true
+  guard.serves()
   const opened = undo.move()
 
   const stop = async (graceMs: number): Promise<StopReport> => {
