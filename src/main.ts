@@ -330,7 +330,8 @@ export async function startServer(
     ],
     budget,
     // Not before the operator is told: what waits for it may read the banner then.
-    checks: () => (guard.isServing ? checks : [{ name: 'start', ok: false, detail: 'the server is starting' }]),
+    checks: () =>
+      guard.isServing ? checks : [{ name: 'start', ok: false, detail: 'the server is starting' }],
     onFault: (error) => log.error('a dialect broke its promise', { error }),
     maxConnections: config.maxConnections,
   })

@@ -47,8 +47,6 @@ export interface ClaimedDelivery extends NewDelivery {
   readonly lease: string
   /** Tries that failed. */
   readonly attempts: number
-  /** Epoch milliseconds of the first try; absent before it. */
-  readonly firstTriedAtMs?: number
 }
 
 /** A delivery as it is now. Delivered ones are not kept. */

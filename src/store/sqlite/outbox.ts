@@ -57,7 +57,6 @@ interface Row {
   readonly created_at_ms: number
   readonly status: 'waiting' | 'leased' | 'undeliverable'
   readonly due_at_ms: number
-  readonly first_tried_at_ms: number | null
   readonly claims: number
   readonly attempts: number
   readonly ended_at_ms: number | null
@@ -65,7 +64,7 @@ interface Row {
 }
 
 /** A row as {@link LISTED_COLUMNS} selects it. */
-interface ListedRow extends Omit<Row, 'body' | 'claims' | 'first_tried_at_ms'> {
+interface ListedRow extends Omit<Row, 'body' | 'claims'> {
   readonly bytes: number
 }
 
@@ -117,8 +116,7 @@ export function prepareOutbox(
     return body instanceof Uint8Array ? body : undefined
   }
   const lease = database.prepare(
-    `UPDATE deliveries SET status = 'leased', due_at_ms = ?, claims = claims + 1,
-       first_tried_at_ms = coalesce(first_tried_at_ms, ?)
+    `UPDATE deliveries SET status = 'leased', due_at_ms = ?, claims = claims + 1
      WHERE sequence = ?`,
   )
   const renew = database.prepare(
@@ -161,7 +159,7 @@ export function prepareOutbox(
      WHERE account = ? AND request_id = ? AND namespace = ? AND function_name = ? AND ended_at_ms >= ? AND ended_at_ms < ?`,
   )
   const waitAgain = database.prepare(
-    `UPDATE deliveries SET status = 'waiting', due_at_ms = ?, ended_at_ms = NULL, first_tried_at_ms = NULL, attempts = 0
+    `UPDATE deliveries SET status = 'waiting', due_at_ms = ?, ended_at_ms = NULL, attempts = 0
      WHERE sequence = ?`,
   )
 
@@ -211,17 +209,15 @@ export function prepareOutbox(
   const claimOne = (due: DueDelivery, nowMs: number, leaseMs: number): DeliveryRow => {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the statement selects all columns
     const row = select.get(due.sequence) as unknown as Row
-    lease.run(nowMs + leaseMs, nowMs, row.sequence)
+    lease.run(nowMs + leaseMs, row.sequence)
     if (!due.isLeased) queues.count(due.line.queue, { deliveriesWaiting: -1, delivering: 1 })
     lines.taken(due, nowMs + leaseMs)
     const { sequence, claims, attempts } = row
-    const firstTriedAtMs = row.first_tried_at_ms
     return {
       ...newDeliveryOf(row),
       body: row.body,
       lease: formatLease({ sequence, claims: claims + 1 }),
       attempts,
-      ...(firstTriedAtMs === null ? {} : { firstTriedAtMs }),
     }
   }
 
@@ -417,7 +413,7 @@ function placeOf({ target }: Destination): string {
   return target.kind === 'webhook' ? (URL.parse(target.url)?.origin ?? '') : ''
 }
 
-function newDeliveryOf(row: Omit<Row, 'body' | 'claims' | 'first_tried_at_ms'>): Omit<NewDelivery, 'body'> {
+function newDeliveryOf(row: Omit<Row, 'body' | 'claims'>): Omit<NewDelivery, 'body'> {
   return {
     deliveryId: row.delivery_id,
     account: row.account,
