@@ -49,6 +49,11 @@ signal.pause()`,
   ],
 ]
 
+/** Whether the banner says that the kernel limits memory. A test below fails where it says so in other words. */
+function kernelCounts(banner: string): boolean {
+  return banner.includes('The kernel limits for each instance, exactly: the sum of memory')
+}
+
 describeHostile('an attack on memory', (ground) => {
   test.each(HOARDS)('in %s ends the function alone', async (_, source) => {
     const answer = await ground().exhaust(source, { event: TOO_MUCH_MIB, memoryMib: 128, timeoutS: 15 })
@@ -77,7 +82,7 @@ for _ in range(16):
     file = os.memfd_create('hoard')
     for _ in range(64): os.write(file, bytes(${MIB}))`
     // Only the kernel sees memory that no process has mapped: the banner says whether it limits it.
-    const isCounted = ground().server.output.includes('The kernel limits memory')
+    const isCounted = kernelCounts(ground().server.output)
     const event = isCounted ? 'take' : 'look'
     const answer = await ground().exhaust({ python }, { event, memoryMib: 128, timeoutS: 15 })
     const refusals =
@@ -87,7 +92,7 @@ for _ in range(16):
 
   test('in pages that it lets go of ends the function, where the kernel limits it', async (context) => {
     // The watch counts what processes have mapped, which SECURITY.md says.
-    context.skip(!ground().server.output.includes('The kernel limits memory'), 'the server has no cgroups')
+    context.skip(!kernelCounts(ground().server.output), 'the server has no cgroups')
     const python = `
 import mmap
 hoard = mmap.mmap(-1, event * ${MIB}, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
