@@ -31,6 +31,13 @@ const LOOKS: ReadonlySet<OperationName> = new Set([
 ])
 /** While others wait, a look goes behind so many batches. */
 const BATCHES_PER_LOOK = 4
+/**
+ * A batch goes before the one ahead of it is done when it holds this part of all that was open lately. Measured at 64 calls at a time: without it
+ * small batches take turns, each with a sync of its own, and an eighth fewer calls are accepted.
+ */
+const AHEAD_PART = 0.4
+/** Kept of the most that was open, with each batch that is done. */
+const OPEN_KEPT = 0.98
 
 /** `worker.ts` in a checkout, `worker.js` in a built package. */
 const WORKER = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
@@ -47,8 +54,9 @@ interface Pending {
  *
  * Operations that arrive while a batch is under way wait, and all of them (up to the bounds above) go together as the next
  * batch, which is one transaction and one fsync. Under load a commit is thus shared by as many operations as arrive during the one
- * before; without load an operation goes at once and alone. The next batch goes when the one before is done, or when it is as large: then
- * the database has it at hand, and does not wait for this thread to come round. No more than two are under way.
+ * before; without load an operation goes at once and alone. The next batch goes when the one before is done, or when it is as large and a good
+ * part of all that is open: then the database has it at hand, and does not wait for this thread to come round. No more than two are under
+ * way.
  *
  * Looks at many tasks keep nobody waiting for more than one of them: they have a line of their own, and each goes alone, one at a time,
  * when nothing else waits, or behind some batches. Whoever looks sees what was done before, as far as that was answered.
@@ -71,6 +79,8 @@ export class DatabaseThread {
   #batchesBeforeLook = 0
   /** Batches in the order in which they are done. */
   #underWay: (readonly Pending[])[] = []
+  /** The most operations that waited or were under way at a time, lately. */
+  #mostOpen = 0
   #sending = false
   #closing: Promise<void> | undefined
   #closed = false
@@ -180,7 +190,9 @@ export class DatabaseThread {
 
   #isTimeToSend(): boolean {
     const [first, second] = this.#underWay
-    return second === undefined && this.#waiting.length >= (first?.length ?? 1)
+    if (second !== undefined) return false
+    const least = first === undefined ? 1 : Math.max(first.length, this.#mostOpen * AHEAD_PART)
+    return this.#waiting.length >= least
   }
 
   #isTimeToLook(): boolean {
@@ -269,6 +281,8 @@ export class DatabaseThread {
   #finishBatch(batch: readonly Pending[], results: readonly Result[]): void {
     // First, so that the database works while this thread tells its callers.
     if (batch === this.#look) this.#look = undefined
+    const open = batch.length + (this.#underWay[0]?.length ?? 0) + this.#waiting.length
+    this.#mostOpen = Math.max(open, this.#mostOpen * OPEN_KEPT)
     this.#sendNext()
     for (const [index, pending] of batch.entries()) {
       const result = results[index]
