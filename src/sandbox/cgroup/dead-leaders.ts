@@ -16,10 +16,13 @@ export async function withoutDeadLeaders(pids: readonly number[], dir: string): 
   const threads = await Promise.all(doubtful.map(livingThreads))
   // Read after them: what a thread in the group starts is in it from the first.
   const inside = new Set(await readPids(join(dir, 'cgroup.threads')))
-  const left = new Set(
-    doubtful.filter((_pid, index) => threads[index]?.every((thread) => inside.has(thread))),
-  )
+  const left = new Set(doubtful.filter((_pid, index) => isWithin(threads[index] ?? [], inside)))
   return pids.filter((pid) => !left.has(pid))
+}
+
+/** Where no thread is left the process has only just ended, and may have started another one outside: that is to be looked for. */
+function isWithin(threads: readonly number[], inside: ReadonlySet<number>): boolean {
+  return threads.length > 0 && threads.every((thread) => inside.has(thread))
 }
 
 async function hasDeadLeader(pid: number): Promise<boolean> {
