@@ -103,17 +103,17 @@ export function publish<R extends Judged>(
   return results.problems.length > 0 || (strict && missed) ? 1 : 0
 }
 
+/** What every benchmark takes. */
+export const OPTIONS = {
+  quick: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+  strict: { type: 'boolean', default: false },
+} as const
+
 /** The options of a benchmark that has no others; what is no option ends the program with 2. */
 export function readOptions(usage: string) {
   try {
-    const { values } = parseArgs({
-      options: {
-        quick: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        strict: { type: 'boolean', default: false },
-      },
-    })
-    return values
+    return parseArgs({ options: OPTIONS }).values
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n${usage}`)
     return process.exit(2)

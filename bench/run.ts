@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { measure, serverNames } from './measure.ts'
 import { defaultPlan, quickPlan } from './plan.ts'
-import { Program, progress, publish } from './program.ts'
+import { OPTIONS, Program, progress, publish } from './program.ts'
 import { formatResults } from './report.ts'
 
 const usage = `Usage: npm run bench -- [--quick] [--json] [--strict] [--servers ${serverNames.join(',')}]`
@@ -24,9 +24,7 @@ function readOptions() {
   try {
     const { values } = parseArgs({
       options: {
-        quick: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        strict: { type: 'boolean', default: false },
+        ...OPTIONS,
         servers: { type: 'string', default: serverNames.join(',') },
       },
     })

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { startTimeOf } from './proc.ts'
 
 /** A process that is no child of the server: another one may have its number as soon as it has ended, and numbers come again soon. */
 export class KnownProcess {
@@ -18,15 +18,5 @@ export class KnownProcess {
   /** Whether the number is still its own. Look before each signal: nothing else keeps it from reaching somebody else. */
   isStill(): boolean {
     return this.#startTime !== undefined && startTimeOf(this.pid) === this.#startTime
-  }
-}
-
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // The name in parentheses may hold anything, so fields are counted from its end; proc(5): field 22.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  } catch {
-    return undefined
   }
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -21,6 +22,17 @@ export async function untilGone(pid: number): Promise<void> {
 /** Whether a process runs no more; a zombie does not. */
 export async function hasEnded(pid: number): Promise<boolean> {
   return (await processState(pid))?.ended ?? true
+}
+
+/** When a process was started, clock ticks after boot; undefined when there is none. Together with its number it is its own for ever. */
+export function startTimeOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // The name in parentheses may hold anything, so fields are counted from its end; proc(5): field 22.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  } catch {
+    return undefined
+  }
 }
 
 /** Whether the network namespace of a process has its loopback: the local routes that come with the device. */

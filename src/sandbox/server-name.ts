@@ -1,4 +1,5 @@
-import { readFileSync, readlinkSync } from 'node:fs'
+import { readlinkSync } from 'node:fs'
+import { startTimeOf } from './proc.ts'
 
 /** What makes a name: pid namespace, pid and start time say for ever which server it stands for. */
 const NAME = /^anvoke-(?:dev-)?(\d+)-(\d+)-(\d+)-\w{6}$/
@@ -22,14 +23,4 @@ export function isOfDeadServer(name: string): boolean {
 
 function pidNamespace(): string {
   return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0'
-}
-
-/** @returns Clock ticks after boot, undefined when there is no such process. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  } catch {
-    return undefined
-  }
 }

@@ -48,6 +48,7 @@ describe('what a function has no more of than is written down, whatever the serv
     expect(command.at(-1)).toBe('/program')
   })
 
+  // The fork limits itself in Python.
   test.runIf(hasPython)('is limited by a fork itself', () => {
     const limits = { ...KERNEL_LIMITS, fileBytes: largestFileBytes(DISK_MIB), tasks: TASKS }
     const args = ['-c', FORKED, PYTHON_DIR, JSON.stringify(limits)]

@@ -103,7 +103,7 @@ function submit(world: World, { name, taskId, delayMs, policy, destinations, byt
 
 /** What may be said of a disk that is broken, or was so since. */
 function faultsOf(world: World): () => readonly string[] {
-  const sinceMs = world.nowMs
+  const sinceMs = world.timeline.awakeMs
   return () => (world.isBrokenSince(sinceMs) ? ['platform/store-full', 'platform/store-failed'] : [])
 }
 

@@ -4,7 +4,7 @@ import { deal } from './dealing.ts'
 import { SHARE, type KnownTask, type Ledger } from './ledger.ts'
 import { ACCOUNT, type World } from './world.ts'
 
-/** A look after a fault, and the shortest sleep, may be late by this. */
+/** A look after a fault may be late by this while the machine is awake, and the shortest timer by that. */
 const RECOVERY_MS = 2000
 const SHORTEST_SLEEP_MS = 20
 
@@ -153,7 +153,7 @@ export function checkProgress(world: World): void {
     if (holder.isStopped)
       assert.ok(run.stoppedWithMs !== undefined || boundary.isBroken, 'I7: a stopped run was not told to end')
   }
-  if (world.isBrokenSince(world.nowMs - RECOVERY_MS)) return
+  if (world.isBrokenSince(world.timeline.awakeMs - RECOVERY_MS)) return
   // Whoever is late is about to look.
   if ((world.timeline.nextInMs ?? Number.POSITIVE_INFINITY) <= SHORTEST_SLEEP_MS) return
   const places = Math.max(0, parallelRuns - running)

@@ -37,6 +37,11 @@ export class Timeline {
     }
   }
 
+  /** Milliseconds in which the machine was awake: those that timers count. */
+  get awakeMs(): number {
+    return this.#monotonicMs
+  }
+
   get timers(): number {
     return this.#timers.size
   }

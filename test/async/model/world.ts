@@ -71,8 +71,8 @@ export class World {
   readonly lies: string[] = []
   /** Promises of the process that lives, not settled yet. */
   readonly open = new Set<Promise<void>>()
-  /** When something was refused for a fault, last. */
-  #brokenAtMs = 0
+  /** When something was refused for a fault, last; awake milliseconds. */
+  #brokenAtMs = Number.NEGATIVE_INFINITY
   readonly #dir: string
   #files = 0
   #process: Process | undefined
@@ -175,7 +175,7 @@ export class World {
     this.process.boundary.heal()
   }
 
-  /** Whether something was broken at this moment, or later. */
+  /** Whether something was broken at this moment (awake milliseconds), or later. */
   isBrokenSince(ms: number): boolean {
     return this.process.boundary.isBroken || this.#brokenAtMs >= ms
   }
@@ -203,7 +203,7 @@ export class World {
       this.#books.enter,
     )
     boundary.onFault = () => {
-      this.#brokenAtMs = this.nowMs
+      this.#brokenAtMs = this.timeline.awakeMs
     }
     const [latestMs] = await boundary.ask({ name: 'findLatestMs', input: null })
     const clock = this.timeline.boot(latestMs)

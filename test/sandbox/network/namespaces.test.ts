@@ -30,6 +30,7 @@ test('the network of the server itself is never taken for one of a sandbox', asy
   expect(descriptors()).toBe(before)
 })
 
+// Needs a network namespace of its own: root, and tools that make one.
 test.skipIf(whyNot !== undefined)('a network is held, unless its process is another one by now', async () => {
   const pid = (await startedBy('unshare', '--net')).pid ?? 0
   const before = descriptors()
