@@ -1,12 +1,20 @@
 import type { IncomingMessage } from 'node:http'
 import { EngineError } from '../model/errors.ts'
-import { EMPTY_PAYLOAD, type Payload } from '../model/payload.ts'
+import { EMPTY_PAYLOAD, payloadOf, type Payload } from '../model/payload.ts'
 
 /**
  * So many chunks in a row become one: a body sent in tiny pieces would otherwise cost many times the memory that the
  * budget counts. A body of 32 MiB in reads of 64 KiB just reaches it, and then costs one copy.
  */
 const MERGED_CHUNKS = 512
+
+/** Bodies up to this size are looked for in one piece: what a socket is read with at once. */
+const AT_ONCE_BYTES = 64 * 1024
+
+/** Settled: whoever waits for it goes on when the parser has done what it is at. */
+const PARSED = Promise.resolve()
+
+const NO_BODY = Promise.resolve(EMPTY_PAYLOAD)
 
 /** Counts the bytes of requests in flight; implemented by the engine's payload budget. */
 export interface RequestBudget {
@@ -25,6 +33,7 @@ export class BodyReader {
   readonly #request: IncomingMessage
   readonly #budget: RequestBudget
   #heldBytes = 0
+  #isTakenAtOnce = false
 
   constructor(request: IncomingMessage, budget: RequestBudget) {
     this.#request = request
@@ -42,8 +51,27 @@ export class BodyReader {
     const declared = headers['content-length']
     const declaredBytes = declared === undefined ? undefined : Number(declared)
     if (declaredBytes === 0 || (declaredBytes === undefined && headers['transfer-encoding'] === undefined))
-      return Promise.resolve(EMPTY_PAYLOAD)
-    return this.#gather(limitBytes, declaredBytes)
+      return NO_BODY
+    return declaredBytes !== undefined && declaredBytes <= AT_ONCE_BYTES
+      ? this.#readSmall(limitBytes, declaredBytes)
+      : this.#gather(limitBytes, declaredBytes)
+  }
+
+  /** A small body mostly comes with its head, and is there as soon as the parser goes on: no listeners then. */
+  async #readSmall(limitBytes: number, declaredBytes: number): Promise<Payload> {
+    await PARSED
+    const request = this.#request
+    if (request.readableLength !== declaredBytes || declaredBytes > limitBytes)
+      return await this.#gather(limitBytes, declaredBytes)
+    this.#take(declaredBytes)
+    this.#isTakenAtOnce = true
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- no encoding was set, and there are bytes
+    return payloadOf(request.read() as Buffer)
+  }
+
+  /** The answer has been written: lets the request end, as it does by itself where it was listened to. */
+  finish(): void {
+    if (this.#isTakenAtOnce) this.#request.read()
   }
 
   #take(bytes: number): void {
@@ -57,6 +85,8 @@ export class BodyReader {
     const request = this.#request
     const isUndeclared = declaredBytes === undefined
     return new Promise((resolve, reject) => {
+      // Its 'close' may be over.
+      if (request.destroyed) throw new EngineError('caller/gone', {})
       if (declaredBytes !== undefined) {
         if (declaredBytes > limitBytes) throw new EngineError('caller/payload-too-large', { limitBytes })
         this.#take(declaredBytes)

@@ -254,6 +254,7 @@ class HttpExchange implements Exchange, Caller {
     response.on('close', () => {
       this.#closed = true
       budget.giveRequest(body.heldBytes)
+      body.finish()
       if (this.#answerBytes > 0) budget.give(this.#answerBytes)
       if (response.writableFinished) return
       this.gone = true

@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { setImmediate } from 'node:timers/promises'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { connect, type AddressInfo } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { PayloadBudget } from '../../src/engine/payload-budget.ts'
+import { BodyReader } from '../../src/http/body.ts'
 import type { Exchange } from '../../src/http/exchange.ts'
+import { toBuffer } from '../../src/model/payload.ts'
 import { BODY_LIMIT, echo, HttpRig, oneConnection } from './rig.ts'
 
 const POST = 'POST /t/a HTTP/1.1\r\nHost: h\r\n'
@@ -84,7 +90,7 @@ describe('the body of a request', () => {
       for (const sockets of Object.values({ ...agent.freeSockets, ...agent.sockets }))
         for (const { localPort } of sockets ?? []) ports.add(localPort ?? 0)
       // The agent takes the socket back a turn after the answer.
-      await setImmediate()
+      await nextTurn()
     }
     agent.destroy()
     expect(ports.size).toBe(1)
@@ -121,6 +127,23 @@ describe('the body of a request', () => {
     await rig.budget.untilEmpty()
   })
 
+  test('that is asked for only when its client has hung up is not waited for', async () => {
+    const failed = Promise.withResolvers<unknown>()
+    const asked = Promise.withResolvers<void>()
+    rig.handle = async (exchange) => {
+      asked.resolve()
+      await new Promise<void>((resolve) => (exchange.caller.onGone = resolve))
+      await exchange.readBody(BODY_LIMIT).catch(failed.resolve)
+      return { status: 204, headers: {} }
+    }
+    const client = await rig.raw()
+    client.write(`${POST}Content-Length: 900\r\n\r\n`)
+    await asked.promise
+    client.socket.destroy()
+    expect(await failed.promise).toMatchObject({ code: 'caller/gone' })
+    await rig.budget.untilEmpty()
+  })
+
   test.each([
     ['declared', `${POST}Content-Length: 900\r\n\r\n${'x'.repeat(300)}`, 900],
     ['chunked', CHUNKED + chunk(300), 300],
@@ -138,7 +161,7 @@ describe('the body of a request', () => {
       const client = await rig.raw()
       client.write(head)
       const { caller } = await asked.promise
-      while (rig.budget.heldBytes < bytes) await setImmediate()
+      while (rig.budget.heldBytes < bytes) await nextTurn()
       client.socket.destroy()
       expect(await failed.promise).toMatchObject({ code: 'caller/gone' })
       await rig.budget.untilEmpty()
@@ -177,5 +200,37 @@ describe('what a client still sends of a refused body', () => {
     client.write(`${POST}Content-Length: 10000000\r\n\r\nx`)
     await client.until(/413/)
     await client.ended
+  })
+})
+
+describe('the reader of a body', () => {
+  test.each(['came with its head', 'comes later'])('lets the request end when it %s', async (when) => {
+    const isLate = when === 'comes later'
+    const read = Promise.withResolvers<{ wasListened: boolean; text: string }>()
+    const ended = Promise.withResolvers<void>()
+    const server = createServer((request, response) => {
+      request.on('end', ended.resolve)
+      const body = new BodyReader(request, new PayloadBudget(1024))
+      response.on('close', () => body.finish())
+      const bytes = body.read(1024)
+      setImmediate(() => {
+        const wasListened = request.listenerCount('data') > 0
+        void bytes.then((payload) => {
+          read.resolve({ wasListened, text: toBuffer(payload).toString() })
+          response.end()
+        })
+      })
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    const head = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n'
+    if (isLate) server.once('request', () => setImmediate(() => setImmediate(() => client.write('body'))))
+    client.write(isLate ? head : `${head}body`)
+    expect(await read.promise).toEqual({ wasListened: isLate, text: 'body' })
+    await ended.promise
+    client.destroy()
+    server.close()
+    await once(server, 'close')
   })
 })
