@@ -84,6 +84,10 @@ export abstract class ConfinedProcess implements SandboxProcess {
     return this.#usage
   }
 
+  staysWithin(limitBytes: number): boolean {
+    return this.#group?.staysWithin(limitBytes) === true
+  }
+
   async resetPeak(): Promise<boolean> {
     return this.#group !== undefined && (await this.#group.resetPeak())
   }

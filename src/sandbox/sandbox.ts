@@ -113,6 +113,11 @@ export interface SandboxProcess {
    * @param limitBytes What the tree may have. Figures above it count shared pages once, where the host tells; kept for calls without it.
    */
   memory(limitBytes?: number): Promise<MemoryUsage>
+  /**
+   * Whether the tree surely has no more than this, and at most 1 MiB more than {@link memory} told last. Cheap, for looks that are
+   * taken often. False says nothing; absent: false.
+   */
+  staysWithin?(limitBytes: number): boolean
   /** Begins a new peak of {@link memory}. Absent, or false: it still tells the old one. */
   resetPeak?(): Promise<boolean>
   /** Takes all processors from the tree, soon; {@link kill} still ends it. Absent, or without effect, where the host cannot. */

@@ -1,3 +1,4 @@
+import { closeSync, openSync, readSync } from 'node:fs'
 import { constants, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -17,10 +18,33 @@ export async function readControl(path: string): Promise<string> {
   return await readFile(path, 'latin1').catch(() => '')
 }
 
+const glimpsed = Buffer.allocUnsafe(4096)
+
+/**
+ * The beginning, 4 KiB, of a file of the kernel that takes it no time to tell; empty where there is none. At a tenth of what
+ * {@link readControl} costs the server, and nothing else runs meanwhile.
+ */
+export function glimpse(path: string): string {
+  let file: number | undefined
+  try {
+    file = openSync(path, 'r')
+    return glimpsed.toString('latin1', 0, readSync(file, glimpsed, 0, glimpsed.length, 0))
+  } catch {
+    return ''
+  } finally {
+    if (file !== undefined) closeSync(file)
+  }
+}
+
 /** The number in a file that holds nothing else; undefined where there is none. */
 export async function readNumber(path: string): Promise<number | undefined> {
-  const text = (await readControl(path)).trim()
-  return /^\d+$/.test(text) ? Number(text) : undefined
+  return numberIn(await readControl(path))
+}
+
+/** The number that is all of a text, but for the white space around it; else undefined. */
+export function numberIn(text: string): number | undefined {
+  const trimmed = text.trim()
+  return /^\d+$/.test(trimmed) ? Number(trimmed) : undefined
 }
 
 /** Process ids in a file with one a line; those that this pid namespace does not show are left out. */

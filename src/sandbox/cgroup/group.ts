@@ -5,6 +5,8 @@ import type { Branch } from './branches.ts'
 import {
   codeOf,
   fieldOf,
+  glimpse,
+  numberIn,
   readControl,
   readNumber,
   readPids,
@@ -21,8 +23,15 @@ export interface GroupUsage {
   readonly peakBytes: number
 }
 
+/** Growth that nobody has to be told of at once. */
+const SMALL_GROWTH_BYTES = 1024 * 1024
+
 /** How often processes are moved, each time those that were started meanwhile, before no more may be started; then as often again. */
 const MOVE_PASSES = 5
+
+/** Files of the two versions; Linux, admin-guide/cgroup-v1/memory and cgroup-v2. */
+const USED = { 1: 'memory.usage_in_bytes', 2: 'memory.current' } as const
+const KILLS = { 1: 'memory.oom_control', 2: 'memory.events' } as const
 
 /** Parts of `memory.stat` that no process has asked for as memory; Linux, admin-guide/cgroup-v1/memory and cgroup-v2. */
 const FILES = ['inactive_file', 'active_file', 'shmem']
@@ -49,6 +58,8 @@ export class CgroupGroup {
   #peakFile: FileHandle | undefined
   #freezer: FileHandle | undefined
   #highestBytes = 0
+  /** What {@link usage} found last, caches of files included. */
+  #usedBytes = -Infinity
   /** Its part of the processors from {@link hurry} on; undefined: it has it. */
   #laterWeight: number | undefined
   #weighing: Promise<void> = Promise.resolve()
@@ -141,11 +152,12 @@ export class CgroupGroup {
     if (this.#memory === undefined) return undefined
     const { dir, version } = this.#memory
     const [used, highest, stat] = await Promise.all([
-      readNumber(join(dir, version === 1 ? 'memory.usage_in_bytes' : 'memory.current')),
+      readNumber(join(dir, USED[version])),
       this.#readPeak(this.#memory),
       readControl(join(dir, 'memory.stat')),
     ])
     if (used === undefined) return undefined
+    this.#usedBytes = used
     const prefix = version === 1 ? 'total_' : ''
     // Caches, which the kernel gives up before it refuses anything, and what lies in `/tmp`, which has a size of its own.
     let filesBytes = 0
@@ -153,6 +165,19 @@ export class CgroupGroup {
     const currentBytes = Math.max(0, used - filesBytes)
     this.#highestBytes = Math.max(this.#highestBytes, currentBytes, (highest ?? 0) - filesBytes)
     return { currentBytes, peakBytes: this.#highestBytes }
+  }
+
+  /**
+   * Whether it surely has no more than this, and little more than {@link usage} told last, and the kernel has killed nothing in it.
+   * False says nothing. Cheap: looked at in passing.
+   */
+  staysWithin(limitBytes: number): boolean {
+    if (this.#memory === undefined) return false
+    const { dir, version } = this.#memory
+    // Nothing is left out of it: what counts is less.
+    const used = numberIn(glimpse(join(dir, USED[version])))
+    if (used === undefined || used > Math.min(limitBytes, this.#usedBytes + SMALL_GROWTH_BYTES)) return false
+    return fieldOf(glimpse(join(dir, KILLS[version])), 'oom_kill') === 0
   }
 
   /** Begins a new peak. Where the kernel cannot (v2 before Linux 6.12) the old one stays. @returns Whether it could. */
@@ -173,7 +198,7 @@ export class CgroupGroup {
   async oomKills(): Promise<number> {
     if (this.#memory === undefined) return 0
     const { dir, version } = this.#memory
-    const text = await readControl(join(dir, version === 1 ? 'memory.oom_control' : 'memory.events'))
+    const text = await readControl(join(dir, KILLS[version]))
     return fieldOf(text, 'oom_kill') ?? 0
   }
 

@@ -38,6 +38,10 @@ export class ClaimedProcess implements SandboxProcess {
     return this.#process.memory(limitBytes)
   }
 
+  staysWithin(limitBytes: number): boolean {
+    return this.#process.staysWithin?.(limitBytes) === true
+  }
+
   async resetPeak(): Promise<boolean> {
     return (await this.#process.resetPeak?.()) ?? false
   }

@@ -56,6 +56,32 @@ describe('the figures of a group', () => {
     expect(await group.oomKills()).toBe(1)
   })
 
+  test.each([
+    [1, 'memory.usage_in_bytes', 'memory.oom_control'],
+    [2, 'memory.current', 'memory.events'],
+  ] as const)(
+    'of v%i are looked at in passing, and anything new is no answer',
+    async (version, used, kills) => {
+      const group = await groupIn(version, ['memory'])
+      const place = join(dir, 'i1')
+      const stays = (usedBytes: number, limitBytes: number, oomKills = 0): boolean => {
+        show(place, { [used]: `${usedBytes}\n`, [kills]: `under_oom 0\noom_kill ${oomKills}\n` })
+        return group.staysWithin(limitBytes)
+      }
+      const mib = 1024 * 1024
+      expect(stays(mib, 9 * mib)).toBe(false)
+      await group.usage()
+      expect(stays(2 * mib, 2 * mib)).toBe(true)
+      expect(stays(2 * mib, 2 * mib - 1)).toBe(false)
+      expect(stays(2 * mib + 1, 9 * mib)).toBe(false)
+      await group.usage()
+      expect(stays(2 * mib + 1, 9 * mib)).toBe(true)
+      expect(stays(mib, 9 * mib, 1)).toBe(false)
+      rmSync(join(place, kills))
+      expect(group.staysWithin(9 * mib)).toBe(false)
+    },
+  )
+
   test('are unknown where memory is not counted, and once the group is gone', async () => {
     const group = await groupIn(1, ['pids'])
     expect([await group.usage(), await group.oomKills(), await group.resetPeak()]).toEqual([
@@ -63,7 +89,7 @@ describe('the figures of a group', () => {
       0,
       false,
     ])
-    expect(group.limitsMemory).toBe(false)
+    expect([group.limitsMemory, group.staysWithin(1e12)]).toEqual([false, false])
     expect(await group.remove()).toBe(true)
   })
 })
