@@ -1,9 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { stripTypeScriptTypes } from 'node:module'
+import { getCompileCacheDir, stripTypeScriptTypes } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { isJsonObject, parsedJson } from '../model/json.ts'
 import { joinModules } from './one-script.ts'
 
 /** Directories with the bootstrap of each language, ready to be mounted. */
@@ -45,10 +46,13 @@ const TYPESCRIPT_IMPORT = /((?:from|import)\s*\(?\s*(['"])\.{1,2}\/[^'"\n]*)\.ts
  *
  * @param targetDir Made when missing. Functions' user ids reach what is inside only through mounts, so its own mode may be 0700.
  * @param sourceDir Directory with one directory for each language.
+ * @param cacheDir Keeps scripts for starts with other targets: removing types takes a sixth of a start. Not made when missing; undefined:
+ *   nothing is kept. Default: where Node.js keeps what it has compiled of this program.
  */
 export async function materialiseBootstraps(
   targetDir: string,
   sourceDir = fileURLToPath(new URL('../runtimes', import.meta.url)),
+  cacheDir = getCompileCacheDir(),
 ): Promise<Bootstraps> {
   await mkdir(targetDir, { recursive: true })
   const [nodejs, python] = await Promise.all([
@@ -56,8 +60,10 @@ export async function materialiseBootstraps(
     readTree(join(sourceDir, 'python'), /\.py$/),
   ])
   return {
-    nodejs: await layOut(targetDir, 'nodejs', nodejs, toScripts),
-    python: await layOut(targetDir, 'python', python, (files) => files),
+    nodejs: await layOut(targetDir, nameOf('nodejs', nodejs), (name) =>
+      keptOr(cacheDir, name, () => toScripts(nodejs)),
+    ),
+    python: await layOut(targetDir, nameOf('python', python), () => Promise.resolve(python)),
   }
 }
 
@@ -97,18 +103,42 @@ function stripTypes(text: string): string {
   }
 }
 
+function nameOf(language: string, sources: readonly BootstrapFile[]): string {
+  const hash = createHash('sha256').update(JSON.stringify([FORM, process.version, sources]))
+  return `${language}-${hash.digest('hex').slice(0, 32)}`
+}
+
+/** The files that an earlier start kept under this name; else those that are made, which are kept if that can be. */
+async function keptOr(
+  cacheDir: string | undefined,
+  name: string,
+  make: () => readonly BootstrapFile[],
+): Promise<readonly BootstrapFile[]> {
+  if (cacheDir === undefined) return make()
+  const place = join(cacheDir, `${name}.json`)
+  const kept = parsedJson(await readFile(place, 'utf8').catch(() => ''))
+  if (Array.isArray(kept) && kept.every(isFile)) return kept
+  const files = make()
+  const draft = `${place}.${randomUUID()}`
+  await writeFile(draft, JSON.stringify(files), { mode: 0o600 })
+    .then(() => rename(draft, place))
+    .catch(() => undefined)
+  return files
+}
+
+function isFile(value: unknown): value is BootstrapFile {
+  return isJsonObject(value) && typeof value['path'] === 'string' && typeof value['text'] === 'string'
+}
+
+/** @param filesOf Told the name; not asked where the directory is there. */
 async function layOut(
   targetDir: string,
-  language: string,
-  sources: readonly BootstrapFile[],
-  convert: (sources: readonly BootstrapFile[]) => readonly BootstrapFile[],
+  name: string,
+  filesOf: (name: string) => Promise<readonly BootstrapFile[]>,
 ): Promise<string> {
-  const named = createHash('sha256')
-    .update(JSON.stringify([FORM, process.version, sources]))
-    .digest('hex')
-  const place = join(targetDir, `${language}-${named.slice(0, 32)}`)
+  const place = join(targetDir, name)
   if (existsSync(place)) return place
-  const files = convert(sources)
+  const files = await filesOf(name)
   const draft = join(targetDir, `.${randomUUID()}`)
   await makeDirectory(draft)
   for (const { path, text } of files) {

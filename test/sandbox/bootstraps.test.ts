@@ -62,6 +62,28 @@ describe('laying out bootstraps', () => {
     expect([changed.nodejs === first.nodejs, changed.python === first.python]).toEqual([false, true])
   })
 
+  test('keeps scripts for other targets, and makes them anew where what is kept is none', async () => {
+    const cache = join(dir, 'cache')
+    mkdirSync(cache)
+    const scriptOf = async (target: string): Promise<string> => {
+      const { nodejs } = await materialiseBootstraps(join(dir, target), sources(), cache)
+      return readFileSync(join(nodejs, 'program.js'), 'utf8')
+    }
+    const made = await scriptOf('first')
+    const [kept = '', ...others] = readdirSync(cache)
+    expect([kept, others]).toEqual([expect.stringMatching(/^nodejs-[0-9a-f]{32}\.json$/), []])
+    writeFileSync(join(cache, kept), JSON.stringify([{ path: 'program.js', text: 'kept' }]))
+    expect(await scriptOf('second')).toBe('kept')
+    for (const broken of ['', '[{"path":"program.js"}]', '{}']) {
+      writeFileSync(join(cache, kept), broken)
+      expect(await scriptOf(`after ${broken.length}`)).toBe(made)
+    }
+    expect(await scriptOf('last')).toBe(made)
+    expect(readdirSync(cache)).toEqual([kept])
+    rmSync(cache, { recursive: true })
+    expect(await scriptOf('without')).toBe(made)
+  })
+
   test('agrees with servers that lay out the same at the same time', async () => {
     const all = await Promise.all([1, 2, 3].map(() => materialiseBootstraps(join(dir, 'out'), sources())))
     expect(new Set(all.map(({ nodejs }) => nodejs)).size).toBe(1)
