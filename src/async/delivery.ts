@@ -117,6 +117,7 @@ export class AsyncDelivery {
         this.#emit({ kind: 'leaseLost', task: run.label })
       },
       onFailure: (error) => this.#emit({ kind: 'queueFailed', operation: 'renew', error }),
+      onCaughtUp: () => this.#look(),
     })
     this.#finisher = new RunFinisher({
       tasks: this.#tasks,

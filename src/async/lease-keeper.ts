@@ -15,6 +15,8 @@ export interface LeaseKeeperOptions {
   readonly onLost: (run: TaskRun) => void
   /** A renewal failed; the next one may succeed. */
   readonly onFailure: (error: unknown) => void
+  /** A renewal succeeded after one that had failed: it {@link LeaseKeeper.isBehind} no more. */
+  readonly onCaughtUp: () => void
 }
 
 /**
@@ -68,7 +70,7 @@ export class LeaseKeeper {
   }
 
   async #renew(): Promise<void> {
-    const { tasks, clock, leaseMs, onLost, onFailure } = this.#options
+    const { tasks, clock, leaseMs, onLost, onFailure, onCaughtUp } = this.#options
     this.#cancelNext?.()
     this.#cancelNext = undefined
     this.#renewals += 1
@@ -76,12 +78,14 @@ export class LeaseKeeper {
     const leases = runs.map(({ task }) => task.lease)
     try {
       const current = await tasks.renew(leases, clock.now() + leaseMs)
+      const wasBehind = this.#hasFailed
       this.#hasFailed = false
       for (const [index, run] of runs.entries())
         if (current[index] === false && this.#runs.has(run)) {
           this.#runs.delete(run)
           if (!run.finishing) onLost(run)
         }
+      if (wasBehind) onCaughtUp()
     } catch (error) {
       this.#hasFailed = this.#runs.size > 0
       onFailure(error)

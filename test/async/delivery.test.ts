@@ -643,6 +643,31 @@ describe('AsyncDelivery', () => {
       expect(delivery.droppedResults).toBe(0)
     })
 
+    test('claims again the moment that what runs is renewed', async () => {
+      await enqueue({ requestId: 'r1' })
+      let isFull = true
+      const renew: TaskQueue['renew'] = (...args) =>
+        isFull ? Promise.reject(fullDisk) : harness.tasks().renew(...args)
+      const delivery = deliver({ tasks: queueWith({ renew }) })
+      const first = await nextCall()
+      await queueIsQuiet()
+      clock.advance(LEASE_MS / 3)
+      expect(await event('queueFailed')).toMatchObject({ operation: 'renew' })
+      clock.advance(500)
+      await enqueue({ requestId: 'r2' })
+      delivery.notify()
+      await queueIsQuiet()
+      expect(calls.untaken).toHaveLength(0)
+      isFull = false
+      // The next try to renew is due now, the next look half a second later.
+      clock.advance(500)
+      const second = await nextCall()
+      expect(second.request.requestId).toBe('r2')
+      for (const { end } of [first, second]) end(returned)
+      for (let ended = 0; ended < 2; ended += 1)
+        expect(await event('ended')).toMatchObject({ ending: 'succeeded' })
+    })
+
     test('gives up with the grace of a drain', async () => {
       await enqueue({ requestId: 'r1' })
       const delivery = deliver({ tasks: queueWith({ settle: () => Promise.reject(fullDisk) }) })
