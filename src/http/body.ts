@@ -11,7 +11,7 @@ const MERGED_CHUNKS = 512
 /** Bodies up to this size are looked for in one piece: what a socket is read with at once. */
 const AT_ONCE_BYTES = 64 * 1024
 
-/** Settled: whoever waits for it goes on when the parser has done what it is at. */
+/** Settled: whoever waits for it goes on when what the parser has is handed over, mostly before it says that the message is complete. */
 const PARSED = Promise.resolve()
 
 const NO_BODY = Promise.resolve(EMPTY_PAYLOAD)
@@ -61,12 +61,12 @@ export class BodyReader {
   async #readSmall(limitBytes: number, declaredBytes: number): Promise<Payload> {
     await PARSED
     const request = this.#request
-    if (request.readableLength !== declaredBytes || declaredBytes > limitBytes)
+    if (request.destroyed || request.readableLength !== declaredBytes || declaredBytes > limitBytes)
       return await this.#gather(limitBytes, declaredBytes)
     this.#take(declaredBytes)
     this.#isTakenAtOnce = true
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- no encoding was set, and there are bytes
-    return payloadOf(request.read() as Buffer)
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- no encoding was set, and so many bytes are there
+    return payloadOf(request.read(declaredBytes) as Buffer)
   }
 
   /** The answer has been written: lets the request end, as it does by itself where it was listened to. */

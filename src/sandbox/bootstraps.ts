@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { getCompileCacheDir, stripTypeScriptTypes } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isJsonObject, parsedJson } from '../model/json.ts'
 import { joinModules } from './one-script.ts'
@@ -15,8 +15,11 @@ export interface Bootstraps {
   readonly python: string
 }
 
-/** Counts up whenever the same sources are laid out in another way: they then get a place of their own. */
-const FORM = 4
+/** What says how sources are laid out: where it changes, they get another place. */
+const CONVERTERS = [
+  fileURLToPath(import.meta.url),
+  fileURLToPath(new URL(`one-script${extname(import.meta.url)}`, import.meta.url)),
+]
 
 /** A file of a bootstrap: its path inside the directory and what it says. */
 interface BootstrapFile {
@@ -46,8 +49,8 @@ const TYPESCRIPT_IMPORT = /((?:from|import)\s*\(?\s*(['"])\.{1,2}\/[^'"\n]*)\.ts
  *
  * @param targetDir Made when missing. Functions' user ids reach what is inside only through mounts, so its own mode may be 0700.
  * @param sourceDir Directory with one directory for each language.
- * @param cacheDir Keeps scripts for starts with other targets: removing types takes a sixth of a start. Not made when missing; undefined:
- *   nothing is kept. Default: where Node.js keeps what it has compiled of this program.
+ * @param cacheDir Keeps scripts for starts with other targets: removing types takes a sixth of a start. Not made when missing. Default: where
+ *   Node.js keeps what it has compiled of this program; where it keeps nothing, nothing is kept.
  */
 export async function materialiseBootstraps(
   targetDir: string,
@@ -55,15 +58,17 @@ export async function materialiseBootstraps(
   cacheDir = getCompileCacheDir(),
 ): Promise<Bootstraps> {
   await mkdir(targetDir, { recursive: true })
-  const [nodejs, python] = await Promise.all([
+  const [nodejs, python, ...converters] = await Promise.all([
     readTree(join(sourceDir, 'nodejs'), /\.(?:ts|js)$/),
     readTree(join(sourceDir, 'python'), /\.py$/),
+    ...CONVERTERS.map((path) => readFile(path, 'utf8')),
   ])
+  const form = [process.version, ...converters]
   return {
-    nodejs: await layOut(targetDir, nameOf('nodejs', nodejs), (name) =>
+    nodejs: await layOut(targetDir, nameOf('nodejs', [form, nodejs]), (name) =>
       keptOr(cacheDir, name, () => toScripts(nodejs)),
     ),
-    python: await layOut(targetDir, nameOf('python', python), () => Promise.resolve(python)),
+    python: await layOut(targetDir, nameOf('python', [form, python]), () => Promise.resolve(python)),
   }
 }
 
@@ -103,8 +108,9 @@ function stripTypes(text: string): string {
   }
 }
 
-function nameOf(language: string, sources: readonly BootstrapFile[]): string {
-  const hash = createHash('sha256').update(JSON.stringify([FORM, process.version, sources]))
+/** @param content Everything that what is laid out depends on. */
+function nameOf(language: string, content: readonly unknown[]): string {
+  const hash = createHash('sha256').update(JSON.stringify(content))
   return `${language}-${hash.digest('hex').slice(0, 32)}`
 }
 
@@ -117,11 +123,13 @@ async function keptOr(
   if (cacheDir === undefined) return make()
   const place = join(cacheDir, `${name}.json`)
   const kept = parsedJson(await readFile(place, 'utf8').catch(() => ''))
-  if (Array.isArray(kept) && kept.every(isFile)) return kept
+  if (Array.isArray(kept) && kept.every(isFile) && kept.some(({ path }) => path === NODE_BOOTSTRAP))
+    return kept
   const files = make()
   const draft = `${place}.${randomUUID()}`
   await writeFile(draft, JSON.stringify(files), { mode: 0o600 })
     .then(() => rename(draft, place))
+    .catch(() => rm(draft, { force: true }))
     .catch(() => undefined)
   return files
 }

@@ -114,8 +114,8 @@ export interface SandboxProcess {
    */
   memory(limitBytes?: number): Promise<MemoryUsage>
   /**
-   * Whether the tree surely has no more than this, and at most 1 MiB more than {@link memory} told last. Cheap, for looks that are
-   * taken often. False says nothing; absent: false.
+   * Whether the tree surely has no more than this, and what the kernel counts for it, caches and files in memory included, has grown by
+   * at most 1 MiB since {@link memory} was told. Cheap, for looks that are taken often. False says nothing; absent: false.
    */
   staysWithin?(limitBytes: number): boolean
   /** Begins a new peak of {@link memory}. Absent, or false: it still tells the old one. */

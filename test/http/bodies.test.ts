@@ -77,6 +77,25 @@ describe('the body of a request', () => {
     await rig.budget.untilEmpty()
   })
 
+  test('that came in pieces before it was asked for arrives whole', async () => {
+    const asked = Promise.withResolvers<Exchange>()
+    const come = Promise.withResolvers<void>()
+    rig.handle = async (exchange) => {
+      asked.resolve(exchange)
+      await come.promise
+      return await echo(exchange)
+    }
+    const client = await rig.raw()
+    client.write(`${POST}Content-Length: 900\r\n\r\n${'x'.repeat(300)}`)
+    await asked.promise
+    client.write('y'.repeat(600))
+    // What was sent before on the loopback is there when this is.
+    expect((await rig.send({ path: '/healthz' })).status).toBe(200)
+    come.resolve()
+    await client.until(/x{300}y{600}$/)
+    await rig.budget.untilEmpty()
+  })
+
   test('a connection is used again after a refusal', async () => {
     const agent = oneConnection()
     const ports = new Set<number>()
@@ -127,7 +146,10 @@ describe('the body of a request', () => {
     await rig.budget.untilEmpty()
   })
 
-  test('that is asked for only when its client has hung up is not waited for', async () => {
+  test.each([
+    ['that has not come', ''],
+    ['that has come', 'x'.repeat(900)],
+  ])('%s when its client hangs up, and is asked for only then, is refused', async (_when, body) => {
     const failed = Promise.withResolvers<unknown>()
     const asked = Promise.withResolvers<void>()
     rig.handle = async (exchange) => {
@@ -137,7 +159,7 @@ describe('the body of a request', () => {
       return { status: 204, headers: {} }
     }
     const client = await rig.raw()
-    client.write(`${POST}Content-Length: 900\r\n\r\n`)
+    client.write(`${POST}Content-Length: 900\r\n\r\n${body}`)
     await asked.promise
     client.socket.destroy()
     expect(await failed.promise).toMatchObject({ code: 'caller/gone' })

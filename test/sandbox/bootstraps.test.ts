@@ -72,9 +72,13 @@ describe('laying out bootstraps', () => {
     const made = await scriptOf('first')
     const [kept = '', ...others] = readdirSync(cache)
     expect([kept, others]).toEqual([expect.stringMatching(/^nodejs-[0-9a-f]{32}\.json$/), []])
-    writeFileSync(join(cache, kept), JSON.stringify([{ path: 'program.js', text: 'kept' }]))
+    const other = [
+      { path: NODE_BOOTSTRAP, text: '' },
+      { path: 'program.js', text: 'kept' },
+    ]
+    writeFileSync(join(cache, kept), JSON.stringify(other))
     expect(await scriptOf('second')).toBe('kept')
-    for (const broken of ['', '[{"path":"program.js"}]', '{}']) {
+    for (const broken of ['', '[{"path":"program.js"}]', '{}', '[]', JSON.stringify(other.slice(1))]) {
       writeFileSync(join(cache, kept), broken)
       expect(await scriptOf(`after ${broken.length}`)).toBe(made)
     }

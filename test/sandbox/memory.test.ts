@@ -5,8 +5,9 @@ import { MemoryWatch } from '../../src/sandbox/memory.ts'
 import type { MemoryUsage, SandboxExit, SandboxProcess } from '../../src/sandbox/sandbox.ts'
 
 const LIMIT_BYTES = 1000
-/** More than are taken in a row. */
 const LOOKS = 100
+/** More than are looked at in a row. */
+const PROCESSES = 100
 
 /** A process whose memory is read only once it has been looked at in passing so often, and is too much then. */
 class Watched implements SandboxProcess {
@@ -16,6 +17,7 @@ class Watched implements SandboxProcess {
   readonly #exit = Promise.withResolvers<SandboxExit>()
   readonly exited = this.#exit.promise
   looks = 0
+  onLook: () => void = () => undefined
   looksAtFirstRead: number | undefined
 
   locate(target: string): string {
@@ -24,6 +26,7 @@ class Watched implements SandboxProcess {
 
   staysWithin(limitBytes: number): boolean {
     this.looks += 1
+    this.onLook()
     return limitBytes === LIMIT_BYTES && this.looks < LOOKS
   }
 
@@ -39,12 +42,22 @@ class Watched implements SandboxProcess {
 
 test('the memory of a process is read when a look in passing does not tell that it is within its limit', async () => {
   const watch = new MemoryWatch(10)
-  const watched = Array.from({ length: 40 }, () => new Watched())
-  for (const process of watched) watch.watch(process, LIMIT_BYTES)
+  const watched = Array.from({ length: PROCESSES }, () => new Watched())
+  let looked = 0
+  let lookedAtFirstTurn: number | undefined
+  for (const process of watched) {
+    process.onLook = () => {
+      if (looked === 0) setImmediate(() => (lookedAtFirstTurn = looked))
+      looked += 1
+    }
+    watch.watch(process, LIMIT_BYTES)
+  }
   for (const process of watched) {
     expect(await process.exited).toEqual({ kind: 'outOfMemory' })
     expect(process.looksAtFirstRead).toBe(LOOKS)
   }
+  // Other work is not kept waiting until all have been looked at.
+  expect(lookedAtFirstTurn).toBeLessThan(PROCESSES)
   watch.close()
 })
 

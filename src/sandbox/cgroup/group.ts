@@ -168,8 +168,8 @@ export class CgroupGroup {
   }
 
   /**
-   * Whether it surely has no more than this, and little more than {@link usage} told last, and the kernel has killed nothing in it.
-   * False says nothing. Cheap: looked at in passing.
+   * Whether it surely has no more than this, all that the kernel counts has hardly grown since {@link usage}, and the kernel has killed
+   * nothing in it. False says nothing. Cheap: looked at in passing.
    */
   staysWithin(limitBytes: number): boolean {
     if (this.#memory === undefined) return false

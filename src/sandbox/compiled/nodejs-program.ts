@@ -30,7 +30,7 @@ const CODE = /\.[cm]?js$/
 
 const order: Order = JSON.parse(process.argv[1] ?? '')
 setPriority(19)
-const files = order.places.flatMap((place) => codeFiles(place))
+const files = order.places.flatMap((place) => codeFiles(place)).sort()
 const sourceBytes = files.reduce((sum, file) => sum + statSync(file).size, 0)
 const isWorthIt =
   sourceBytes >= order.leastSourceBytes &&
@@ -45,11 +45,13 @@ if (isWorthIt) {
 }
 send(isWorthIt ? cacheFiles() : [])
 
+/** Without what links lead to, which may be where they lie themselves: Node.js 26 follows them where it lists a whole tree. */
 function codeFiles(dir: string): string[] {
-  return readdirSync(dir, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && CODE.test(entry.name))
-    .map(({ parentPath, name }) => join(parentPath, name))
-    .sort()
+  return readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(dir, entry.name)
+    if (entry.isDirectory()) return codeFiles(path)
+    return entry.isFile() && CODE.test(entry.name) ? [path] : []
+  })
 }
 
 function findLoaders(): Loaders {

@@ -200,6 +200,7 @@ describe.runIf(isolates)('the compile cache of Node.js code', () => {
     const tree = treeOf('a', { 'index.js': PADDING, 'broken.js': 'this is no (', 'notes.txt': PADDING })
     symlinkSync('index.js', join(tree.path, 'link.js'))
     symlinkSync('/etc', join(tree.path, 'etc'))
+    symlinkSync('.', join(tree.path, 'self'))
     expect(await compile(node, tree)).toBe(1)
     expect(filesIn(source(tree)).length).toBe(1)
   })
