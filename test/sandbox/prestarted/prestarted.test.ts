@@ -144,6 +144,14 @@ describe.each(working)('processes of the %s sandbox that were started ahead', (d
     expect(sandbox.counts).toMatchObject({ claims: 1, directStarts: 0 })
   })
 
+  test('are looked at in passing like any other, where the kernel counts their memory', async () => {
+    await expectReady(specOf('a'))
+    const { process } = start(specOf('a'))
+    await process.memory()
+    expect(process.staysWithin?.(1e12) ?? false).toBe(process.limitsMemory === true)
+    expect(process.staysWithin?.(1) ?? false).toBe(false)
+  })
+
   test('are told to end like any other', async () => {
     await expectReady(specOf('a'))
     const talk = start(specOf('a'))
