@@ -3,7 +3,7 @@ import type { MemoryFollower, SandboxProcess } from './sandbox.ts'
 
 /** Time between samples, milliseconds, unless told otherwise. */
 const DEFAULT_INTERVAL_MS = 200
-/** Cheap looks in a row, each of some 20 µs, before whatever else is to be done comes first. */
+/** Cheap looks in a row, each of some 10 µs, before whatever else is to be done comes first. */
 const LOOKS_IN_A_ROW = 32
 
 interface Watched {
